@@ -1,0 +1,152 @@
+// One end of an RPC channel: requests with deadlines, replies (partial and final) and events, each
+// with file descriptors, over a non-blocking SOCK_SEQPACKET socket. Never blocks its loop.
+//
+// Thread: bound to the loop it was made with. Every callback runs there.
+// Owns: the socket, queued messages and their descriptors. Borrows: the loop (outlives it).
+// Input from the peer never asserts: an unknown kind is answered `unsupported`, anything malformed,
+// oversized, or answering a request never made (or already answered) closes the channel.
+// A channel may be closed or destroyed from within any of its own callbacks.
+// Source: docs/protocol.md.
+#pragma once
+
+#include <ev++.h>
+#include <google/protobuf/message_lite.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "proto/frame.h"
+#include "proto/seqpacket.h"
+#include "proto/types.pb.h"
+#include "shared/os/error.h"
+#include "shared/os/unique_fd.h"
+
+namespace baton::proto {
+
+using Fds = std::vector<os::UniqueFd>;
+
+// How a request ended, other than with a reply.
+struct CallError {
+  enum class Code { Unsupported, Failed, Refused, BadRequest, DeadlineExceeded, Closed, Malformed };
+  Code code;
+  std::string text;
+};
+
+// A reply as it arrived. The fds are its receiver's.
+struct RawReply {
+  std::string_view body;
+  Fds fds;
+  bool partial = false;
+};
+
+class Channel;
+
+// What a handler answers with; may be kept and used later, also after the channel has closed (then
+// it does nothing). Not answering at all leaves the peer to its deadline.
+class Responder {
+ public:
+  Responder(std::weak_ptr<Channel*> channel, std::uint16_t kind, std::uint32_t id);
+  // True for a request, false for an event: then all the following do nothing.
+  bool wanted() const { return id_ != 0; }
+  void reply(const google::protobuf::MessageLite& body, std::span<const int> fds = {}) const;
+  void partial(const google::protobuf::MessageLite& body, std::span<const int> fds = {}) const;
+  void fail(ErrorReply::Code code, const std::string& text) const;
+
+ private:
+  void send(std::uint16_t flags, const google::protobuf::MessageLite& body,
+            std::span<const int> fds) const;
+
+  std::weak_ptr<Channel*> channel_;
+  std::uint16_t kind_;
+  std::uint32_t id_;
+};
+
+class Channel {
+ public:
+  using CloseHandler = std::function<void(const std::string& reason)>;
+  using RawHandler = std::function<void(std::string_view body, Fds fds, Responder responder)>;
+  using RawReplyHandler = std::function<void(std::expected<RawReply, CallError>)>;
+
+  // `name` is for the log: "supervisor", "generation 3", "command line".
+  Channel(ev::loop_ref loop, os::UniqueFd socket, std::string name);
+  ~Channel();
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+
+  // Called once, from the loop, when the peer has gone or the channel was closed for what it sent.
+  // Every open request has by then been answered Closed. Not called by close().
+  void on_close(CloseHandler handler) { on_close_ = std::move(handler); }
+
+  // Handles messages of one kind. A body that does not parse closes the channel.
+  // `handler(const Message&, Fds, Responder)`.
+  template <class Message, class Handler>
+  void handle(std::uint16_t kind, Handler handler) {
+    handle_raw(kind, [this, handler = std::move(handler)](std::string_view body, Fds fds,
+                                                          Responder responder) {
+      Message message;
+      if (!message.ParseFromArray(body.data(), static_cast<int>(body.size()))) {
+        fail("malformed body");
+        return;
+      }
+      handler(message, std::move(fds), std::move(responder));
+    });
+  }
+  void handle_raw(std::uint16_t kind, RawHandler handler);
+
+  // Sends a request; `on_reply(std::expected<Reply, CallError>, Fds)` is called exactly once, never
+  // from within this call. The fds are borrowed only for the call.
+  template <class Reply, class OnReply>
+  void request(std::uint16_t kind, const google::protobuf::MessageLite& body,
+               std::span<const int> fds, std::chrono::milliseconds deadline, OnReply on_reply) {
+    request_raw(kind, body, fds, deadline,
+                [on_reply = std::move(on_reply)](std::expected<RawReply, CallError> raw) {
+                  if (!raw) {
+                    on_reply(std::expected<Reply, CallError>(std::unexpected(raw.error())), Fds{});
+                    return;
+                  }
+                  Reply reply;
+                  if (!reply.ParseFromArray(raw->body.data(), static_cast<int>(raw->body.size()))) {
+                    on_reply(std::expected<Reply, CallError>(std::unexpected(
+                                 CallError{CallError::Code::Malformed, "malformed reply"})),
+                             Fds{});
+                    return;
+                  }
+                  on_reply(std::expected<Reply, CallError>(std::move(reply)), std::move(raw->fds));
+                });
+  }
+  // The same with every partial reply too (RawReply::partial): the last call is the one that is an
+  // error or not partial. Each reply restarts the deadline; zero is no deadline.
+  void request_raw(std::uint16_t kind, const google::protobuf::MessageLite& body,
+                   std::span<const int> fds, std::chrono::milliseconds deadline,
+                   RawReplyHandler on_reply);
+
+  // Sends an event: no answer is expected.
+  void notify(std::uint16_t kind, const google::protobuf::MessageLite& body,
+              std::span<const int> fds = {});
+
+  // Closes without calling on_close; open requests are answered Closed. Idempotent.
+  void close();
+  // As close(), but for what the peer did: on_close is called with the reason.
+  void fail(const std::string& reason);
+  bool open() const;
+  const std::string& name() const { return name_; }
+  int fd() const;
+  // Bytes queued because the peer does not read; a channel with more than kMaxQueuedBytes fails.
+  std::size_t queued_bytes() const;
+  static constexpr std::size_t kMaxQueuedBytes = 16 * 1024 * 1024;
+
+ private:
+  friend class Responder;
+  // Left to the implementation.
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+  std::string name_;
+  CloseHandler on_close_;
+  std::shared_ptr<Channel*> self_;  // what Responders hold weakly
+};
+
+}  // namespace baton::proto

@@ -1,0 +1,41 @@
+// The head of every datagram of the three protocols, and its encoding.
+//
+//   0  magic   "BTN1"                little-endian throughout
+//   4  kind    u16   the schema's enumeration (ControlKind, GenerationKind, SuccessionKind)
+//   6  flags   u16   see Flag
+//   8  id      u32   request number, chosen by the asking side; 0 in an event
+//  12  fds     u32   how many descriptors travel with the datagram
+//  16  body          a protobuf message
+//
+// Thread: any; pure functions.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace baton::proto {
+
+inline constexpr std::size_t kFrameHeadBytes = 16;
+
+enum Flag : std::uint16_t {
+  kReply = 1,    // answers the request with this id
+  kPartial = 2,  // with kReply: more replies to the same request follow
+  kError = 4,    // with kReply: the body is an ErrorReply
+};
+
+struct Frame {
+  std::uint16_t kind = 0;
+  std::uint16_t flags = 0;
+  std::uint32_t id = 0;
+  std::uint32_t fds = 0;
+  std::string_view body;
+};
+
+std::string encode_frame(const Frame& frame);
+// Nothing: too short, wrong magic, unknown flags, an error or partial that is no reply, or a reply
+// without id.
+std::optional<Frame> decode_frame(std::string_view bytes);
+
+}  // namespace baton::proto

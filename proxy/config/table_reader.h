@@ -1,0 +1,66 @@
+// Reads one TOML table, key by key, and collects every mistake with its place: a wrong type, a value
+// out of range, a missing key, and, by finish(), each key nobody asked for. Never throws and never
+// stops at the first error, so that a user sees all of them at once.
+//
+// A filter's factory gets one of these and needs to know nothing else about configuration files.
+// Thread: main. Borrows: the parsed document and the error list (both outlive it).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shared/os/socket_address.h"
+
+namespace baton::proxy {
+
+// One line: "file:line:column: key: what is wrong and what is allowed".
+struct ConfigError {
+  std::string file;
+  std::uint32_t line = 0;
+  std::uint32_t column = 0;
+  std::string key;
+  std::string message;
+  std::string text() const;
+};
+
+class TableReader {
+ public:
+  struct Impl;  // the TOML library stays inside table_reader.cc
+  explicit TableReader(std::unique_ptr<Impl> impl);
+  TableReader(TableReader&&) noexcept;
+  ~TableReader();
+
+  bool has(std::string_view key) const;
+  // Absent key, or an error already recorded: nothing.
+  std::optional<std::string> string(std::string_view key);
+  std::optional<bool> boolean(std::string_view key);
+  std::optional<std::int64_t> integer(std::string_view key, std::int64_t least, std::int64_t most);
+  std::optional<std::chrono::milliseconds> duration(std::string_view key);
+  std::optional<std::uint64_t> size_bytes(std::string_view key);  // "64KiB"
+  std::optional<os::SocketAddress> address(std::string_view key);
+  std::optional<std::vector<std::string>> strings(std::string_view key);
+  // One of a fixed set; the error lists them.
+  std::optional<std::string> choice(std::string_view key,
+                                    std::initializer_list<std::string_view> allowed);
+  // Records an error when absent.
+  std::optional<std::string> required_string(std::string_view key);
+  // A reference to a cluster by name, checked once all clusters are known.
+  std::optional<std::string> cluster(std::string_view key);
+
+  // Records a mistake at a key (or at the table itself when the key is absent or empty).
+  void error(std::string_view key, std::string message);
+
+  // Records every key that none of the calls above asked for.
+  void finish();
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace baton::proxy

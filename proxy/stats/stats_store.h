@@ -1,0 +1,53 @@
+// The statistics of one process: the region it shares with the other generations, and private memory
+// for what does not fit there (the region is full) or may not go there (another layout).
+//
+// Two levels of cache: the main thread resolves a name to a MetricId once; each worker turns it into
+// a handle on its own lane once; counting touches only that cell.
+// Thread: resolve() and the reporting calls: main. claim_lane(): any thread, once each.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "shared/os/error.h"
+#include "shared/os/unique_fd.h"
+#include "shared/region/metric.h"
+
+namespace baton::proxy {
+
+// One thread's cells. Released when destroyed: counters stay, gauges are zeroed.
+class StatsLane {
+ public:
+  virtual ~StatsLane() = default;
+  virtual region::Counter counter(region::MetricId id) = 0;
+  virtual region::Gauge gauge(region::MetricId id) = 0;
+  virtual region::Histogram histogram(region::MetricId id) = 0;
+};
+
+class StatsStore {
+ public:
+  // `region_fd` invalid: all memory is private (standalone, or another layout).
+  // `slot` is this generation's place in the region's generation table.
+  static os::Result<std::unique_ptr<StatsStore>> open(os::UniqueFd region_fd, std::uint32_t slot);
+  virtual ~StatsStore() = default;
+
+  // Never fails: a full region counts in private memory.
+  virtual region::MetricId resolve(const region::MetricDescription& description) = 0;
+  virtual std::unique_ptr<StatsLane> claim_lane() = 0;
+  // The sum over all lanes (all live generations' when in the region): for limits.
+  virtual std::uint64_t sum(region::MetricId id) const = 0;
+
+  // What private memory holds now, absolute, for StatsDelta reports and for standalone export.
+  struct PrivateMetric {
+    region::MetricDescription description;
+    std::vector<std::uint64_t> cells;
+  };
+  virtual std::vector<PrivateMetric> private_metrics() const = 0;
+  // Text of everything this process can see.
+  virtual std::string prometheus_text() const = 0;
+};
+
+}  // namespace baton::proxy

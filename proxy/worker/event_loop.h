@@ -1,0 +1,46 @@
+// One libev loop and its mailbox: the only way threads hand work to each other.
+// Thread: run() and everything posted run on the owner's thread; post() and stop() may be called
+// from any thread.
+// Owns: the loop and what is posted until it has run.
+#pragma once
+
+#include <ev++.h>
+
+#include <functional>
+#include <mutex>
+#include <vector>
+
+namespace baton::proxy {
+
+class EventLoop {
+ public:
+  using Task = std::function<void()>;
+
+  EventLoop();
+  ~EventLoop();
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
+
+  ev::loop_ref ref() { return ev::loop_ref(loop_); }
+
+  // Runs until stop(). What was posted before stop() has run by the time this returns.
+  void run();
+  void stop();
+  // Runs `task` on the loop's thread, in the order of posting, in a later iteration.
+  void post(Task task);
+
+  // Removes a descriptor's epoll registration at once. libev forgets a stopped watcher lazily and
+  // relies on close() to end the registration, which does not happen while another process holds the
+  // same open file. Call after stopping the watcher, before the descriptor leaves or is closed.
+  static void forget_fd(ev::loop_ref loop, int fd);
+
+ private:
+  void run_posted();
+
+  struct ev_loop* loop_;
+  ev::async wake_;
+  std::mutex mutex_;
+  std::vector<Task> posted_;  // guarded by mutex_
+};
+
+}  // namespace baton::proxy

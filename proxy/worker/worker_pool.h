@@ -1,0 +1,71 @@
+// The worker threads as the main thread sees them: every call is carried out on each worker's loop,
+// and `done` runs on the main loop once all workers have done it.
+//
+// Thread: main. Owns: the workers, their threads, loops and connections. Borrows: the main loop,
+// configuration, statistics (all outlive it) and listening sockets: the caller closes one only after
+// release() or retire() of it is done.
+// Invariant: a socket is watched by exactly one worker, except a unix listening socket, which all
+// watch because there is only one of it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "proxy/config/config.h"
+#include "proxy/stats/stats_store.h"
+#include "proxy/worker/event_loop.h"
+
+namespace baton::proxy {
+
+// A listening socket and who serves it.
+struct WorkerSocket {
+  std::size_t listener = 0;      // index in Config::listeners
+  std::uint32_t index = 0;       // of the socket: worker (index % workers) serves it
+  int fd = -1;                   // borrowed
+};
+
+struct WorkerPoolOptions {
+  EventLoop* main_loop = nullptr;
+  const Config* config = nullptr;
+  StatsStore* stats = nullptr;
+  std::uint64_t generation = 0;
+  std::string version;
+};
+
+class WorkerPool {
+ public:
+  using Done = std::function<void()>;
+
+  explicit WorkerPool(WorkerPoolOptions options);
+  ~WorkerPool();  // cuts what is left, stops and joins the threads
+
+  std::size_t size() const;
+
+  // Starts the threads, idle. Warm-up: everything that can be built before the first connection is.
+  void start();
+  // Watches these sockets and accepts on them. A socket already watched is left alone.
+  void accept_on(std::vector<WorkerSocket> sockets, Done done);
+  // Stops accepting on these: removed from epoll explicitly, queues kept, nothing closed.
+  void release(std::vector<WorkerSocket> sockets, Done done);
+  // Accepts on these until their queues are empty, then as release().
+  void retire(std::vector<WorkerSocket> sockets, Done done);
+  // Calls `empty` on the main loop as soon as no worker holds a connection (at once if none does).
+  // Once asked for, workers refuse no connection: those accepted later just postpone it.
+  void when_empty(Done empty);
+  // Closes every connection now and counts each as cut.
+  void cut_connections(Done done);
+  // Each worker's loop has run once.
+  void ping(Done done);
+  // Connections held now, all workers; may be read at any time.
+  std::uint64_t connections() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace baton::proxy

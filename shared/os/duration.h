@@ -1,0 +1,22 @@
+// Durations as users write them: a number with a unit, "500ms", "30s", "10m", "1h".
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace baton::os {
+
+// What parse_duration accepts, for error messages.
+inline constexpr std::string_view kDurationSyntax =
+    R"(a number with a unit: "500ms", "30s", "10m", "1h")";
+
+// Whole or decimal number, then us, ms, s, m, h or d; "0" needs no unit. Nothing: malformed,
+// negative, or longer than 10 years.
+std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
+
+// The shortest exact form that parse_duration reads back: "1500ms", "30s", "10m".
+std::string format_duration(std::chrono::milliseconds duration);
+
+}  // namespace baton::os

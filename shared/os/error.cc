@@ -1,0 +1,23 @@
+#include "shared/os/error.h"
+
+#include <cerrno>
+#include <system_error>
+
+namespace baton::os {
+
+std::string Error::text() const {
+  std::string line = operation;
+  if (!object.empty()) line += (line.empty() ? "" : " ") + object;
+  if (code != 0) line += ": " + std::generic_category().message(code);
+  return line;
+}
+
+std::unexpected<Error> errno_error(std::string operation, std::string object) {
+  return std::unexpected(Error{errno, std::move(operation), std::move(object)});
+}
+
+std::unexpected<Error> plain_error(std::string operation, std::string object) {
+  return std::unexpected(Error{0, std::move(operation), std::move(object)});
+}
+
+}  // namespace baton::os

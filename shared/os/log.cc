@@ -1,0 +1,128 @@
+#include "shared/os/log.h"
+
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/base_sink.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <array>
+#include <memory>
+#include <mutex>
+
+namespace baton::log {
+namespace {
+
+// Writes each line with one write(2): lines of several processes never mix on a pipe (up to
+// PIPE_BUF) or on an O_APPEND file.
+class StderrSink final : public spdlog::sinks::base_sink<std::mutex> {
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+  }
+  void flush_() override {}
+};
+
+void append_json_string(spdlog::memory_buf_t& out, std::string_view text) {
+  static constexpr std::string_view kHex = "0123456789abcdef";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out.push_back('\\');
+      out.push_back(c);
+    } else if (byte < 0x20) {
+      for (const char e : {'\\', 'u', '0', '0', kHex[byte >> 4], kHex[byte & 15]}) out.push_back(e);
+    } else {
+      out.push_back(c);
+    }
+  }
+}
+
+// %* in the JSON pattern: the message, escaped.
+class JsonMessage final : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&,
+              spdlog::memory_buf_t& out) override {
+    append_json_string(out, {message.payload.data(), message.payload.size()});
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override {
+    return std::make_unique<JsonMessage>();
+  }
+};
+
+spdlog::level::level_enum to_spdlog(Level level) {
+  switch (level) {
+    case Level::Debug: return spdlog::level::debug;
+    case Level::Info: return spdlog::level::info;
+    case Level::Warning: return spdlog::level::warn;
+    case Level::Error: return spdlog::level::err;
+    case Level::Off: return spdlog::level::off;
+  }
+  return spdlog::level::info;
+}
+
+constexpr std::array<std::pair<std::string_view, Level>, 5> kLevels{{{"debug", Level::Debug},
+                                                                     {"info", Level::Info},
+                                                                     {"warning", Level::Warning},
+                                                                     {"error", Level::Error},
+                                                                     {"off", Level::Off}}};
+
+std::shared_ptr<spdlog::logger> g_logger;
+
+}  // namespace
+
+void init(const Options& options) {
+  auto logger = std::make_shared<spdlog::logger>(options.program, std::make_shared<StderrSink>());
+  logger->set_level(to_spdlog(options.level));
+  auto formatter = std::make_unique<spdlog::pattern_formatter>(
+      spdlog::pattern_time_type::utc);  // UTC: lines of several machines sort together
+  formatter->add_flag<JsonMessage>('*');
+  const std::string generation = std::to_string(options.generation);
+  if (options.format == Format::Json) {
+    formatter->set_pattern(
+        R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","program":"%n","pid":%P,)" +
+        (options.generation ? R"("generation":)" + generation + "," : std::string()) +
+        R"("message":"%*"})");
+  } else {
+    formatter->set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %n[%P]" +
+                           (options.generation ? " g" + generation : std::string()) + ": %v");
+  }
+  logger->set_formatter(std::move(formatter));
+  g_logger = std::move(logger);
+}
+
+bool enabled(Level level) { return g_logger && g_logger->should_log(to_spdlog(level)); }
+
+void write(Level level, std::string_view message) {
+  if (g_logger) {
+    g_logger->log(to_spdlog(level), spdlog::string_view_t(message.data(), message.size()));
+  }
+}
+
+bool parse_level(std::string_view text, Level& level) {
+  for (const auto& [name, value] : kLevels) {
+    if (name == text) {
+      level = value;
+      return true;
+    }
+  }
+  return false;
+}
+
+bool parse_format(std::string_view text, Format& format) {
+  if (text != "text" && text != "json") return false;
+  format = text == "json" ? Format::Json : Format::Text;
+  return true;
+}
+
+std::string_view level_name(Level level) {
+  for (const auto& [name, value] : kLevels) {
+    if (value == level) return name;
+  }
+  return "info";
+}
+
+std::string_view format_name(Format format) { return format == Format::Json ? "json" : "text"; }
+
+}  // namespace baton::log

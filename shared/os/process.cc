@@ -1,0 +1,114 @@
+#include "shared/os/process.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <linux/close_range.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace baton::os {
+namespace {
+
+constexpr int kFirstFd = 3;
+
+// Moves each inherited fd to its target. Sources may overlap targets, so they first go above all.
+// This is the one place that clears CLOEXEC, in the child, right before exec.
+bool place_inherited(const std::vector<InheritedFd>& inherited, int binary_fd, int& moved_binary,
+                     int& error_fd) {
+  int above = kFirstFd;
+  for (const InheritedFd& fd : inherited) above = fd.target >= above ? fd.target + 1 : above;
+  moved_binary = ::fcntl(binary_fd, F_DUPFD_CLOEXEC, above);
+  error_fd = ::fcntl(error_fd, F_DUPFD_CLOEXEC, above);
+  if (moved_binary < 0 || error_fd < 0) return false;
+  std::vector<int> high;
+  for (const InheritedFd& fd : inherited) {
+    high.push_back(::fcntl(fd.source, F_DUPFD_CLOEXEC, above));
+    if (high.back() < 0) return false;
+  }
+  ::syscall(SYS_close_range, kFirstFd, ~0U, CLOSE_RANGE_CLOEXEC);
+  for (std::size_t i = 0; i < inherited.size(); ++i) {
+    if (::dup3(high[i], inherited[i].target, O_CLOEXEC) < 0) return false;
+    if (::fcntl(inherited[i].target, F_SETFD, 0) != 0) return false;
+  }
+  return true;
+}
+
+[[noreturn]] void run_child(const SpawnOptions& options, int error_fd) {
+  ::setpgid(0, 0);
+  for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  std::vector<char*> argv;
+  for (const std::string& argument : options.arguments) {
+    argv.push_back(const_cast<char*>(argument.c_str()));
+  }
+  argv.push_back(nullptr);
+  int binary = -1;
+  if (place_inherited(options.inherited, options.binary_fd, binary, error_fd)) {
+    ::syscall(SYS_execveat, binary, "", argv.data(), environ, AT_EMPTY_PATH);
+  }
+  const int error = errno;
+  [[maybe_unused]] const ssize_t written = ::write(error_fd, &error, sizeof error);
+  ::_exit(127);
+}
+
+}  // namespace
+
+Result<Child> spawn(const SpawnOptions& options) {
+  const std::string name = options.arguments.empty() ? "" : options.arguments.front();
+  int pipe_fds[2];
+  if (::pipe2(pipe_fds, O_CLOEXEC) != 0) return errno_error("pipe");
+  const UniqueFd read_end(pipe_fds[0]);
+  UniqueFd write_end(pipe_fds[1]);
+  const pid_t pid = ::fork();
+  if (pid < 0) return errno_error("fork", name);
+  if (pid == 0) run_child(options, write_end.get());
+  write_end.reset();
+
+  int exec_error = 0;
+  ssize_t count;
+  do {
+    count = ::read(read_end.get(), &exec_error, sizeof exec_error);
+  } while (count < 0 && errno == EINTR);
+  if (count == sizeof exec_error) {
+    ::waitpid(pid, nullptr, 0);
+    // A script's interpreter would look for a path that CLOEXEC has closed: execve(2), ENOENT.
+    errno = exec_error == ENOENT ? ENOEXEC : exec_error;
+    return errno_error("run", name);
+  }
+  Child child{pid, UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)))};
+  if (!child.pidfd) {
+    const auto error = errno_error("pidfd_open", name);
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    return error;
+  }
+  return child;
+}
+
+bool send_signal(int pidfd, int signal) {
+  return ::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) == 0;
+}
+
+std::string ExitStatus::text() const {
+  if (signal == 0) return "exited with status " + std::to_string(code);
+  return "killed by signal " + std::to_string(signal) + " (" + ::strsignal(signal) + ")";
+}
+
+Result<ExitStatus> reap(int pidfd) {
+  siginfo_t info{};
+  if (::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd), &info,
+               WEXITED | WNOHANG) != 0) {
+    return errno_error("waitid");
+  }
+  if (info.si_pid == 0) return plain_error("still running");
+  if (info.si_code == CLD_EXITED) return ExitStatus{.code = info.si_status};
+  return ExitStatus{.signal = info.si_status};
+}
+
+}  // namespace baton::os

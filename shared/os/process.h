@@ -1,0 +1,49 @@
+// Starting, watching and signalling processes by descriptor, free of pid reuse.
+// Source: execveat(2), pidfd_open(2), pidfd_send_signal(2), close_range(2).
+// Thread: the one that calls; a program with one thread at the time of spawn().
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "shared/os/error.h"
+#include "shared/os/unique_fd.h"
+
+namespace baton::os {
+
+struct Child {
+  pid_t pid = -1;
+  UniqueFd pidfd;  // readable once the process has ended
+};
+
+struct InheritedFd {
+  int source;  // borrowed, a descriptor of this process
+  int target;  // its number in the child, 3 or above
+};
+
+struct SpawnOptions {
+  int binary_fd = -1;  // borrowed; run from the descriptor, whatever its path holds by now
+  std::vector<std::string> arguments;  // argv, program name included
+  std::vector<InheritedFd> inherited;  // everything else from 3 up is closed at exec
+};
+
+// Forks and runs the program in a process group of its own (a terminal's Ctrl-C reaches only the
+// caller), signals unblocked and at their defaults. Returns once exec has succeeded; an exec that
+// fails is this call's error (ENOEXEC, EACCES, ...) and leaves no child.
+Result<Child> spawn(const SpawnOptions& options);
+
+// False: it has already ended.
+bool send_signal(int pidfd, int signal);
+
+struct ExitStatus {
+  int code = 0;    // exit status, when signal == 0
+  int signal = 0;  // the signal that ended it
+  std::string text() const;  // "exited with status 1", "killed by signal 9 (Killed)"
+};
+
+// Reaps an ended child of this process; nothing while it still runs or when it is none of ours.
+Result<ExitStatus> reap(int pidfd);
+
+}  // namespace baton::os

@@ -1,0 +1,130 @@
+#include "shared/os/socket_address.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+
+#include <charconv>
+#include <cstddef>
+#include <cstring>
+
+namespace baton::os {
+namespace {
+
+constexpr std::size_t kPathOffset = offsetof(sockaddr_un, sun_path);
+
+Result<std::uint16_t> parse_port(std::string_view text, std::string_view whole) {
+  unsigned port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error != std::errc() || end != text.data() + text.size() || text.empty() || port > 65535) {
+    return plain_error("the port must be a number from 0 to 65535 in", std::string(whole));
+  }
+  return static_cast<std::uint16_t>(port);
+}
+
+}  // namespace
+
+Result<SocketAddress> SocketAddress::parse(std::string_view text) {
+  SocketAddress result;
+  const std::string whole(text);
+  if (text.starts_with("unix:")) {
+    const std::string_view path = text.substr(5);
+    sockaddr_un& address = result.storage_.path;
+    if (path.empty() || path == "@") return plain_error("no path in", whole);
+    if (path.size() >= sizeof address.sun_path) {
+      return plain_error("path longer than 107 bytes in", whole);
+    }
+    if (path.find('\0') != std::string_view::npos) return plain_error("NUL in", whole);
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path.data(), path.size());
+    const bool abstract = path.front() == '@';
+    if (abstract) address.sun_path[0] = '\0';
+    result.length_ = static_cast<socklen_t>(kPathOffset + path.size() + (abstract ? 0 : 1));
+    return result;
+  }
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return plain_error("no port in", whole);
+  const auto port = parse_port(text.substr(colon + 1), text);
+  if (!port) return std::unexpected(port.error());
+  std::string host(text.substr(0, colon));
+  if (host.starts_with('[') && host.ends_with(']')) {
+    host = host.substr(1, host.size() - 2);
+    sockaddr_in6& address = result.storage_.v6;
+    if (const std::size_t percent = host.find('%'); percent != std::string::npos) {
+      address.sin6_scope_id = ::if_nametoindex(host.c_str() + percent + 1);
+      if (address.sin6_scope_id == 0) return plain_error("unknown interface in", whole);
+      host.resize(percent);
+    }
+    address.sin6_family = AF_INET6;
+    address.sin6_port = htons(*port);
+    if (::inet_pton(AF_INET6, host.c_str(), &address.sin6_addr) != 1) {
+      return plain_error("not an IPv6 address:", whole);
+    }
+    result.length_ = sizeof address;
+    return result;
+  }
+  if (host.find(':') != std::string::npos) {
+    return plain_error("an IPv6 address needs brackets, [" + host + "]:", whole);
+  }
+  sockaddr_in& address = result.storage_.v4;
+  address.sin_family = AF_INET;
+  address.sin_port = htons(*port);
+  if (::inet_pton(AF_INET, host.c_str(), &address.sin_addr) != 1) {
+    return plain_error("not a numeric address (host names are not looked up):", whole);
+  }
+  result.length_ = sizeof address;
+  return result;
+}
+
+SocketAddress SocketAddress::from_sockaddr(const sockaddr* address, socklen_t length) {
+  SocketAddress result;
+  if (length > sizeof result.storage_) length = sizeof result.storage_;
+  std::memcpy(&result.storage_, address, length);
+  result.length_ = length;
+  return result;
+}
+
+Result<SocketAddress> SocketAddress::of_socket(int fd) {
+  SocketAddress result;
+  socklen_t length = sizeof result.storage_;
+  if (::getsockname(fd, &result.storage_.base, &length) != 0) return errno_error("getsockname");
+  result.length_ = length;
+  return result;
+}
+
+bool SocketAddress::is_unix_path() const {
+  return is_unix() && length_ > kPathOffset && storage_.path.sun_path[0] != '\0';
+}
+
+std::string SocketAddress::unix_path() const {
+  return is_unix_path() ? std::string(storage_.path.sun_path) : std::string();
+}
+
+std::uint16_t SocketAddress::port() const {
+  if (family() == AF_INET) return ntohs(storage_.v4.sin_port);
+  if (family() == AF_INET6) return ntohs(storage_.v6.sin6_port);
+  return 0;
+}
+
+std::string SocketAddress::text() const {
+  char host[INET6_ADDRSTRLEN] = "";
+  switch (family()) {
+    case AF_INET:
+      ::inet_ntop(AF_INET, &storage_.v4.sin_addr, host, sizeof host);
+      return std::string(host) + ":" + std::to_string(port());
+    case AF_INET6: {
+      ::inet_ntop(AF_INET6, &storage_.v6.sin6_addr, host, sizeof host);
+      const unsigned scope = storage_.v6.sin6_scope_id;
+      char name[IF_NAMESIZE] = "";
+      const bool named = scope != 0 && ::if_indextoname(scope, name) != nullptr;
+      return "[" + std::string(host) + (named ? "%" + std::string(name) : "") +
+             "]:" + std::to_string(port());
+    }
+    case AF_UNIX:
+      if (length_ <= kPathOffset) return "unix:";
+      if (is_unix_path()) return "unix:" + unix_path();
+      return "unix:@" + std::string(storage_.path.sun_path + 1, length_ - kPathOffset - 1);
+    default: return "unknown";
+  }
+}
+
+}  // namespace baton::os

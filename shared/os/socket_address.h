@@ -1,0 +1,56 @@
+// An address one can listen on or connect to: "127.0.0.1:80", "[::1]:80", "unix:/run/x.sock",
+// "unix:@abstract". Source: ip(7), ipv6(7), unix(7).
+// Thread: none; a plain value. Two equal addresses have equal text().
+#pragma once
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <string>
+#include <string_view>
+
+#include "shared/os/error.h"
+
+namespace baton::os {
+
+class SocketAddress {
+ public:
+  SocketAddress() = default;
+
+  // What parse() accepts, for error messages.
+  static constexpr std::string_view kSyntax =
+      R"("127.0.0.1:80", "[::1]:80", "0.0.0.0:80", "unix:/path" or "unix:@abstract")";
+
+  // Numeric addresses only; a host name is an error that says so.
+  static Result<SocketAddress> parse(std::string_view text);
+  static SocketAddress from_sockaddr(const sockaddr* address, socklen_t length);
+  // The local address of a bound socket: getsockname(2).
+  static Result<SocketAddress> of_socket(int fd);
+
+  int family() const { return storage_.base.sa_family; }
+  bool is_unix() const { return family() == AF_UNIX; }
+  // A unix address with a name in the file system.
+  bool is_unix_path() const;
+  std::string unix_path() const;  // empty unless is_unix_path()
+  std::uint16_t port() const;     // 0 for unix
+  const sockaddr* data() const { return &storage_.base; }
+  socklen_t length() const { return length_; }
+  std::string text() const;
+
+  friend bool operator==(const SocketAddress& a, const SocketAddress& b) {
+    return a.text() == b.text();
+  }
+
+ private:
+  union Storage {
+    sockaddr base;
+    sockaddr_in v4;
+    sockaddr_in6 v6;
+    sockaddr_un path;
+  };
+  Storage storage_{};
+  socklen_t length_ = 0;
+};
+
+}  // namespace baton::os
