@@ -86,13 +86,16 @@ class NetworkFilter {
   virtual FilterStatus on_new_connection() { return FilterStatus::Continue; }
   // A filter may look at, change, consume or add bytes. A terminal filter consumes them all. With
   // EndOfStream::Yes (the client has half-closed) `data` may be empty, and no call follows.
-  virtual FilterStatus on_data(Buffer& data, EndOfStream end) = 0;
+  virtual FilterStatus on_data(Buffer& /*data*/, EndOfStream /*end*/) {
+    return FilterStatus::Continue;
+  }
   // Bytes on their way to the client.
   virtual FilterStatus on_write(Buffer& /*data*/, EndOfStream /*end*/) {
     return FilterStatus::Continue;
   }
 
-  // To the terminal filter: more than a watermark waits to be sent to the client / no longer.
+  // To the terminal filter: a watermark's worth waits to be sent to the client (may be repeated) /
+  // what waited, or the end of stream, has gone out.
   virtual void on_downstream_full() {}
   virtual void on_downstream_drained() {}
 
