@@ -4,6 +4,7 @@
 
 #include <cerrno>
 
+#include "proxy/network/socket_io.h"
 #include "proxy/worker/event_loop.h"
 
 namespace baton::proxy {
@@ -36,8 +37,7 @@ void Connection::on_ready(ev::io&, int events) {
 // connections had their turn.
 void Connection::receive() {
   scratch_.clear();
-  const std::span<char> room = scratch_.writable();
-  const ssize_t count = ::recv(leg_.fd.get(), room.data(), room.size(), 0);
+  const ssize_t count = socket_receive(leg_.fd.get(), scratch_.writable());
   if (count > 0) [[likely]] {
     const auto bytes = static_cast<std::size_t>(count);
     scratch_.commit(bytes);
@@ -61,8 +61,7 @@ void Connection::deliver_rest() {
   constexpr int kMostReads = 256;
   for (int i = 0; i < kMostReads && leg_.fd.valid(); ++i) {
     scratch_.clear();
-    const std::span<char> room = scratch_.writable();
-    const ssize_t count = ::recv(leg_.fd.get(), room.data(), room.size(), 0);
+    const ssize_t count = socket_receive(leg_.fd.get(), scratch_.writable());
     if (count <= 0) break;
     const auto bytes = static_cast<std::size_t>(count);
     scratch_.commit(bytes);
@@ -93,18 +92,18 @@ WriteStatus Connection::write(Buffer& data, EndOfStream end) {
 
 // What would block stays in `data`: that is not a failure.
 WriteStatus Connection::send_from(Buffer& data) {
-  const std::span<char> bytes = data.readable();
-  const ssize_t count = ::send(leg_.fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  const ssize_t count = socket_send(leg_.fd.get(), data.readable());
   if (count < 0) return is_temporary(errno) ? WriteStatus::Ok : WriteStatus::Failed;
   const auto sent = static_cast<std::size_t>(count);
   data.consume(sent);
   leg_.sent_bytes += sent;
-  leg_.last_activity = CoarseClock::now();
   counters_.sent.add(sent);
   return WriteStatus::Ok;
 }
 
 void Connection::flush() {
+  // Elsewhere bytes are sent as they are received, and receiving has looked at the clock.
+  leg_.last_activity = CoarseClock::now();
   if (send_from(leg_.unsent) == WriteStatus::Failed) {
     deliver_rest();
     if (leg_.fd.valid()) fail();
