@@ -1,0 +1,24 @@
+// Names a set of listening sockets: what makes two of them "the same" across generations.
+// Thread: any; pure functions.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "proto/types.pb.h"
+#include "shared/os/error.h"
+#include "shared/os/socket_address.h"
+
+namespace baton::proto {
+
+// The key of a stream listener on `address`: TCP sockets are SO_REUSEPORT, v6 ones v6-only.
+SocketKey stream_key(const os::SocketAddress& address);
+
+// One text a key, equal exactly for equal keys: for maps. "stream 127.0.0.1:80 reuseport".
+std::string identity(const SocketKey& key);
+
+// Checks that a descriptor a peer sent is what the key says: domain, type, bound address, v6-only
+// and reuseport options. A peer's claim is never taken on trust.
+os::Result<void> verify_socket(int fd, const SocketKey& key);
+
+}  // namespace baton::proto

@@ -1,0 +1,96 @@
+#include "proxy/server/bind.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+
+#include "proxy/server/address_owner.h"
+
+namespace baton::proxy {
+namespace {
+
+os::Result<os::UniqueFd> open_socket(const os::SocketAddress& address) {
+  os::UniqueFd fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return os::errno_error("socket", address.text());
+  return fd;
+}
+
+void enable(int fd, int level, int option) {
+  const int on = 1;
+  ::setsockopt(fd, level, option, &on, sizeof on);
+}
+
+os::Result<os::UniqueFd> open_inet(const os::SocketAddress& address) {
+  auto fd = open_socket(address);
+  if (!fd) return fd;
+  enable(fd->get(), SOL_SOCKET, SO_REUSEADDR);
+  if (address.family() == AF_INET6) enable(fd->get(), IPPROTO_IPV6, IPV6_V6ONLY);
+  return fd;
+}
+
+std::unexpected<os::Error> in_use(const os::SocketAddress& address, const std::string& owner) {
+  return std::unexpected(os::Error{
+      EADDRINUSE, "bind", address.text() + (owner.empty() ? "" : " (in use by " + owner + ")")});
+}
+
+// SO_REUSEPORT would let this process share the address of any other one of the same user, and each
+// would get a part of the traffic. A bind without it tells whether somebody listens there.
+os::Result<void> refuse_stranger(const os::SocketAddress& address) {
+  const auto probe = open_inet(address);
+  if (!probe) return std::unexpected(probe.error());
+  if (::bind(probe->get(), address.data(), address.length()) == 0) return {};
+  if (errno != EADDRINUSE) return os::errno_error("bind", address.text());
+  const AddressOwner owner = find_tcp_owner(address);
+  // An overlapping address (0.0.0.0 and 127.0.0.1) that this supervisor's generations listen on.
+  if (owner.kind == AddressOwner::Kind::OwnSupervisor) return {};
+  return in_use(address, owner.text);
+}
+
+os::Result<os::UniqueFd> bind_inet(const os::SocketAddress& address, GroupPlace place) {
+  if (place == GroupPlace::First) {
+    if (const auto free = refuse_stranger(address); !free) return std::unexpected(free.error());
+  }
+  auto fd = open_inet(address);
+  if (!fd) return fd;
+  enable(fd->get(), SOL_SOCKET, SO_REUSEPORT);
+  if (::bind(fd->get(), address.data(), address.length()) == 0) return fd;
+  if (errno != EADDRINUSE) return os::errno_error("bind", address.text());
+  return in_use(address, find_tcp_owner(address).text);
+}
+
+// A socket file outlives its process; only a connection attempt tells whether anybody is behind it.
+os::Result<void> remove_stale(const os::SocketAddress& address) {
+  const std::string path = address.unix_path();
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) {
+    return errno == ENOENT ? os::Result<void>{} : os::errno_error("stat", path);
+  }
+  if (!S_ISSOCK(status.st_mode)) return os::plain_error("exists and is not a socket:", path);
+  const auto probe = open_socket(address);
+  if (!probe) return std::unexpected(probe.error());
+  if (::connect(probe->get(), address.data(), address.length()) == 0 || errno == EAGAIN) {
+    return in_use(address, find_unix_owner(probe->get()).text);
+  }
+  if (errno != ECONNREFUSED) return os::errno_error("connect", address.text());
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return os::errno_error("unlink", path);
+  return {};
+}
+
+}  // namespace
+
+os::Result<os::UniqueFd> bind_stream_socket(const os::SocketAddress& address, GroupPlace place) {
+  if (!address.is_unix()) return bind_inet(address, place);
+  if (address.is_unix_path()) {
+    if (const auto free = remove_stale(address); !free) return std::unexpected(free.error());
+  }
+  auto fd = open_socket(address);
+  if (!fd) return fd;
+  if (::bind(fd->get(), address.data(), address.length()) != 0) {
+    return os::errno_error("bind", address.text());
+  }
+  return fd;
+}
+
+}  // namespace baton::proxy

@@ -1,0 +1,22 @@
+// Binding a listening socket, without listening on it yet: a SO_REUSEPORT socket gets its share of
+// the connections from listen(2) on, so that comes only when somebody accepts.
+// Thread: main. Source: socket(7) SO_REUSEPORT, ip(7), unix(7).
+#pragma once
+
+#include "shared/os/error.h"
+#include "shared/os/socket_address.h"
+#include "shared/os/unique_fd.h"
+
+namespace baton::proxy {
+
+enum class GroupPlace {
+  First,  // no socket of ours is bound there: whoever is, is a stranger
+  Next,   // joins a SO_REUSEPORT group of ours
+};
+
+// A bound, non-blocking, CLOEXEC stream socket. EADDRINUSE names the process that has the address,
+// as far as /proc tells. A stale unix socket file (nobody answers) is replaced; a live one, or a file
+// that is no socket, is an error.
+os::Result<os::UniqueFd> bind_stream_socket(const os::SocketAddress& address, GroupPlace place);
+
+}  // namespace baton::proxy

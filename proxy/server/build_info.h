@@ -1,0 +1,25 @@
+// What distinguishes one proxy binary from another. main.cc states the real one; tests build
+// binaries with others to play the next release, or a much older one.
+// Thread: any; constant.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace baton::proxy {
+
+// Points in a generation's start that an observer can hook into.
+enum class StartPoint { Start, Negotiated, Inherited, Warmed, Ready, Serving };
+
+struct BuildInfo {
+  std::string version;
+  std::uint64_t region_layout = 0;
+  std::vector<std::string> features;  // proto/negotiation.h
+  // Called on the main thread on reaching each point, after the supervisor has been told.
+  std::function<void(StartPoint)> reached = [](StartPoint) {};
+};
+
+}  // namespace baton::proxy

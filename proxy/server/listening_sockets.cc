@@ -1,0 +1,82 @@
+#include "proxy/server/listening_sockets.h"
+
+#include <sys/socket.h>
+
+#include "proxy/server/bind.h"
+
+namespace baton::proxy {
+namespace {
+
+std::unexpected<os::Error> of_listener(const WantedSockets& wanted, os::Error error) {
+  error.operation = "listener \"" + wanted.name + "\": " + error.operation;
+  return std::unexpected(std::move(error));
+}
+
+}  // namespace
+
+os::Result<void> ListeningSockets::add(const proto::SocketInfo& info, os::UniqueFd fd) {
+  if (const auto valid = proto::verify_socket(fd.get(), info.key()); !valid) {
+    return std::unexpected(valid.error());
+  }
+  by_key_[proto::identity(info.key())].try_emplace(
+      info.index(), ListeningSocket{info.key(), info.index(), std::move(fd), false});
+  return {};
+}
+
+os::Result<void> ListeningSockets::bind_missing(const std::vector<WantedSockets>& wanted) {
+  for (const WantedSockets& want : wanted) {
+    ByIndex& sockets = by_key_[proto::identity(want.key)];
+    for (std::uint32_t index = 0; index < want.count; ++index) {
+      if (sockets.contains(index)) continue;
+      auto fd =
+          bind_stream_socket(want.address, sockets.empty() ? GroupPlace::First : GroupPlace::Next);
+      if (!fd) return of_listener(want, fd.error());
+      sockets.try_emplace(index, ListeningSocket{want.key, index, std::move(*fd), true});
+    }
+  }
+  return {};
+}
+
+os::Result<void> ListeningSockets::listen(const std::vector<WantedSockets>& wanted) {
+  for (const WantedSockets& want : wanted) {
+    for (const ListeningSocket* socket : of(want.key)) {
+      if (::listen(socket->fd.get(), want.backlog) != 0) {
+        return of_listener(want, os::errno_error("listen", want.address.text()).error());
+      }
+    }
+  }
+  return {};
+}
+
+bool ListeningSockets::has(const proto::SocketKey& key) const {
+  const auto found = by_key_.find(proto::identity(key));
+  return found != by_key_.end() && !found->second.empty();
+}
+
+std::vector<const ListeningSocket*> ListeningSockets::of(const proto::SocketKey& key) const {
+  std::vector<const ListeningSocket*> sockets;
+  if (const auto found = by_key_.find(proto::identity(key)); found != by_key_.end()) {
+    for (const auto& [index, socket] : found->second) sockets.push_back(&socket);
+  }
+  return sockets;
+}
+
+std::vector<const ListeningSocket*> ListeningSockets::bound_here() const {
+  std::vector<const ListeningSocket*> sockets;
+  for (const ListeningSocket* socket : all()) {
+    if (socket->bound_here) sockets.push_back(socket);
+  }
+  return sockets;
+}
+
+std::vector<const ListeningSocket*> ListeningSockets::all() const {
+  std::vector<const ListeningSocket*> sockets;
+  for (const auto& [key, by_index] : by_key_) {
+    for (const auto& [index, socket] : by_index) sockets.push_back(&socket);
+  }
+  return sockets;
+}
+
+void ListeningSockets::close(const proto::SocketKey& key) { by_key_.erase(proto::identity(key)); }
+
+}  // namespace baton::proxy

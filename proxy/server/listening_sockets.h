@@ -1,0 +1,60 @@
+// The listening sockets a generation holds, by key and index, wherever they came from: the old
+// generation, the supervisor's escrow, or bind(2).
+// Thread: main. Owns: the sockets; workers borrow them, so one is closed only after they let go.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "proto/socket_key.h"
+#include "proto/types.pb.h"
+#include "shared/os/error.h"
+#include "shared/os/unique_fd.h"
+
+namespace baton::proxy {
+
+// What the configuration asks for: sockets 0 to count-1 of an address, or more if there are more.
+struct WantedSockets {
+  std::string name;  // of the listener, for errors
+  os::SocketAddress address;
+  proto::SocketKey key;
+  std::uint32_t count = 1;
+  int backlog = 4096;
+};
+
+struct ListeningSocket {
+  proto::SocketKey key;
+  std::uint32_t index = 0;
+  os::UniqueFd fd;
+  bool bound_here = false;  // not in the supervisor's escrow yet
+};
+
+class ListeningSockets {
+ public:
+  // Takes a socket that a peer sent. Refused: it is not what its key says; one of that key and index
+  // is there already counts as taken, and the duplicate is closed.
+  os::Result<void> add(const proto::SocketInfo& info, os::UniqueFd fd);
+
+  // Binds what is missing. On failure what was bound by this call is kept (and closed with this
+  // object); the error names the listener.
+  os::Result<void> bind_missing(const std::vector<WantedSockets>& wanted);
+
+  // listen(2) on all sockets of these, also on those that listen already: the backlog may be new.
+  os::Result<void> listen(const std::vector<WantedSockets>& wanted);
+
+  bool has(const proto::SocketKey& key) const;
+  // In order of the index; borrowed, valid until close().
+  std::vector<const ListeningSocket*> of(const proto::SocketKey& key) const;
+  std::vector<const ListeningSocket*> bound_here() const;
+  std::vector<const ListeningSocket*> all() const;
+
+  void close(const proto::SocketKey& key);
+
+ private:
+  using ByIndex = std::map<std::uint32_t, ListeningSocket>;
+  std::map<std::string, ByIndex> by_key_;  // identity(key) -> sockets
+};
+
+}  // namespace baton::proxy

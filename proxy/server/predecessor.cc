@@ -1,0 +1,67 @@
+#include "proxy/server/predecessor.h"
+
+#include <algorithm>
+
+#include "proto/succession.pb.h"
+#include "proxy/server/socket_messages.h"
+#include "shared/os/log.h"
+
+namespace baton::proxy {
+namespace {
+
+// An old main thread answers within microseconds; one that does not is as good as dead, and the
+// escrow answers instead.
+constexpr std::chrono::milliseconds kAnswerTime{1000};
+
+}  // namespace
+
+Predecessor::Predecessor(EventLoop& loop, os::UniqueFd channel)
+    : channel_(loop.ref(), std::move(channel), "old generation") {}
+
+void Predecessor::inherit(const proto::Hello& self, std::vector<proto::SocketKey> keys,
+                          Inherited inherited) {
+  self_ = self;
+  keys_ = std::move(keys);
+  inherited_ = std::move(inherited);
+  channel_.request<proto::Hello>(
+      proto::MEET, self_, {}, kAnswerTime,
+      [this](std::expected<proto::Hello, proto::CallError> reply, proto::Fds) {
+        on_met(std::move(reply));
+      });
+}
+
+void Predecessor::on_met(std::expected<proto::Hello, proto::CallError> reply) {
+  if (!reply) return give_up(reply.error().text);
+  const auto agreement = proto::negotiate(self_, *reply);
+  if (!agreement) return give_up(agreement.error());
+  if (!agreement->has(proto::kFeatureListeners)) return give_up("it passes no sockets");
+  proto::ListenersRequest request;
+  for (const proto::SocketKey& key : keys_) *request.add_keys() = key;
+  channel_.request_raw(proto::LISTENERS_GET, request, {}, kAnswerTime,
+                       [this](std::expected<proto::RawReply, proto::CallError> raw) {
+                         on_listeners(std::move(raw));
+                       });
+}
+
+void Predecessor::on_listeners(std::expected<proto::RawReply, proto::CallError> reply) {
+  if (!reply) return give_up(reply.error().text);
+  proto::Listeners message;
+  if (!message.ParseFromArray(reply->body.data(), static_cast<int>(reply->body.size())) ||
+      static_cast<std::size_t>(message.sockets_size()) != reply->fds.size()) {
+    channel_.close();
+    return give_up("malformed list of sockets");
+  }
+  for (int i = 0; i < message.sockets_size(); ++i) {
+    received_.push_back({message.sockets(i), std::move(reply->fds[static_cast<std::size_t>(i)])});
+  }
+  if (!reply->partial) std::exchange(inherited_, nullptr)(std::move(received_));
+}
+
+void Predecessor::give_up(const std::string& why) {
+  if (!inherited_) return;
+  log::warning("the old generation hands over nothing ({}): using the supervisor's escrow", why);
+  received_.clear();
+  std::exchange(inherited_, nullptr)({});
+}
+
+}  // namespace baton::proxy

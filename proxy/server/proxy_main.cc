@@ -1,0 +1,128 @@
+#include "proxy/server/proxy_main.h"
+
+#include <sys/prctl.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <optional>
+
+#include "proxy/config/fd_budget.h"
+#include "proxy/config/load_config.h"
+#include "proxy/server/standalone.h"
+#include "proxy/server/supervised.h"
+#include "shared/os/duration.h"
+#include "shared/os/fd_limit.h"
+#include "shared/os/memfd.h"
+
+namespace baton::proxy {
+namespace {
+
+constexpr std::size_t kMaxConfigBytes = 16 * 1024 * 1024;
+constexpr int kBadInput = 2;
+
+struct Options {
+  std::string config;
+  std::string drain_time = "30s";
+  std::string log_level = "info";
+  std::string log_format = "text";
+  bool check = false;
+  int channel_fd = -1;
+};
+
+// Nothing: parsing has printed what it had to, and left the exit status.
+std::optional<Options> parse(int argc, char** argv, const BuildInfo& build, int& exit_status) {
+  Options options;
+  CLI::App app{"Baton's proxy. Usually run by `supervisor run`; alone, it serves until SIGTERM."};
+  app.name("proxy");
+  app.add_option("--config", options.config, "Configuration file (TOML); built-in if not given")
+      ->type_name("FILE");
+  app.add_flag("--check", options.check, "Check the configuration and exit: 0 good, 2 bad");
+  app.add_option("--drain-time", options.drain_time,
+                 "At SIGTERM, how long connections may go on")
+      ->type_name("DURATION")
+      ->capture_default_str();
+  app.add_option("--log-level", options.log_level, "debug, info, warning, error or off")
+      ->type_name("LEVEL")
+      ->capture_default_str();
+  app.add_option("--log-format", options.log_format, "text or json")
+      ->type_name("FORMAT")
+      ->capture_default_str();
+  app.add_option("--channel-fd", options.channel_fd)->group("");  // the supervisor's business
+  app.set_version_flag("--version", "proxy " + build.version);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    exit_status = app.exit(error) == 0 ? 0 : kBadInput;
+    return std::nullopt;
+  }
+  return options;
+}
+
+int usage_error(const std::string& message) {
+  std::fprintf(stderr, "proxy: %s\n", message.c_str());
+  return kBadInput;
+}
+
+// Nothing: every mistake has been printed.
+std::optional<Config> load(const Options& options, std::uint64_t fd_limit) {
+  std::string bytes(built_in_config());
+  std::string file(kBuiltInConfigName);
+  if (!options.config.empty()) {
+    auto read = os::read_file(options.config, kMaxConfigBytes);
+    if (!read) return usage_error(read.error().text()), std::nullopt;
+    bytes = std::move(*read);
+    file = options.config;
+  }
+  auto config = load_config(bytes, file);
+  if (!config) {
+    for (const ConfigError& error : config.error()) {
+      std::fprintf(stderr, "%s\n", error.text().c_str());
+    }
+    return std::nullopt;
+  }
+  if (const auto fits = check_fd_budget(*config, fd_limit); !fits) {
+    return usage_error(file + ": " + fits.error().text()), std::nullopt;
+  }
+  return std::move(*config);
+}
+
+}  // namespace
+
+int proxy_main(int argc, char** argv, const BuildInfo& build) {
+  int exit_status = 0;
+  const std::optional<Options> options = parse(argc, argv, build, exit_status);
+  if (!options) return exit_status;
+
+  log::Options log{.program = "proxy"};
+  if (!log::parse_level(options->log_level, log.level)) {
+    return usage_error("--log-level: debug, info, warning, error or off");
+  }
+  if (!log::parse_format(options->log_format, log.format)) {
+    return usage_error("--log-format: text or json");
+  }
+  const auto drain_time = os::parse_duration(options->drain_time);
+  if (!drain_time) {
+    return usage_error("--drain-time: expected " + std::string(os::kDurationSyntax));
+  }
+  log::init(log);
+  ::prctl(PR_SET_NAME, "proxy");  // run from a descriptor, it would be named after its number
+  std::signal(SIGPIPE, SIG_IGN);
+  const std::uint64_t fd_limit = os::raise_fd_limit();
+
+  if (options->channel_fd >= 0) {
+    // Under a supervisor only its orders count: a signal to the whole group must not end this.
+    for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) {
+      std::signal(number, SIG_IGN);
+    }
+    EventLoop loop;
+    return SupervisedGeneration(loop, build, log, os::UniqueFd(options->channel_fd)).run();
+  }
+  std::optional<Config> config = load(*options, fd_limit);
+  if (!config) return kBadInput;
+  if (options->check) return 0;
+  EventLoop loop;
+  return Standalone(loop, build, std::move(*config), *drain_time).run();
+}
+
+}  // namespace baton::proxy

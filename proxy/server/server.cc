@@ -1,0 +1,114 @@
+#include "proxy/server/server.h"
+
+#include <algorithm>
+#include <set>
+
+namespace baton::proxy {
+namespace {
+
+std::set<std::string> identities(const std::vector<proto::SocketKey>& keys) {
+  std::set<std::string> result;
+  for (const proto::SocketKey& key : keys) result.insert(proto::identity(key));
+  return result;
+}
+
+std::vector<WantedSockets> wanted_by(const Config& config) {
+  std::vector<WantedSockets> wanted;
+  for (const ListenerConfig& listener : config.listeners) {
+    wanted.push_back({.name = listener.name,
+                      .address = listener.address,
+                      .key = proto::stream_key(listener.address),
+                      .count = listener.address.is_unix() ? 1 : config.workers,
+                      .backlog = static_cast<int>(listener.backlog)});
+  }
+  if (config.admin) {
+    wanted.push_back({.name = "admin",
+                      .address = *config.admin,
+                      .key = proto::stream_key(*config.admin),
+                      .count = 1,
+                      .backlog = 128});
+  }
+  return wanted;
+}
+
+}  // namespace
+
+Server::Server(ServerOptions options)
+    : loop_(*options.loop),
+      config_(std::move(options.config)),
+      stats_(std::move(options.stats)),
+      wanted_(wanted_by(config_)),
+      workers_(std::make_unique<WorkerPool>(WorkerPoolOptions{.main_loop = &loop_,
+                                                              .config = &config_,
+                                                              .stats = stats_.get(),
+                                                              .generation = options.generation,
+                                                              .version = options.version})) {
+  if (config_.admin) {
+    admin_ = std::make_unique<AdminServer>(loop_, std::move(options.stats_source));
+  }
+}
+
+Server::~Server() = default;
+
+std::vector<std::string> Server::listener_names() const {
+  std::vector<std::string> names;
+  for (const WantedSockets& wanted : wanted_) names.push_back(wanted.name + " " + wanted.address.text());
+  return names;
+}
+
+void Server::start_workers() { workers_->start(); }
+
+os::Result<void> Server::serve(Done done) {
+  if (const auto listening = sockets_.listen(wanted_); !listening) {
+    return std::unexpected(listening.error());
+  }
+  if (admin_) {
+    for (const ListeningSocket* socket : sockets_.of(wanted_.back().key)) {
+      admin_->accept_on(socket->fd.get());
+    }
+    admin_->set_ready(true);
+  }
+  workers_->accept_on(select({}, Select::NotAmong), std::move(done));
+  return {};
+}
+
+void Server::pause(const std::vector<proto::SocketKey>& shared, Done done) {
+  if (admin_among(shared)) admin_->release();
+  workers_->release(select(shared, Select::Among), std::move(done));
+}
+
+void Server::drain(const std::vector<proto::SocketKey>& kept, Done done) {
+  if (admin_) admin_->set_ready(false);
+  if (admin_) admin_->release();
+  // Both calls run in order on each worker's loop, so the second one's end is the end of both.
+  workers_->release(select(kept, Select::Among), [] {});
+  workers_->retire(select(kept, Select::NotAmong), [this, done = std::move(done)] {
+    for (const WantedSockets& wanted : wanted_) sockets_.close(wanted.key);
+    done();
+  });
+}
+
+void Server::when_empty(Done empty) { workers_->when_empty(std::move(empty)); }
+void Server::cut_connections(Done done) { workers_->cut_connections(std::move(done)); }
+void Server::ping(Done done) { workers_->ping(std::move(done)); }
+std::uint64_t Server::connections() const { return workers_->connections(); }
+
+std::vector<WorkerSocket> Server::select(const std::vector<proto::SocketKey>& keys,
+                                         Select mode) const {
+  const std::set<std::string> among = identities(keys);
+  std::vector<WorkerSocket> selected;
+  for (std::size_t listener = 0; listener < config_.listeners.size(); ++listener) {
+    const proto::SocketKey& key = wanted_[listener].key;
+    if (among.contains(proto::identity(key)) != (mode == Select::Among)) continue;
+    for (const ListeningSocket* socket : sockets_.of(key)) {
+      selected.push_back({listener, socket->index, socket->fd.get()});
+    }
+  }
+  return selected;
+}
+
+bool Server::admin_among(const std::vector<proto::SocketKey>& keys) const {
+  return admin_ && identities(keys).contains(proto::identity(wanted_.back().key));
+}
+
+}  // namespace baton::proxy

@@ -1,0 +1,82 @@
+// The traffic side of a generation: its workers, listening sockets and admin listener, and what can
+// be asked of them. Who asks is another matter: the supervisor (supervised.h) or a signal
+// (standalone.h).
+//
+// Thread: main. Owns: configuration, statistics, sockets, workers. Borrows: the main loop.
+// Order of calls: construct, sockets().add()..., bind_missing(), start_workers(), serve(); then
+// pause(), resume() and drain() as lifecycle.h allows.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "proto/types.pb.h"
+#include "proxy/admin/admin_server.h"
+#include "proxy/config/config.h"
+#include "proxy/server/listening_sockets.h"
+#include "proxy/stats/stats_store.h"
+#include "proxy/worker/event_loop.h"
+#include "proxy/worker/worker_pool.h"
+#include "shared/os/error.h"
+
+namespace baton::proxy {
+
+struct ServerOptions {
+  EventLoop* loop = nullptr;
+  Config config;
+  std::unique_ptr<StatsStore> stats;
+  std::uint64_t generation = 0;
+  std::string version;
+  AdminServer::StatsSource stats_source;  // how the admin listener gets its text
+};
+
+class Server {
+ public:
+  using Done = std::function<void()>;
+
+  explicit Server(ServerOptions options);
+  ~Server();
+
+  const std::vector<WantedSockets>& wanted() const { return wanted_; }
+  // "db 127.0.0.1:5432", for `status`.
+  std::vector<std::string> listener_names() const;
+  ListeningSockets& sockets() { return sockets_; }
+  StatsStore& stats() { return *stats_; }
+
+  os::Result<void> bind_missing() { return sockets_.bind_missing(wanted_); }
+  void start_workers();
+
+  // Listens and accepts on every socket of the configuration; `done` once every worker does. Also
+  // after pause(), and after sockets were added. An error leaves what already accepts accepting.
+  os::Result<void> serve(Done done);
+  // Stops accepting on sockets of these keys; their queues are kept.
+  void pause(const std::vector<proto::SocketKey>& shared, Done done);
+  // Lets go of the `kept` sockets (the next generation has them), accepts the others' queues empty
+  // and closes all of them.
+  void drain(const std::vector<proto::SocketKey>& kept, Done done);
+  // Calls `empty` once no connection is left.
+  void when_empty(Done empty);
+  void cut_connections(Done done);
+  // Each worker's loop has answered.
+  void ping(Done done);
+  std::uint64_t connections() const;
+
+ private:
+  // The worker sockets of the configured listeners whose key is (not) among `keys`.
+  enum class Select { Among, NotAmong };
+  std::vector<WorkerSocket> select(const std::vector<proto::SocketKey>& keys, Select mode) const;
+  bool admin_among(const std::vector<proto::SocketKey>& keys) const;
+
+  EventLoop& loop_;
+  const Config config_;
+  std::unique_ptr<StatsStore> stats_;
+  std::vector<WantedSockets> wanted_;  // listeners in order; the admin's, if any, last
+  ListeningSockets sockets_;
+  std::unique_ptr<WorkerPool> workers_;
+  std::unique_ptr<AdminServer> admin_;
+};
+
+}  // namespace baton::proxy

@@ -1,0 +1,78 @@
+#include "proxy/server/standalone.h"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+
+#include "shared/os/log.h"
+
+namespace baton::proxy {
+
+Standalone::Standalone(EventLoop& loop, const BuildInfo& build, Config config,
+                       std::chrono::milliseconds drain_time)
+    : loop_(loop),
+      build_(build),
+      config_(std::move(config)),
+      drain_time_(drain_time),
+      deadline_(loop.ref()),
+      terminate_(loop.ref()),
+      interrupt_(loop.ref()) {
+  deadline_.set<Standalone, &Standalone::on_deadline>(this);
+  terminate_.set<Standalone, &Standalone::on_signal>(this);
+  interrupt_.set<Standalone, &Standalone::on_signal>(this);
+}
+
+Standalone::~Standalone() = default;
+
+int Standalone::run() {
+  terminate_.start(SIGTERM);
+  interrupt_.start(SIGINT);
+  if (const auto started = start(); !started) {
+    std::fprintf(stderr, "proxy: %s\n", started.error().text().c_str());
+    return 1;
+  }
+  loop_.run();
+  remove_unix_paths();
+  return 0;
+}
+
+os::Result<void> Standalone::start() {
+  auto stats = StatsStore::open(os::UniqueFd(), 0);
+  if (!stats) return std::unexpected(stats.error());
+  StatsStore* store = stats->get();
+  server_ = std::make_unique<Server>(ServerOptions{
+      .loop = &loop_,
+      .config = std::move(config_),
+      .stats = std::move(*stats),
+      .version = build_.version,
+      .stats_source = [store](auto deliver) { deliver(store->prometheus_text()); }});
+  if (const auto bound = server_->bind_missing(); !bound) return bound;
+  server_->start_workers();
+  return server_->serve([this] {
+    for (const std::string& name : server_->listener_names()) log::info("serving {}", name);
+  });
+}
+
+void Standalone::on_signal(ev::sig& signal, int) noexcept {
+  if (draining_) return loop_.stop();
+  draining_ = true;
+  log::info("signal {}: draining {} connections", signal.signum, server_->connections());
+  server_->drain({}, [this] {
+    deadline_.start(std::chrono::duration<double>(drain_time_).count());
+    server_->when_empty([this] { loop_.stop(); });
+  });
+}
+
+void Standalone::on_deadline(ev::timer&, int) noexcept {
+  log::info("the drain deadline has passed with {} connections left", server_->connections());
+  server_->cut_connections([this] { loop_.stop(); });
+}
+
+void Standalone::remove_unix_paths() const {
+  for (const WantedSockets& wanted : server_->wanted()) {
+    if (wanted.address.is_unix_path()) ::unlink(wanted.address.unix_path().c_str());
+  }
+}
+
+}  // namespace baton::proxy

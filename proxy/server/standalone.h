@@ -1,0 +1,45 @@
+// A proxy without a supervisor: binds, serves, and drains on SIGTERM or SIGINT (a second one ends it
+// at once).
+// Thread: main. Owns: the server and the signal watchers.
+#pragma once
+
+#include <ev++.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "proxy/config/config.h"
+#include "proxy/server/build_info.h"
+#include "proxy/server/server.h"
+#include "proxy/worker/event_loop.h"
+
+namespace baton::proxy {
+
+class Standalone {
+ public:
+  Standalone(EventLoop& loop, const BuildInfo& build, Config config,
+             std::chrono::milliseconds drain_time);
+  ~Standalone();
+
+  // Returns the process's exit status; what keeps it from starting is on standard error.
+  int run();
+
+ private:
+  os::Result<void> start();
+  void on_signal(ev::sig& signal, int) noexcept;
+  void on_deadline(ev::timer&, int) noexcept;
+  void remove_unix_paths() const;
+
+  EventLoop& loop_;
+  const BuildInfo& build_;
+  Config config_;
+  std::chrono::milliseconds drain_time_;
+  std::unique_ptr<Server> server_;
+  bool draining_ = false;
+  ev::timer deadline_;
+  ev::sig terminate_;
+  ev::sig interrupt_;
+};
+
+}  // namespace baton::proxy

@@ -1,0 +1,94 @@
+#include "proxy/server/stats_reporter.h"
+
+#include <algorithm>
+
+namespace baton::proxy {
+namespace {
+
+constexpr double kReportSeconds = 1;
+constexpr std::chrono::milliseconds kAcknowledgeTime{2000};
+// Keeps a report well below a datagram's size; what does not fit goes with the next one.
+constexpr std::size_t kMaxReportBytes = 48 * 1024;
+
+std::string identity(const std::string& name, const std::string& labels) {
+  return name + "{" + labels + "}";
+}
+
+}  // namespace
+
+StatsReporter::StatsReporter(ev::loop_ref loop, const StatsStore& store,
+                             proto::Channel& supervisor)
+    : store_(store), supervisor_(supervisor), tick_(loop) {
+  tick_.set<StatsReporter, &StatsReporter::on_tick>(this);
+}
+
+void StatsReporter::start() { tick_.start(kReportSeconds, kReportSeconds); }
+
+void StatsReporter::on_tick(ev::timer&, int) noexcept {
+  if (!in_flight_) report([] {});
+}
+
+void StatsReporter::flush(std::function<void()> done) {
+  tick_.stop();
+  if (in_flight_) {
+    after_flight_ = [this, done = std::move(done)] { flush(done); };
+    return;
+  }
+  const proto::StatsDelta rest = delta_since_last();
+  if (rest.metrics_size() == 0 || !supervisor_.open()) return done();
+  report([this, done = std::move(done)] { flush(done); });
+}
+
+void StatsReporter::report(std::function<void()> done) {
+  const proto::StatsDelta delta = delta_since_last();
+  if (delta.metrics_size() == 0 || !supervisor_.open()) return done();
+  in_flight_ = true;
+  supervisor_.request<proto::Done>(
+      proto::STATS_DELTA, delta, {}, kAcknowledgeTime,
+      [this, delta, done = std::move(done)](std::expected<proto::Done, proto::CallError> reply,
+                                            proto::Fds) {
+        in_flight_ = false;
+        // Not acknowledged means not counted: a supervisor that cannot count these never will, and
+        // sending them for ever would keep this process from leaving.
+        acknowledge(delta);
+        if (!reply) tick_.stop();
+        done();
+        if (auto next = std::exchange(after_flight_, nullptr)) next();
+      });
+}
+
+proto::StatsDelta StatsReporter::delta_since_last() const {
+  proto::StatsDelta delta;
+  for (const StatsStore::PrivateMetric& metric : store_.private_metrics()) {
+    const auto& description = metric.description;
+    const auto before = reported_.find(identity(description.name, description.labels));
+    proto::StatsDelta::Metric entry;
+    bool changed = before == reported_.end();
+    for (std::size_t i = 0; i < metric.cells.size(); ++i) {
+      const std::uint64_t old = before == reported_.end() ? 0 : before->second[i];
+      changed |= metric.cells[i] != old;
+      entry.add_cells(static_cast<std::int64_t>(metric.cells[i] - old));
+    }
+    if (!changed) continue;
+    entry.set_name(description.name);
+    entry.set_labels(description.labels);
+    entry.set_help(description.help);
+    entry.set_kind(static_cast<std::uint32_t>(description.kind));
+    entry.set_unit(static_cast<std::uint32_t>(description.unit));
+    if (delta.ByteSizeLong() + entry.ByteSizeLong() > kMaxReportBytes) break;
+    *delta.add_metrics() = std::move(entry);
+  }
+  return delta;
+}
+
+void StatsReporter::acknowledge(const proto::StatsDelta& delta) {
+  for (const auto& metric : delta.metrics()) {
+    std::vector<std::uint64_t>& cells = reported_[identity(metric.name(), metric.labels())];
+    cells.resize(static_cast<std::size_t>(metric.cells_size()));
+    for (int i = 0; i < metric.cells_size(); ++i) {
+      cells[static_cast<std::size_t>(i)] += static_cast<std::uint64_t>(metric.cells(i));
+    }
+  }
+}
+
+}  // namespace baton::proxy

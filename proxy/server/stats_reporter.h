@@ -1,0 +1,45 @@
+// Sends what this process counts in private memory to the supervisor, which adds it to the region:
+// so nothing is lost when the region is full or has another layout. Reports what has come since the
+// last acknowledged report.
+//
+// Thread: main. Borrows: the store and the channel (both outlive it).
+#pragma once
+
+#include <ev++.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "proto/channel.h"
+#include "proto/generation.pb.h"
+#include "proxy/stats/stats_store.h"
+
+namespace baton::proxy {
+
+class StatsReporter {
+ public:
+  StatsReporter(ev::loop_ref loop, const StatsStore& store, proto::Channel& supervisor);
+
+  // Reports every second from now on.
+  void start();
+  // A last report; `done` once it is acknowledged, or cannot be.
+  void flush(std::function<void()> done);
+
+ private:
+  void on_tick(ev::timer&, int) noexcept;
+  void report(std::function<void()> done);
+  proto::StatsDelta delta_since_last() const;
+  void acknowledge(const proto::StatsDelta& delta);
+
+  const StatsStore& store_;
+  proto::Channel& supervisor_;
+  ev::timer tick_;
+  bool in_flight_ = false;
+  std::function<void()> after_flight_;
+  std::map<std::string, std::vector<std::uint64_t>> reported_;  // name{labels} -> cells
+};
+
+}  // namespace baton::proxy

@@ -1,0 +1,42 @@
+#include "proxy/server/successor.h"
+
+#include "proto/negotiation.h"
+#include "proto/succession.pb.h"
+#include "proxy/server/socket_messages.h"
+#include "shared/os/log.h"
+
+namespace baton::proxy {
+
+Successor::Successor(EventLoop& loop, os::UniqueFd channel, proto::Hello self,
+                     const ListeningSockets& sockets)
+    : channel_(loop.ref(), std::move(channel), "next generation"),
+      self_(std::move(self)),
+      sockets_(sockets) {
+  channel_.handle<proto::Hello>(
+      proto::MEET, [this](const proto::Hello& hello, proto::Fds, const proto::Responder& answer) {
+        if (const auto agreement = proto::negotiate(self_, hello); !agreement) {
+          answer.fail(proto::ErrorReply::REFUSED, agreement.error());
+          return;
+        }
+        log::debug("generation {} ({}) introduced itself", hello.generation(), hello.build());
+        answer.reply(self_);
+      });
+  channel_.handle<proto::ListenersRequest>(
+      proto::LISTENERS_GET,
+      [this](const proto::ListenersRequest& request, proto::Fds, const proto::Responder& answer) {
+        std::vector<const ListeningSocket*> asked;
+        for (const proto::SocketKey& key : request.keys()) {
+          for (const ListeningSocket* socket : sockets_.of(key)) asked.push_back(socket);
+        }
+        send_in_parts<proto::Listeners>(
+            asked, [&answer](const proto::Listeners& part, std::span<const int> fds, bool last) {
+              if (last) {
+                answer.reply(part, fds);
+              } else {
+                answer.partial(part, fds);
+              }
+            });
+      });
+}
+
+}  // namespace baton::proxy

@@ -1,0 +1,26 @@
+// The next generation as the old one serves it, over the succession channel: answers who it is, and
+// passes the listening sockets asked for.
+//
+// Thread: main. Owns: the channel. Borrows: the sockets.
+// Whatever arrives here, this generation goes on: a malformed message closes the channel only.
+#pragma once
+
+#include "proto/channel.h"
+#include "proto/types.pb.h"
+#include "proxy/server/listening_sockets.h"
+#include "proxy/worker/event_loop.h"
+
+namespace baton::proxy {
+
+class Successor {
+ public:
+  Successor(EventLoop& loop, os::UniqueFd channel, proto::Hello self,
+            const ListeningSockets& sockets);
+
+ private:
+  proto::Channel channel_;
+  proto::Hello self_;
+  const ListeningSockets& sockets_;
+};
+
+}  // namespace baton::proxy

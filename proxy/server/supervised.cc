@@ -1,0 +1,374 @@
+#include "proxy/server/supervised.h"
+
+#include <unistd.h>
+
+#include "proto/control.pb.h"
+#include "proto/negotiation.h"
+#include "proxy/config/fd_budget.h"
+#include "proxy/config/load_config.h"
+#include "proxy/server/socket_messages.h"
+#include "shared/os/fd_limit.h"
+#include "shared/os/memfd.h"
+
+namespace baton::proxy {
+namespace {
+
+constexpr std::size_t kMaxConfigBytes = 16 * 1024 * 1024;
+constexpr std::size_t kMaxStatsBytes = 256 * 1024 * 1024;
+// The supervisor bounds the whole start by its start_timeout; these only say who is at fault.
+constexpr std::chrono::milliseconds kSupervisorAnswerTime{10'000};
+constexpr std::chrono::milliseconds kStatsTime{2000};
+// When the supervisor is gone nobody can say otherwise: the documented default.
+constexpr std::chrono::milliseconds kOrphanDrainTime{30'000};
+
+std::string join_lines(const std::vector<ConfigError>& errors) {
+  std::string lines;
+  for (const ConfigError& error : errors) lines += (lines.empty() ? "" : "\n") + error.text();
+  return lines;
+}
+
+}  // namespace
+
+SupervisedGeneration::SupervisedGeneration(EventLoop& loop, const BuildInfo& build,
+                                           log::Options log, os::UniqueFd channel)
+    : loop_(loop),
+      build_(build),
+      log_(std::move(log)),
+      supervisor_(loop.ref(), std::move(channel), "supervisor"),
+      deadline_(loop.ref()) {
+  deadline_.set<SupervisedGeneration, &SupervisedGeneration::on_deadline>(this);
+  supervisor_.on_close([this](const std::string& reason) { on_supervisor_lost(reason); });
+  accept_orders();
+}
+
+int SupervisedGeneration::run() {
+  build_.reached(StartPoint::Start);
+  supervisor_.request<proto::Welcome>(
+      proto::WELCOME_ME, hello(), {}, kSupervisorAnswerTime,
+      [this](std::expected<proto::Welcome, proto::CallError> reply, proto::Fds fds) {
+        on_welcome(std::move(reply), std::move(fds));
+      });
+  loop_.run();
+  return exit_status_;
+}
+
+proto::Hello SupervisedGeneration::hello() const {
+  proto::Hello hello;
+  hello.set_protocol_min(proto::kProtocolMin);
+  hello.set_protocol_max(proto::kProtocolMax);
+  hello.set_generation(generation_);
+  hello.set_build(build_.version);
+  hello.set_region_layout(build_.region_layout);
+  for (const std::string& feature : build_.features) hello.add_features(feature);
+  hello.set_pid(static_cast<std::uint32_t>(::getpid()));
+  return hello;
+}
+
+// --- starting up -----------------------------------------------------------------------------
+
+void SupervisedGeneration::on_welcome(std::expected<proto::Welcome, proto::CallError> reply,
+                                      proto::Fds fds) {
+  if (!reply) return fail("the supervisor does not welcome this binary: " + reply.error().text);
+  generation_ = reply->generation();
+  log_.generation = generation_;
+  log::init(log_);
+  if (!configure(*reply, fds)) return;
+
+  proto::Reached reached;
+  reached.set_phase(proto::NEGOTIATED);
+  supervisor_.notify(proto::REACHED, reached);
+  build_.reached(StartPoint::Negotiated);
+
+  std::vector<proto::SocketKey> keys;
+  for (const WantedSockets& wanted : server_->wanted()) keys.push_back(wanted.key);
+  if (!predecessor_) return ask_escrow(std::move(keys));
+  predecessor_->inherit(hello(), std::move(keys), [this](std::vector<Predecessor::Socket> sockets) {
+    inherit(std::move(sockets));
+  });
+}
+
+// The configuration and everything that follows from it; false: fail() has been called.
+bool SupervisedGeneration::configure(const proto::Welcome& welcome, proto::Fds& fds) {
+  std::string bytes(built_in_config());
+  std::string file(kBuiltInConfigName);
+  os::UniqueFd region;
+  for (int i = 0; i < welcome.fds_size() && static_cast<std::size_t>(i) < fds.size(); ++i) {
+    os::UniqueFd& fd = fds[static_cast<std::size_t>(i)];
+    if (welcome.fds(i) == proto::FD_CONFIG) {
+      auto read = os::read_sealed_memfd(fd.get(), kMaxConfigBytes);
+      if (!read) return fail(welcome.config_path() + ": " + read.error().text()), false;
+      bytes = std::move(*read);
+      file = welcome.config_path();
+    } else if (welcome.fds(i) == proto::FD_REGION) {
+      region = std::move(fd);
+    } else if (welcome.fds(i) == proto::FD_SUCCESSION) {
+      predecessor_ = std::make_unique<Predecessor>(loop_, std::move(fd));
+    }
+  }
+  auto config = load_config(bytes, file);
+  if (!config) return fail(join_lines(config.error())), false;
+  if (const auto fits = check_fd_budget(*config, os::raise_fd_limit()); !fits) {
+    return fail(file + ": " + fits.error().text()), false;
+  }
+  if (!region) {
+    log::info("the supervisor's region has layout {}, this binary {}: counters travel by message",
+              welcome.region_layout(), build_.region_layout);
+  }
+  auto stats = StatsStore::open(std::move(region), welcome.region_slot());
+  if (!stats) return fail("statistics: " + stats.error().text()), false;
+  server_ = std::make_unique<Server>(ServerOptions{.loop = &loop_,
+                                                   .config = std::move(*config),
+                                                   .stats = std::move(*stats),
+                                                   .generation = generation_,
+                                                   .version = build_.version,
+                                                   .stats_source = stats_from_supervisor()});
+  return true;
+}
+
+void SupervisedGeneration::inherit(std::vector<Predecessor::Socket> from_old) {
+  for (Predecessor::Socket& socket : from_old) {
+    if (const auto taken = server_->sockets().add(socket.info, std::move(socket.fd)); !taken) {
+      log::warning("refused a socket of the old generation: {}", taken.error().text());
+    }
+  }
+  std::vector<proto::SocketKey> missing;
+  for (const WantedSockets& wanted : server_->wanted()) {
+    if (!server_->sockets().has(wanted.key)) missing.push_back(wanted.key);
+  }
+  ask_escrow(std::move(missing));
+}
+
+void SupervisedGeneration::ask_escrow(std::vector<proto::SocketKey> keys) {
+  if (keys.empty()) return bind_rest();
+  proto::SocketKeys request;
+  for (proto::SocketKey& key : keys) *request.add_keys() = std::move(key);
+  supervisor_.request_raw(
+      proto::ESCROW_GET, request, {}, kSupervisorAnswerTime,
+      [this](std::expected<proto::RawReply, proto::CallError> raw) { on_escrow(std::move(raw)); });
+}
+
+void SupervisedGeneration::on_escrow(std::expected<proto::RawReply, proto::CallError> reply) {
+  if (!reply) return fail("the supervisor's escrow: " + reply.error().text);
+  proto::Sockets message;
+  if (!message.ParseFromArray(reply->body.data(), static_cast<int>(reply->body.size()))) {
+    return fail("the supervisor's escrow: malformed reply");
+  }
+  add_sockets(message.sockets(), reply->fds);
+  if (!reply->partial) bind_rest();
+}
+
+void SupervisedGeneration::add_sockets(
+    const google::protobuf::RepeatedPtrField<proto::SocketInfo>& infos, proto::Fds& fds) {
+  for (int i = 0; i < infos.size() && static_cast<std::size_t>(i) < fds.size(); ++i) {
+    const auto taken = server_->sockets().add(infos.Get(i), std::move(fds[static_cast<std::size_t>(i)]));
+    if (!taken) log::warning("refused a socket from the escrow: {}", taken.error().text());
+  }
+}
+
+void SupervisedGeneration::bind_rest() {
+  if (const auto bound = server_->bind_missing(); !bound) return fail(bound.error().text());
+  put_in_escrow();
+}
+
+void SupervisedGeneration::put_in_escrow() {
+  send_in_parts<proto::Sockets>(
+      server_->sockets().bound_here(),
+      [this](const proto::Sockets& part, std::span<const int> fds, bool last) {
+        supervisor_.request<proto::Done>(
+            proto::ESCROW_PUT, part, fds, kSupervisorAnswerTime,
+            [this, last](std::expected<proto::Done, proto::CallError> reply, proto::Fds) {
+              if (!reply) return fail("the supervisor's escrow: " + reply.error().text);
+              if (last) become_ready();
+            });
+      });
+}
+
+void SupervisedGeneration::become_ready() {
+  if (exit_status_ != 0) return;  // an earlier part of the escrow was refused
+  proto::Reached reached;
+  reached.set_phase(proto::INHERITED);
+  supervisor_.notify(proto::REACHED, reached);
+  build_.reached(StartPoint::Inherited);
+
+  server_->start_workers();
+  reporter_.emplace(loop_.ref(), server_->stats(), supervisor_);
+  reporter_->start();
+  reached.set_phase(proto::WARMED);
+  supervisor_.notify(proto::REACHED, reached);
+  build_.reached(StartPoint::Warmed);
+
+  state_ = step(state_, GenerationEvent::Warmed).state;
+  proto::Ready ready;
+  for (const WantedSockets& wanted : server_->wanted()) *ready.add_keys() = wanted.key;
+  for (const std::string& name : server_->listener_names()) ready.add_listeners(name);
+  supervisor_.notify(proto::READY, ready);
+  build_.reached(StartPoint::Ready);
+}
+
+void SupervisedGeneration::fail(const std::string& reason) {
+  if (exit_status_ != 0) return;
+  log::error("{}", reason);
+  proto::StartFailed message;
+  message.set_reason(reason);
+  supervisor_.notify(proto::START_FAILED, message);
+  exit_status_ = 1;
+  loop_.stop();
+}
+
+// --- orders ----------------------------------------------------------------------------------
+
+void SupervisedGeneration::accept_orders() {
+  using proto::Fds;
+  using proto::Responder;
+  supervisor_.handle<proto::Serve>(
+      proto::SERVE, [this](const proto::Serve&, Fds, const Responder& answer) { order_serve(answer); });
+  supervisor_.handle<proto::Pause>(
+      proto::PAUSE, [this](const proto::Pause& order, Fds, const Responder& answer) {
+        order_pause(order, answer);
+      });
+  supervisor_.handle<proto::Resume>(
+      proto::RESUME, [this](const proto::Resume& order, Fds fds, const Responder& answer) {
+        order_resume(order, std::move(fds), answer);
+      });
+  supervisor_.handle<proto::Drain>(
+      proto::DRAIN, [this](const proto::Drain& order, Fds, const Responder& answer) {
+        order_drain(order, answer);
+      });
+  supervisor_.handle<proto::Ping>(
+      proto::PING, [this](const proto::Ping&, Fds, const Responder& answer) { order_ping(answer); });
+  supervisor_.handle<proto::Introduce>(
+      proto::INTRODUCE,
+      [this](const proto::Introduce&, Fds fds, const Responder&) { introduce(std::move(fds)); });
+  // Nothing is logged to a file yet: standard error is the supervisor's to reopen.
+  supervisor_.handle<proto::Done>(proto::REOPEN, [](const proto::Done&, Fds, const Responder&) {});
+}
+
+GenerationAction SupervisedGeneration::advance(GenerationEvent event,
+                                               const proto::Responder& answer) {
+  const GenerationStep next = step(state_, event);
+  if (next.action == GenerationAction::Refuse) {
+    answer.fail(proto::ErrorReply::REFUSED,
+                "this generation is " + std::string(state_name(state_)));
+  } else if (next.state != state_) {
+    log::info("{} -> {}", state_name(state_), state_name(next.state));
+  }
+  state_ = next.state;
+  return next.action;
+}
+
+void SupervisedGeneration::order_serve(const proto::Responder& answer) {
+  if (advance(GenerationEvent::Serve, answer) != GenerationAction::StartAccepting) return;
+  const auto served = server_->serve([this, answer] {
+    answer.reply(proto::Done());
+    build_.reached(StartPoint::Serving);
+  });
+  if (!served) fail(served.error().text());
+}
+
+void SupervisedGeneration::order_pause(const proto::Pause& order, const proto::Responder& answer) {
+  if (advance(GenerationEvent::Pause, answer) != GenerationAction::PauseAccepting) return;
+  paused_keys_.assign(order.keys().begin(), order.keys().end());
+  server_->pause(paused_keys_, [answer] { answer.reply(proto::Done()); });
+}
+
+void SupervisedGeneration::order_resume(const proto::Resume& order, proto::Fds fds,
+                                        const proto::Responder& answer) {
+  if (advance(GenerationEvent::Resume, answer) != GenerationAction::ResumeAccepting) return;
+  add_sockets(order.added(), fds);
+  const auto served = server_->serve([answer] { answer.reply(proto::Done()); });
+  if (!served) answer.fail(proto::ErrorReply::FAILED, served.error().text());
+}
+
+void SupervisedGeneration::order_drain(const proto::Drain& order, const proto::Responder& answer) {
+  const std::chrono::milliseconds time(order.drain_time_ms());
+  const auto reply = [answer] { answer.reply(proto::Done()); };
+  switch (advance(GenerationEvent::Drain, answer)) {
+    case GenerationAction::BeginDrain:
+      return begin_drain(time, {order.kept().begin(), order.kept().end()}, reply);
+    case GenerationAction::RetuneDrain:
+      deadline_.stop();
+      deadline_.start(std::chrono::duration<double>(time).count());
+      return reply();
+    case GenerationAction::Exit: reply(); return exit();
+    case GenerationAction::None:
+    case GenerationAction::StartAccepting:
+    case GenerationAction::PauseAccepting:
+    case GenerationAction::ResumeAccepting:
+    case GenerationAction::CutAndExit:
+    case GenerationAction::Refuse: return;
+  }
+}
+
+void SupervisedGeneration::order_ping(const proto::Responder& answer) {
+  if (!server_ || state_ == GenerationState::Starting) return answer.reply(proto::Done());
+  server_->ping([answer] { answer.reply(proto::Done()); });
+}
+
+void SupervisedGeneration::introduce(proto::Fds fds) {
+  if (fds.empty() || !server_) return;
+  successors_.push_back(std::make_unique<Successor>(loop_, std::move(fds.front()), hello(),
+                                                    server_->sockets()));
+}
+
+// --- leaving ---------------------------------------------------------------------------------
+
+void SupervisedGeneration::begin_drain(std::chrono::milliseconds time,
+                                       std::vector<proto::SocketKey> kept,
+                                       std::function<void()> done) {
+  log::info("draining {} connections", server_->connections());
+  successors_.clear();
+  server_->drain(kept, [this, time, done = std::move(done)] {
+    done();
+    deadline_.start(std::chrono::duration<double>(time).count());
+    server_->when_empty([this] {
+      if (step(state_, GenerationEvent::Empty).action == GenerationAction::Exit) exit();
+    });
+  });
+}
+
+void SupervisedGeneration::on_deadline(ev::timer&, int) noexcept {
+  const GenerationStep next = step(state_, GenerationEvent::DeadlinePassed);
+  if (next.action != GenerationAction::CutAndExit) return;
+  log::info("the drain deadline has passed with {} connections left", server_->connections());
+  server_->cut_connections([this] { exit(); });
+}
+
+void SupervisedGeneration::exit() {
+  if (std::exchange(leaving_, true)) return;
+  state_ = GenerationState::Exited;
+  deadline_.stop();
+  if (!reporter_) return loop_.stop();
+  reporter_->flush([this] { loop_.stop(); });
+}
+
+void SupervisedGeneration::on_supervisor_lost(const std::string& reason) {
+  const GenerationStep next = step(state_, GenerationEvent::SupervisorLost);
+  log::warning("the supervisor is gone ({}); this generation is {}{}", reason, state_name(state_),
+               next.state == GenerationState::Serving ? " and goes on" : "");
+  state_ = next.state;
+  if (next.action == GenerationAction::BeginDrain) {
+    begin_drain(kOrphanDrainTime, paused_keys_, [] {});
+  } else if (next.action == GenerationAction::Exit) {
+    exit_status_ = 1;
+    loop_.stop();
+  }
+}
+
+AdminServer::StatsSource SupervisedGeneration::stats_from_supervisor() {
+  return [this](std::function<void(std::string)> deliver) {
+    proto::StatsTextRequest request;
+    request.set_format(proto::STATS_PROMETHEUS);
+    supervisor_.request<proto::StatsReply>(
+        proto::STATS_TEXT_GET, request, {}, kStatsTime,
+        [this, deliver = std::move(deliver)](
+            std::expected<proto::StatsReply, proto::CallError> reply, proto::Fds fds) {
+          // Without a supervisor: what this process can see by itself, which with a shared region
+          // is everything but the supervisor's own figures.
+          if (!reply || fds.empty()) return deliver(server_->stats().prometheus_text());
+          auto text = os::read_sealed_memfd(fds.front().get(), kMaxStatsBytes);
+          deliver(text ? std::move(*text) : std::string());
+        });
+  };
+}
+
+}  // namespace baton::proxy

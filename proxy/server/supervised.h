@@ -1,0 +1,87 @@
+// A generation under a supervisor: comes up in the phases of docs/protocol.md, then obeys orders.
+//
+// Thread: main. Owns: everything of the generation. Borrows: the loop and the build information.
+// It ends in three ways only: told to drain and empty (or at the deadline), failed to start, or
+// without a supervisor before it ever served.
+#pragma once
+
+#include <ev++.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "proto/channel.h"
+#include "proto/generation.pb.h"
+#include "proxy/server/build_info.h"
+#include "proxy/server/lifecycle.h"
+#include "proxy/server/predecessor.h"
+#include "proxy/server/server.h"
+#include "proxy/server/stats_reporter.h"
+#include "proxy/server/successor.h"
+#include "proxy/worker/event_loop.h"
+#include "shared/os/log.h"
+
+namespace baton::proxy {
+
+class SupervisedGeneration {
+ public:
+  SupervisedGeneration(EventLoop& loop, const BuildInfo& build, log::Options log,
+                       os::UniqueFd channel);
+
+  // Returns the process's exit status.
+  int run();
+
+ private:
+  // Starting up, in this order.
+  void on_welcome(std::expected<proto::Welcome, proto::CallError> reply, proto::Fds fds);
+  bool configure(const proto::Welcome& welcome, proto::Fds& fds);
+  void inherit(std::vector<Predecessor::Socket> from_old);
+  void ask_escrow(std::vector<proto::SocketKey> keys);
+  void on_escrow(std::expected<proto::RawReply, proto::CallError> reply);
+  void bind_rest();
+  void put_in_escrow();
+  void become_ready();
+  void fail(const std::string& reason);
+
+  // Orders.
+  void accept_orders();
+  void order_serve(const proto::Responder& answer);
+  void order_pause(const proto::Pause& order, const proto::Responder& answer);
+  void order_resume(const proto::Resume& order, proto::Fds fds, const proto::Responder& answer);
+  void order_drain(const proto::Drain& order, const proto::Responder& answer);
+  void order_ping(const proto::Responder& answer);
+  void introduce(proto::Fds fds);
+  // The action of an event; a refusal has been answered already.
+  GenerationAction advance(GenerationEvent event, const proto::Responder& answer);
+
+  void begin_drain(std::chrono::milliseconds time, std::vector<proto::SocketKey> kept,
+                   std::function<void()> done);
+  void on_supervisor_lost(const std::string& reason);
+  void on_deadline(ev::timer&, int) noexcept;
+  void exit();
+
+  proto::Hello hello() const;
+  void add_sockets(const google::protobuf::RepeatedPtrField<proto::SocketInfo>& infos,
+                   proto::Fds& fds);
+  AdminServer::StatsSource stats_from_supervisor();
+
+  EventLoop& loop_;
+  const BuildInfo& build_;
+  log::Options log_;
+  GenerationState state_ = GenerationState::Starting;
+  int exit_status_ = 0;
+  bool leaving_ = false;
+  std::uint64_t generation_ = 0;
+  std::vector<proto::SocketKey> paused_keys_;
+  std::unique_ptr<Server> server_;
+  proto::Channel supervisor_;
+  std::unique_ptr<Predecessor> predecessor_;
+  std::vector<std::unique_ptr<Successor>> successors_;
+  std::optional<StatsReporter> reporter_;
+  ev::timer deadline_;
+};
+
+}  // namespace baton::proxy
