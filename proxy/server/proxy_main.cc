@@ -81,8 +81,8 @@ std::optional<Config> load(const Options& options, std::uint64_t fd_limit) {
     }
     return std::nullopt;
   }
-  if (const auto fits = check_fd_budget(*config, fd_limit); !fits) {
-    return usage_error(file + ": " + fits.error().text()), std::nullopt;
+  if (const auto shortage = fd_shortage(*config, fd_limit)) {
+    return usage_error(file + ": " + *shortage), std::nullopt;
   }
   return std::move(*config);
 }

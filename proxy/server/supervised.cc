@@ -42,7 +42,7 @@ SupervisedGeneration::SupervisedGeneration(EventLoop& loop, const BuildInfo& bui
 }
 
 int SupervisedGeneration::run() {
-  build_.reached(StartPoint::Start);
+  build_.reached(StartPoint::Start, generation_);
   supervisor_.request<proto::Welcome>(
       proto::WELCOME_ME, hello(), {}, kSupervisorAnswerTime,
       [this](std::expected<proto::Welcome, proto::CallError> reply, proto::Fds fds) {
@@ -77,7 +77,7 @@ void SupervisedGeneration::on_welcome(std::expected<proto::Welcome, proto::CallE
   proto::Reached reached;
   reached.set_phase(proto::NEGOTIATED);
   supervisor_.notify(proto::REACHED, reached);
-  build_.reached(StartPoint::Negotiated);
+  build_.reached(StartPoint::Negotiated, generation_);
 
   std::vector<proto::SocketKey> keys;
   for (const WantedSockets& wanted : server_->wanted()) keys.push_back(wanted.key);
@@ -107,8 +107,8 @@ bool SupervisedGeneration::configure(const proto::Welcome& welcome, proto::Fds& 
   }
   auto config = load_config(bytes, file);
   if (!config) return fail(join_lines(config.error())), false;
-  if (const auto fits = check_fd_budget(*config, os::raise_fd_limit()); !fits) {
-    return fail(file + ": " + fits.error().text()), false;
+  if (const auto shortage = fd_shortage(*config, os::raise_fd_limit())) {
+    return fail(file + ": " + *shortage), false;
   }
   if (!region) {
     log::info("the supervisor's region has layout {}, this binary {}: counters travel by message",
@@ -188,21 +188,21 @@ void SupervisedGeneration::become_ready() {
   proto::Reached reached;
   reached.set_phase(proto::INHERITED);
   supervisor_.notify(proto::REACHED, reached);
-  build_.reached(StartPoint::Inherited);
+  build_.reached(StartPoint::Inherited, generation_);
 
   server_->start_workers();
   reporter_.emplace(loop_.ref(), server_->stats(), supervisor_);
   reporter_->start();
   reached.set_phase(proto::WARMED);
   supervisor_.notify(proto::REACHED, reached);
-  build_.reached(StartPoint::Warmed);
+  build_.reached(StartPoint::Warmed, generation_);
 
   state_ = step(state_, GenerationEvent::Warmed).state;
   proto::Ready ready;
   for (const WantedSockets& wanted : server_->wanted()) *ready.add_keys() = wanted.key;
   for (const std::string& name : server_->listener_names()) ready.add_listeners(name);
   supervisor_.notify(proto::READY, ready);
-  build_.reached(StartPoint::Ready);
+  build_.reached(StartPoint::Ready, generation_);
 }
 
 void SupervisedGeneration::fail(const std::string& reason) {
@@ -260,7 +260,7 @@ void SupervisedGeneration::order_serve(const proto::Responder& answer) {
   if (advance(GenerationEvent::Serve, answer) != GenerationAction::StartAccepting) return;
   const auto served = server_->serve([this, answer] {
     answer.reply(proto::Done());
-    build_.reached(StartPoint::Serving);
+    build_.reached(StartPoint::Serving, generation_);
   });
   if (!served) fail(served.error().text());
 }

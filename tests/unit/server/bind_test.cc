@@ -1,0 +1,152 @@
+#include "proxy/server/bind.h"
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "proto/socket_key.h"
+
+using namespace baton;
+using proxy::bind_stream_socket;
+using proxy::GroupPlace;
+
+namespace {
+
+os::SocketAddress address(const std::string& text) {
+  auto parsed = os::SocketAddress::parse(text);
+  REQUIRE(parsed);
+  return *parsed;
+}
+
+// Any free port: bound once, and its address used for the real thing.
+os::SocketAddress free_address(const std::string& any) {
+  auto fd = bind_stream_socket(address(any), GroupPlace::First);
+  REQUIRE(fd);
+  return *os::SocketAddress::of_socket(fd->get());
+}
+
+struct TemporaryFolder {
+  TemporaryFolder() {
+    char name[] = "/tmp/baton-bind-XXXXXX";
+    REQUIRE(::mkdtemp(name) != nullptr);
+    path = name;
+  }
+  ~TemporaryFolder() { std::filesystem::remove_all(path); }
+  std::string path;
+};
+
+}  // namespace
+
+TEST_CASE("bind: a second socket of our own joins the first one's group") {
+  for (const std::string any : {"127.0.0.1:0", "[::1]:0"}) {
+    const auto first = bind_stream_socket(address(any), GroupPlace::First);
+    REQUIRE(first);
+    const auto where = *os::SocketAddress::of_socket(first->get());
+    REQUIRE(::listen(first->get(), 1) == 0);
+    const auto second = bind_stream_socket(where, GroupPlace::Next);
+    REQUIRE(second);
+    CHECK(::listen(second->get(), 1) == 0);
+    CHECK(proto::verify_socket(second->get(), proto::stream_key(where)));
+  }
+}
+
+TEST_CASE("bind: an address that a stranger listens on is refused and the stranger named") {
+  const auto stranger = bind_stream_socket(address("127.0.0.1:0"), GroupPlace::First);
+  REQUIRE(stranger);
+  REQUIRE(::listen(stranger->get(), 1) == 0);
+  const auto where = *os::SocketAddress::of_socket(stranger->get());
+  // This process looks for others, so another one has to look for it. Its parent is taken for its
+  // supervisor: the grandchild's parent is the child, which closes the socket.
+  int report[2];
+  REQUIRE(::pipe(report) == 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::close(stranger->get());
+    if (::fork() != 0) {
+      ::wait(nullptr);
+      ::_exit(0);
+    }
+    const auto fd = bind_stream_socket(where, GroupPlace::First);
+    const std::string text = fd ? "bound" : fd.error().text();
+    [[maybe_unused]] const auto n = ::write(report[1], text.data(), text.size());
+    ::_exit(0);
+  }
+  char buffer[512];
+  const ssize_t count = ::read(report[0], buffer, sizeof buffer);
+  ::waitpid(child, nullptr, 0);
+  ::close(report[0]);
+  ::close(report[1]);
+  REQUIRE(count > 0);
+  const std::string text(buffer, static_cast<std::size_t>(count));
+  CHECK(text.find(where.text()) != std::string::npos);
+  CHECK(text.find("pid " + std::to_string(::getpid())) != std::string::npos);
+  CHECK(text.find("Address already in use") != std::string::npos);
+}
+
+TEST_CASE("bind: v4 and v6 wildcards of one port do not collide") {
+  const auto v6 = bind_stream_socket(address("[::]:0"), GroupPlace::First);
+  REQUIRE(v6);
+  REQUIRE(::listen(v6->get(), 1) == 0);
+  const auto port = os::SocketAddress::of_socket(v6->get())->port();
+  const auto v4 =
+      bind_stream_socket(address("0.0.0.0:" + std::to_string(port)), GroupPlace::First);
+  REQUIRE(v4);
+  CHECK(::listen(v4->get(), 1) == 0);
+}
+
+TEST_CASE("bind: an address of another machine is an error with its reason") {
+  const auto fd = bind_stream_socket(address("192.0.2.1:80"), GroupPlace::First);
+  REQUIRE(!fd);
+  CHECK(fd.error().code == EADDRNOTAVAIL);
+}
+
+TEST_CASE("bind: a stale unix socket file is replaced") {
+  const TemporaryFolder folder;
+  const auto where = address("unix:" + folder.path + "/s");
+  { REQUIRE(bind_stream_socket(where, GroupPlace::First)); }
+  REQUIRE(std::filesystem::exists(where.unix_path()));
+  const auto again = bind_stream_socket(where, GroupPlace::First);
+  REQUIRE(again);
+  CHECK(::listen(again->get(), 1) == 0);
+}
+
+TEST_CASE("bind: a unix socket that somebody listens on is refused and its owner named") {
+  const TemporaryFolder folder;
+  const auto where = address("unix:" + folder.path + "/s");
+  const auto live = bind_stream_socket(where, GroupPlace::First);
+  REQUIRE(live);
+  REQUIRE(::listen(live->get(), 1) == 0);
+  const auto again = bind_stream_socket(where, GroupPlace::First);
+  REQUIRE(!again);
+  CHECK(again.error().code == EADDRINUSE);
+  CHECK(again.error().text().find("pid " + std::to_string(::getpid())) != std::string::npos);
+}
+
+TEST_CASE("bind: a file that is no socket is left alone") {
+  const TemporaryFolder folder;
+  const std::string path = folder.path + "/precious";
+  std::ofstream(path) << "data";
+  CHECK(!bind_stream_socket(address("unix:" + path), GroupPlace::First));
+  CHECK(std::filesystem::file_size(path) == 4);
+}
+
+TEST_CASE("bind: a bound socket takes no connection before it listens") {
+  const auto where = free_address("127.0.0.1:0");
+  const auto listening = bind_stream_socket(where, GroupPlace::First);
+  REQUIRE(listening);
+  REQUIRE(::listen(listening->get(), 64) == 0);
+  const auto waiting = bind_stream_socket(where, GroupPlace::Next);
+  REQUIRE(waiting);
+  for (int i = 0; i < 32; ++i) {
+    const os::UniqueFd client(::socket(AF_INET, SOCK_STREAM, 0));
+    REQUIRE(::connect(client.get(), where.data(), where.length()) == 0);
+    CHECK(os::UniqueFd(::accept(listening->get(), nullptr, nullptr)).valid());
+  }
+}

@@ -1,0 +1,89 @@
+#include "proxy/server/listening_sockets.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+
+#include "proxy/server/bind.h"
+
+using namespace baton;
+using proxy::ListeningSockets;
+using proxy::WantedSockets;
+
+namespace {
+
+WantedSockets wanted(std::uint32_t count) {
+  const auto any = *os::SocketAddress::parse("127.0.0.1:0");
+  const auto fd = proxy::bind_stream_socket(any, proxy::GroupPlace::First);
+  REQUIRE(fd);
+  const auto address = *os::SocketAddress::of_socket(fd->get());
+  return {.name = "db", .address = address, .key = proto::stream_key(address), .count = count};
+}
+
+proto::SocketInfo info(const WantedSockets& want, std::uint32_t index) {
+  proto::SocketInfo result;
+  *result.mutable_key() = want.key;
+  result.set_index(index);
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("listening sockets: what is missing is bound, what was inherited is kept") {
+  const WantedSockets want = wanted(4);
+  auto inherited = proxy::bind_stream_socket(want.address, proxy::GroupPlace::First);
+  REQUIRE(inherited);
+  const int kept = inherited->get();
+  ListeningSockets sockets;
+  REQUIRE(sockets.add(info(want, 2), std::move(*inherited)));
+  REQUIRE(sockets.bind_missing({want}));
+  const auto all = sockets.of(want.key);
+  REQUIRE(all.size() == 4);
+  CHECK(all[2]->fd.get() == kept);
+  CHECK(sockets.bound_here().size() == 3);
+  CHECK(sockets.listen({want}));
+}
+
+TEST_CASE("listening sockets: more of them than workers are all kept") {
+  const WantedSockets want = wanted(1);
+  ListeningSockets sockets;
+  for (std::uint32_t index = 0; index < 8; ++index) {
+    auto fd = proxy::bind_stream_socket(
+        want.address, index == 0 ? proxy::GroupPlace::First : proxy::GroupPlace::Next);
+    REQUIRE(fd);
+    REQUIRE(sockets.add(info(want, index), std::move(*fd)));
+  }
+  REQUIRE(sockets.bind_missing({want}));
+  CHECK(sockets.of(want.key).size() == 8);
+  CHECK(sockets.bound_here().empty());
+}
+
+TEST_CASE("listening sockets: a socket that is not what its key says is refused and closed") {
+  const WantedSockets want = wanted(1);
+  ListeningSockets sockets;
+  const auto elsewhere = *os::SocketAddress::parse("127.0.0.1:0");
+  auto other = proxy::bind_stream_socket(elsewhere, proxy::GroupPlace::First);
+  REQUIRE(other);
+  const int number = other->get();
+  CHECK(!sockets.add(info(want, 0), std::move(*other)));
+  CHECK(!sockets.has(want.key));
+  CHECK(::fcntl(number, F_GETFD) == -1);
+
+  os::UniqueFd datagram(::socket(AF_INET, SOCK_DGRAM, 0));
+  REQUIRE(::bind(datagram.get(), want.address.data(), want.address.length()) == 0);
+  CHECK(!sockets.add(info(want, 0), std::move(datagram)));
+
+  os::UniqueFd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  CHECK(!sockets.add(info(want, 0), std::move(file)));
+}
+
+TEST_CASE("listening sockets: a bind that fails names the listener") {
+  const WantedSockets want = wanted(1);
+  os::UniqueFd taken(::socket(AF_INET, SOCK_STREAM, 0));
+  REQUIRE(::bind(taken.get(), want.address.data(), want.address.length()) == 0);
+  REQUIRE(::listen(taken.get(), 1) == 0);
+  ListeningSockets sockets;
+  const auto bound = sockets.bind_missing({want});
+  REQUIRE(!bound);
+  CHECK(bound.error().text().find("listener \"db\"") != std::string::npos);
+  CHECK(bound.error().text().find(want.address.text()) != std::string::npos);
+}
