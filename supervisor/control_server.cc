@@ -41,12 +41,12 @@ class ControlServer::Client {
 
   template <class Message, class Call>
   void on(proto::ControlKind kind, Call call) {
-    channel_.handle<Message>(static_cast<std::uint16_t>(kind),
-                             [this, call](const Message& message, const proto::Fds&,
-                                          const proto::Responder& responder) {
-                               patience_.stop();
-                               call(server_.handler_, message, responder);
-                             });
+    channel_.handle<Message>(
+        static_cast<std::uint16_t>(kind),
+        [this, call](const Message& message, const proto::Fds&, const proto::Responder& responder) {
+          patience_.stop();
+          call(server_.handler_, message, responder);
+        });
   }
 
   void serve() {
@@ -54,9 +54,10 @@ class ControlServer::Client {
     using Responder = proto::Responder;
     on<proto::ReloadRequest>(proto::RELOAD, [](Handler& handler, const auto& request,
                                                const Responder& r) { handler.reload(request, r); });
-    on<proto::ReloadRequest>(
-        proto::ROLLBACK,
-        [](Handler& handler, const auto& request, const Responder& r) { handler.rollback(request, r); });
+    on<proto::ReloadRequest>(proto::ROLLBACK,
+                             [](Handler& handler, const auto& request, const Responder& r) {
+                               handler.rollback(request, r);
+                             });
     on<proto::RetuneDrainRequest>(proto::RETUNE_DRAIN,
                                   [](Handler& handler, const auto& request, const Responder& r) {
                                     handler.retune_drain(request, r);

@@ -23,7 +23,9 @@ using Code = ControlSocketError::Code;
 constexpr int kBacklog = 64;
 
 std::unexpected<ControlSocketError> failed(const os::Error& error) {
-  return std::unexpected(ControlSocketError{Code::Failed, error.text()});
+  const bool denied = error.code == EACCES || error.code == EPERM;
+  return std::unexpected(
+      ControlSocketError{denied ? Code::NotPermitted : Code::Failed, error.text()});
 }
 
 os::Result<sockaddr_un> address_of(const std::string& path) {
@@ -57,7 +59,7 @@ os::Result<std::optional<os::UniqueFd>> take_lock(const std::string& lock_path) 
       return os::errno_error("lock", lock_path);
     }
     // The holder before may have removed the file between the two calls: then it guards nothing.
-    struct stat opened {}, named {};
+    struct stat opened{}, named{};
     if (::fstat(lock.get(), &opened) == 0 && ::stat(lock_path.c_str(), &named) == 0 &&
         opened.st_ino == named.st_ino && opened.st_dev == named.st_dev) {
       return std::optional(std::move(lock));
@@ -69,7 +71,7 @@ os::Result<os::UniqueFd> listen_at(const std::string& path, const sockaddr_un& a
                                    std::optional<gid_t> group) {
   os::UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return os::errno_error("socket");
-  struct stat status {};
+  struct stat status{};
   if (::lstat(path.c_str(), &status) == 0) {
     if (!S_ISSOCK(status.st_mode)) return os::plain_error("exists and is not a socket:", path);
     if (::unlink(path.c_str()) != 0) return os::errno_error("remove stale", path);
@@ -105,7 +107,9 @@ std::expected<ControlSocket, ControlSocketError> claim_control_socket(FdTable& f
                                                                       const std::string& path,
                                                                       const std::string& group) {
   const auto address = address_of(path);
-  if (!address) return failed(address.error());
+  if (!address) {
+    return std::unexpected(ControlSocketError{Code::BadPath, address.error().text()});
+  }
   std::optional<gid_t> gid;
   if (!group.empty()) {
     const ::group* entry = ::getgrnam(group.c_str());

@@ -23,7 +23,7 @@ struct ControlSocket {
 };
 
 struct ControlSocketError {
-  enum class Code { InUse, Failed };
+  enum class Code { InUse, NotPermitted, BadPath, Failed };
   Code code;
   std::string text;
 };

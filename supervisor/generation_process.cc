@@ -2,6 +2,9 @@
 
 #include <signal.h>
 
+#include <cerrno>
+#include <utility>
+
 #include "proto/seqpacket.h"
 #include "shared/os/duration.h"
 #include "shared/os/log.h"
@@ -15,13 +18,17 @@ double seconds(std::chrono::milliseconds time) { return static_cast<double>(time
 
 std::string wording(const proto::CallError& error) {
   switch (error.code) {
-    case proto::CallError::Code::DeadlineExceeded: return "no answer in time";
-    case proto::CallError::Code::Unsupported: return "it does not know this request";
-    case proto::CallError::Code::Malformed: return "malformed answer";
+    case proto::CallError::Code::DeadlineExceeded:
+      return "no answer in time";
+    case proto::CallError::Code::Unsupported:
+      return "it does not know this request";
+    case proto::CallError::Code::Malformed:
+      return "malformed answer";
     case proto::CallError::Code::Closed:
     case proto::CallError::Code::Failed:
     case proto::CallError::Code::Refused:
-    case proto::CallError::Code::BadRequest: break;
+    case proto::CallError::Code::BadRequest:
+      break;
   }
   return error.text;
 }
@@ -34,11 +41,11 @@ os::Result<std::unique_ptr<GenerationProcess>> GenerationProcess::spawn(
   auto channel = proto::make_pair();
   if (!channel) return std::unexpected(channel.error());
   const Pair& pair = state.pairs.at(record.pair);
-  auto child = os::spawn({.binary_fd = state.fds.get(pair.binary),
-                          .arguments = {pair.binary_path, "--channel-fd",
-                                        std::to_string(kChannelFdInChild), "--log-level",
-                                        settings.log_level, "--log-format", settings.log_format},
-                          .inherited = {{channel->second.get(), kChannelFdInChild}}});
+  auto child = os::spawn(
+      {.binary_fd = state.fds.get(pair.binary),
+       .arguments = {pair.binary_path, "--channel-fd", std::to_string(kChannelFdInChild),
+                     "--log-level", settings.log_level, "--log-format", settings.log_format},
+       .inherited = {{channel->second.get(), kChannelFdInChild}}});
   if (!child) return std::unexpected(child.error());
   record.pid = child->pid;
   record.pidfd = state.fds.add(std::move(child->pidfd));
@@ -68,11 +75,10 @@ GenerationProcess::GenerationProcess(ev::loop_ref loop, SupervisorState& state,
 }
 
 void GenerationProcess::register_handlers() {
-  channel_.handle<proto::Hello>(
-      proto::WELCOME_ME,
-      [this](const proto::Hello& hello, proto::Fds, const proto::Responder& responder) {
-        observer_.on_hello(*this, hello, responder);
-      });
+  channel_.handle<proto::Hello>(proto::WELCOME_ME, [this](const proto::Hello& hello, proto::Fds,
+                                                          const proto::Responder& responder) {
+    observer_.on_hello(*this, hello, responder);
+  });
   channel_.handle<proto::Reached>(
       proto::REACHED, [this](const proto::Reached& reached, proto::Fds, const proto::Responder&) {
         observer_.on_reached(*this, reached.phase());
@@ -147,19 +153,28 @@ void GenerationProcess::reopen_logs() { channel_.notify(proto::REOPEN, proto::Do
 void GenerationProcess::kill() { os::send_signal(state_.fds.get(record_.pidfd), SIGKILL); }
 
 bool GenerationProcess::reap_if_ended() {
+  if (ended_) return false;
   const auto status = os::reap(state_.fds.get(record_.pidfd));
   if (!status && status.error().code != ECHILD) return false;
+  ended_ = status.value_or(os::ExitStatus{});
   exit_watcher_.stop();
   start_limit_.stop();
-  kill_time_.stop();
-  channel_.close();
   state_.fds.close(std::exchange(record_.pidfd, kNoFd));
-  observer_.on_exit(*this, status.value_or(os::ExitStatus{}));
+  // What it said before it died may still be unread: the end of the channel comes after it, at once
+  // unless a process it left behind keeps the other side open.
+  kill_time_.stop();
+  kill_time_.start(channel_.open() ? seconds(kChannelGrace) : 0);
   return true;
+}
+
+void GenerationProcess::finish() {
+  kill_time_.stop();
+  observer_.on_exit(*this, *ended_);
 }
 
 void GenerationProcess::on_channel_closed(const std::string& reason) {
   record_.channel_fd = -1;
+  if (ended_) return finish();
   if (record_.role == Role::Draining || record_.role == Role::Dying) return;
   kill_reason_ = "it runs without its channel to the supervisor: " + reason;
   kill_time_.stop();
@@ -167,6 +182,7 @@ void GenerationProcess::on_channel_closed(const std::string& reason) {
 }
 
 void GenerationProcess::on_kill_time() {
+  if (ended_) return finish();
   log::warning("{}: killing it, {}", name(), kill_reason_);
   kill();
 }

@@ -4,8 +4,8 @@
 // Thread: the supervisor's loop.
 // Owns: the channel, watchers and timers. Borrows: loop, state, its record and the observer (all
 // outlive it). The pidfd is the state's.
-// Invariant: the observer's on_exit() is called exactly once, after the process was reaped, and is
-// the last call; nothing is called from within a method of this class but spawn's caller's.
+// Invariant: the observer's on_exit() is called exactly once, after the process was reaped; it is
+// the last call; no callback comes from within a method of this class.
 #pragma once
 
 #include <ev++.h>
@@ -13,6 +13,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -76,14 +77,15 @@ class GenerationProcess {
 
   // SIGKILL. on_exit() follows from the loop.
   void kill();
-  // Reaps the process if it has ended. True: it had, and on_exit() was called: *this is gone.
+  // Reaps the process if it has ended; on_exit() follows once the channel has given its last words.
+  // False: it still runs, or was reaped before.
   bool reap_if_ended();
   void stop_start_timer() { start_limit_.stop(); }
 
   static constexpr std::chrono::milliseconds kRequestDeadline{5000};
   static constexpr std::chrono::milliseconds kPingDeadline{1000};
   static constexpr std::chrono::milliseconds kDrainGrace{2000};
-  // How long a process may go on without its channel, which it closes by dying as a rule.
+  // How long a process may go on without its channel, and the channel without its process.
   static constexpr std::chrono::milliseconds kChannelGrace{1000};
 
  private:
@@ -94,6 +96,7 @@ class GenerationProcess {
            std::span<const int> fds, std::chrono::milliseconds deadline, Answer answer);
   void on_channel_closed(const std::string& reason);
   void on_pidfd() { reap_if_ended(); }
+  void finish();
   void on_start_limit() { observer_.on_start_timeout(*this); }
   void on_kill_time();
 
@@ -106,6 +109,7 @@ class GenerationProcess {
   ev::timer start_limit_;
   ev::timer kill_time_;
   std::string kill_reason_;
+  std::optional<os::ExitStatus> ended_;
 };
 
 }  // namespace baton::supervisor

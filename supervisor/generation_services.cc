@@ -16,18 +16,18 @@ using proto::ErrorReply;
 constexpr std::size_t kSocketsPerReply = 128;
 
 bool is_socket(int fd) {
-  struct stat status {};
+  struct stat status{};
   return ::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
 }  // namespace
 
 void GenerationServices::serve(proto::Channel& channel, GenerationRecord& generation) {
-  channel.handle<proto::Sockets>(
-      proto::ESCROW_PUT, [this, &generation](const proto::Sockets& sockets, proto::Fds fds,
-                                             const proto::Responder& responder) {
-        put(generation, sockets, std::move(fds), responder);
-      });
+  channel.handle<proto::Sockets>(proto::ESCROW_PUT,
+                                 [this, &generation](const proto::Sockets& sockets, proto::Fds fds,
+                                                     const proto::Responder& responder) {
+                                   put(generation, sockets, std::move(fds), responder);
+                                 });
   channel.handle<proto::SocketKeys>(
       proto::ESCROW_GET, [this](const proto::SocketKeys& wanted, proto::Fds,
                                 const proto::Responder& responder) { get(wanted, responder); });
@@ -41,10 +41,9 @@ void GenerationServices::serve(proto::Channel& channel, GenerationRecord& genera
         }
       });
   channel.handle<proto::StatsTextRequest>(
-      proto::STATS_TEXT_GET, [this](const proto::StatsTextRequest& request, proto::Fds,
-                                    const proto::Responder& responder) {
-        stats_text(request, responder);
-      });
+      proto::STATS_TEXT_GET,
+      [this](const proto::StatsTextRequest& request, proto::Fds,
+             const proto::Responder& responder) { stats_text(request, responder); });
 }
 
 void GenerationServices::put(const GenerationRecord& generation, const proto::Sockets& sockets,

@@ -36,7 +36,7 @@ GenerationProcess* GenerationSet::of(Role role) const {
 
 GenerationProcess* GenerationSet::with_pid(pid_t pid) const {
   for (const auto& [id, process] : processes_) {
-    if (process->record().pid == pid) return process.get();
+    if (process->record().pid == pid && process->record().pidfd != kNoFd) return process.get();
   }
   return nullptr;
 }
@@ -109,10 +109,10 @@ void GenerationSet::forget_orphans() {
   state_.orphaned_slots.clear();
 }
 
-void GenerationSet::drop_unused_pairs(PairId also) {
-  std::erase_if(state_.pairs, [&](const auto& entry) {
+void GenerationSet::drop_unused_pairs() {
+  std::erase_if(state_.pairs, [this](const auto& entry) {
     const auto& [id, pair] = entry;
-    if (id == state_.good || id == state_.previous || id == also) return false;
+    if (id == state_.good || id == state_.previous) return false;
     const bool used = std::ranges::any_of(
         state_.generations, [id](const auto& each) { return each.second.pair == id; });
     if (!used) close_pair(state_.fds, pair);

@@ -30,7 +30,7 @@ class GenerationSet {
 
   GenerationProcess* in_charge() const { return of(Role::InCharge); }
   GenerationProcess* candidate() const { return of(Role::Candidate); }
-  GenerationProcess* with_pid(pid_t pid) const;
+  GenerationProcess* with_pid(pid_t pid) const;  // not reaped yet
   GenerationProcess* with_id(std::uint64_t id) const;
   std::vector<GenerationProcess*> draining() const;  // the oldest first
   std::vector<GenerationProcess*> all() const;
@@ -49,8 +49,8 @@ class GenerationSet {
   void remove(GenerationProcess& generation, Metrics metrics);
   // The replacement has taken over what crashed generations counted.
   void forget_orphans();
-  // Closes binaries and configurations that nothing can go back to any more. `also` stays.
-  void drop_unused_pairs(PairId also);
+  // Closes binaries and configurations that nothing can go back to any more.
+  void drop_unused_pairs();
 
  private:
   GenerationProcess* of(Role role) const;

@@ -47,10 +47,13 @@ Step refuse(const State& state) { return {state, {RefuseReload}}; }
 
 Step on_idle(const State& state, EventKind kind) {
   switch (kind) {
-    case EventKind::Start: return to(state, Stage::Starting, {SpawnCandidate});
-    case EventKind::ReloadRequested: return refuse(state);
+    case EventKind::Start:
+      return to(state, Stage::Starting, {SpawnCandidate});
+    case EventKind::ReloadRequested:
+      return refuse(state);
     case EventKind::StopRequested:
-    case EventKind::StopNowRequested: return to(state, Stage::Stopped, {Exit});
+    case EventKind::StopNowRequested:
+      return to(state, Stage::Stopped, {Exit});
     case EventKind::CandidateReady:
     case EventKind::CandidateServing:
     case EventKind::CandidateFailed:
@@ -62,18 +65,24 @@ Step on_idle(const State& state, EventKind kind) {
     case EventKind::InChargeFailed:
     case EventKind::InChargeDied:
     case EventKind::BackOffOver:
-    case EventKind::AllGone: return stay(state);
+    case EventKind::AllGone:
+      return stay(state);
   }
   return stay(state);
 }
 
 Step on_starting(const State& state, EventKind kind) {
   switch (kind) {
-    case EventKind::ReloadRequested: return refuse(state);
-    case EventKind::StopRequested: return to(state, Stage::Stopping, {KillCandidate, DrainAll});
-    case EventKind::StopNowRequested: return to(state, Stage::Stopping, {CutAll});
-    case EventKind::CandidateReady: return {state, {SendServe}};
-    case EventKind::CandidateServing: return to(state, Stage::Serving, {TakeCharge, AnnounceReady});
+    case EventKind::ReloadRequested:
+      return refuse(state);
+    case EventKind::StopRequested:
+      return to(state, Stage::Stopping, {KillCandidate, DrainAll});
+    case EventKind::StopNowRequested:
+      return to(state, Stage::Stopping, {CutAll});
+    case EventKind::CandidateReady:
+      return {state, {SendServe}};
+    case EventKind::CandidateServing:
+      return to(state, Stage::Serving, {TakeCharge, AnnounceReady});
     case EventKind::CandidateFailed:
     case EventKind::CandidateDied:
     case EventKind::CandidateTimedOut:
@@ -85,17 +94,22 @@ Step on_starting(const State& state, EventKind kind) {
     case EventKind::InChargeFailed:
     case EventKind::InChargeDied:
     case EventKind::BackOffOver:
-    case EventKind::AllGone: return stay(state);
+    case EventKind::AllGone:
+      return stay(state);
   }
   return stay(state);
 }
 
 Step on_serving(const State& state, Event event) {
   switch (event.kind) {
-    case EventKind::ReloadRequested: return to(state, Stage::Preparing, {SpawnCandidate});
-    case EventKind::StopRequested: return to(state, Stage::Stopping, {DrainAll});
-    case EventKind::StopNowRequested: return to(state, Stage::Stopping, {CutAll});
-    case EventKind::InChargeDied: return start_again(after_crash(state, event.soon), {});
+    case EventKind::ReloadRequested:
+      return to(state, Stage::Preparing, {SpawnCandidate});
+    case EventKind::StopRequested:
+      return to(state, Stage::Stopping, {DrainAll});
+    case EventKind::StopNowRequested:
+      return to(state, Stage::Stopping, {CutAll});
+    case EventKind::InChargeDied:
+      return start_again(after_crash(state, event.soon), {});
     case EventKind::Start:
     case EventKind::CandidateReady:
     case EventKind::CandidateServing:
@@ -107,18 +121,22 @@ Step on_serving(const State& state, Event event) {
     case EventKind::InChargeResumed:
     case EventKind::InChargeFailed:
     case EventKind::BackOffOver:
-    case EventKind::AllGone: return stay(state);
+    case EventKind::AllGone:
+      return stay(state);
   }
   return stay(state);
 }
 
 Step on_preparing(const State& state, Event event) {
   switch (event.kind) {
-    case EventKind::ReloadRequested: return refuse(state);
+    case EventKind::ReloadRequested:
+      return refuse(state);
     case EventKind::StopRequested:
       return to(state, Stage::Stopping, {KillCandidate, ReportFailed, DrainAll});
-    case EventKind::StopNowRequested: return to(state, Stage::Stopping, {ReportFailed, CutAll});
-    case EventKind::CandidateReady: return to(state, Stage::Switching, {SendServe});
+    case EventKind::StopNowRequested:
+      return to(state, Stage::Stopping, {ReportFailed, CutAll});
+    case EventKind::CandidateReady:
+      return to(state, Stage::Switching, {SendServe});
     case EventKind::CandidateFailed:
     case EventKind::CandidateDied:
     case EventKind::CandidateTimedOut:
@@ -132,23 +150,28 @@ Step on_preparing(const State& state, Event event) {
     case EventKind::InChargeResumed:
     case EventKind::InChargeFailed:
     case EventKind::BackOffOver:
-    case EventKind::AllGone: return stay(state);
+    case EventKind::AllGone:
+      return stay(state);
   }
   return stay(state);
 }
 
 Step on_preparing_alone(const State& state, EventKind kind) {
   switch (kind) {
-    case EventKind::ReloadRequested: return refuse(state);
+    case EventKind::ReloadRequested:
+      return refuse(state);
     case EventKind::StopRequested:
       return to(state, Stage::Stopping, {KillCandidate, ReportFailed, DrainAll});
-    case EventKind::StopNowRequested: return to(state, Stage::Stopping, {ReportFailed, CutAll});
-    case EventKind::CandidateReady: return {state, {SendServe}};
+    case EventKind::StopNowRequested:
+      return to(state, Stage::Stopping, {ReportFailed, CutAll});
+    case EventKind::CandidateReady:
+      return {state, {SendServe}};
     case EventKind::CandidateServing:
       return committed(state, {ReportServing, Commit, ReportCommitted});
     case EventKind::CandidateFailed:
     case EventKind::CandidateDied:
-    case EventKind::CandidateTimedOut: return start_again(state, {KillCandidate, ReportFailed});
+    case EventKind::CandidateTimedOut:
+      return start_again(state, {KillCandidate, ReportFailed});
     case EventKind::Start:
     case EventKind::ProbationPassed:
     case EventKind::InChargePaused:
@@ -156,16 +179,20 @@ Step on_preparing_alone(const State& state, EventKind kind) {
     case EventKind::InChargeFailed:
     case EventKind::InChargeDied:
     case EventKind::BackOffOver:
-    case EventKind::AllGone: return stay(state);
+    case EventKind::AllGone:
+      return stay(state);
   }
   return stay(state);
 }
 
 Step on_switching(const State& state, Event event) {
   switch (event.kind) {
-    case EventKind::ReloadRequested: return refuse(state);
-    case EventKind::StopRequested: return to(state, Stage::Stopping, {ReportFailed, DrainAll});
-    case EventKind::StopNowRequested: return to(state, Stage::Stopping, {ReportFailed, CutAll});
+    case EventKind::ReloadRequested:
+      return refuse(state);
+    case EventKind::StopRequested:
+      return to(state, Stage::Stopping, {ReportFailed, DrainAll});
+    case EventKind::StopNowRequested:
+      return to(state, Stage::Stopping, {ReportFailed, CutAll});
     case EventKind::CandidateServing:
       return to(state, Stage::Pausing, {ReportServing, SendPause});
     case EventKind::CandidateFailed:
@@ -181,37 +208,45 @@ Step on_switching(const State& state, Event event) {
     case EventKind::InChargeResumed:
     case EventKind::InChargeFailed:
     case EventKind::BackOffOver:
-    case EventKind::AllGone: return stay(state);
+    case EventKind::AllGone:
+      return stay(state);
   }
   return stay(state);
 }
 
 Step on_pausing(const State& state, EventKind kind) {
   switch (kind) {
-    case EventKind::ReloadRequested: return refuse(state);
-    case EventKind::StopRequested: return to(state, Stage::Stopping, {ReportFailed, DrainAll});
-    case EventKind::StopNowRequested: return to(state, Stage::Stopping, {ReportFailed, CutAll});
-    case EventKind::InChargePaused: return to(state, Stage::Probation, {BeginProbation});
+    case EventKind::ReloadRequested:
+      return refuse(state);
+    case EventKind::StopRequested:
+      return to(state, Stage::Stopping, {ReportFailed, DrainAll});
+    case EventKind::StopNowRequested:
+      return to(state, Stage::Stopping, {ReportFailed, CutAll});
+    case EventKind::InChargePaused:
+      return to(state, Stage::Probation, {BeginProbation});
     case EventKind::CandidateFailed:
     case EventKind::CandidateDied:
     case EventKind::CandidateTimedOut:
     case EventKind::InChargeFailed:
       return to(state, Stage::Restoring, {KillCandidate, ResumeInCharge});
-    case EventKind::InChargeDied: return committed(state, {Commit, ReportCommitted});
+    case EventKind::InChargeDied:
+      return committed(state, {Commit, ReportCommitted});
     case EventKind::Start:
     case EventKind::CandidateReady:
     case EventKind::CandidateServing:
     case EventKind::ProbationPassed:
     case EventKind::InChargeResumed:
     case EventKind::BackOffOver:
-    case EventKind::AllGone: return stay(state);
+    case EventKind::AllGone:
+      return stay(state);
   }
   return stay(state);
 }
 
 Step on_probation(const State& state, EventKind kind) {
   switch (kind) {
-    case EventKind::ReloadRequested: return refuse(state);
+    case EventKind::ReloadRequested:
+      return refuse(state);
     case EventKind::StopRequested:
       return to(state, Stage::Stopping, {EndProbation, ReportFailed, DrainAll});
     case EventKind::StopNowRequested:
@@ -222,7 +257,8 @@ Step on_probation(const State& state, EventKind kind) {
     case EventKind::CandidateDied:
     case EventKind::CandidateTimedOut:
       return to(state, Stage::Restoring, {EndProbation, KillCandidate, ResumeInCharge});
-    case EventKind::InChargeDied: return committed(state, {EndProbation, Commit, ReportCommitted});
+    case EventKind::InChargeDied:
+      return committed(state, {EndProbation, Commit, ReportCommitted});
     case EventKind::Start:
     case EventKind::CandidateReady:
     case EventKind::CandidateServing:
@@ -230,18 +266,24 @@ Step on_probation(const State& state, EventKind kind) {
     case EventKind::InChargeResumed:
     case EventKind::InChargeFailed:
     case EventKind::BackOffOver:
-    case EventKind::AllGone: return stay(state);
+    case EventKind::AllGone:
+      return stay(state);
   }
   return stay(state);
 }
 
 Step on_restoring(const State& state, Event event) {
   switch (event.kind) {
-    case EventKind::ReloadRequested: return refuse(state);
-    case EventKind::StopRequested: return to(state, Stage::Stopping, {ReportFailed, DrainAll});
-    case EventKind::StopNowRequested: return to(state, Stage::Stopping, {ReportFailed, CutAll});
-    case EventKind::InChargeResumed: return to(state, Stage::Serving, {ReportFailed});
-    case EventKind::InChargeFailed: return {state, {KillInCharge}};
+    case EventKind::ReloadRequested:
+      return refuse(state);
+    case EventKind::StopRequested:
+      return to(state, Stage::Stopping, {ReportFailed, DrainAll});
+    case EventKind::StopNowRequested:
+      return to(state, Stage::Stopping, {ReportFailed, CutAll});
+    case EventKind::InChargeResumed:
+      return to(state, Stage::Serving, {ReportFailed});
+    case EventKind::InChargeFailed:
+      return {state, {KillInCharge}};
     case EventKind::InChargeDied:
       return start_again(after_crash(state, event.soon), {ReportFailed});
     case EventKind::Start:
@@ -253,21 +295,28 @@ Step on_restoring(const State& state, Event event) {
     case EventKind::ProbationPassed:
     case EventKind::InChargePaused:
     case EventKind::BackOffOver:
-    case EventKind::AllGone: return stay(state);
+    case EventKind::AllGone:
+      return stay(state);
   }
   return stay(state);
 }
 
 Step on_recovering(const State& state, EventKind kind) {
   switch (kind) {
-    case EventKind::ReloadRequested: return refuse(state);
-    case EventKind::StopRequested: return to(state, Stage::Stopping, {KillCandidate, DrainAll});
-    case EventKind::StopNowRequested: return to(state, Stage::Stopping, {CutAll});
-    case EventKind::CandidateReady: return {state, {SendServe}};
-    case EventKind::CandidateServing: return to(state, Stage::Serving, {TakeCharge});
+    case EventKind::ReloadRequested:
+      return refuse(state);
+    case EventKind::StopRequested:
+      return to(state, Stage::Stopping, {KillCandidate, DrainAll});
+    case EventKind::StopNowRequested:
+      return to(state, Stage::Stopping, {CutAll});
+    case EventKind::CandidateReady:
+      return {state, {SendServe}};
+    case EventKind::CandidateServing:
+      return to(state, Stage::Serving, {TakeCharge});
     case EventKind::CandidateFailed:
     case EventKind::CandidateDied:
-    case EventKind::CandidateTimedOut: return start_again(after_crash(state, true), {KillCandidate});
+    case EventKind::CandidateTimedOut:
+      return start_again(after_crash(state, true), {KillCandidate});
     case EventKind::Start:
     case EventKind::ProbationPassed:
     case EventKind::InChargePaused:
@@ -275,7 +324,8 @@ Step on_recovering(const State& state, EventKind kind) {
     case EventKind::InChargeFailed:
     case EventKind::InChargeDied:
     case EventKind::BackOffOver:
-    case EventKind::AllGone: return stay(state);
+    case EventKind::AllGone:
+      return stay(state);
   }
   return stay(state);
 }
@@ -284,9 +334,12 @@ Step on_backing_off(const State& state, EventKind kind) {
   switch (kind) {
     case EventKind::ReloadRequested:
       return to(state, Stage::PreparingAlone, {DisarmBackOff, SpawnCandidate});
-    case EventKind::StopRequested: return to(state, Stage::Stopping, {DisarmBackOff, DrainAll});
-    case EventKind::StopNowRequested: return to(state, Stage::Stopping, {DisarmBackOff, CutAll});
-    case EventKind::BackOffOver: return to(state, Stage::Recovering, {SpawnReplacement});
+    case EventKind::StopRequested:
+      return to(state, Stage::Stopping, {DisarmBackOff, DrainAll});
+    case EventKind::StopNowRequested:
+      return to(state, Stage::Stopping, {DisarmBackOff, CutAll});
+    case EventKind::BackOffOver:
+      return to(state, Stage::Recovering, {SpawnReplacement});
     case EventKind::Start:
     case EventKind::CandidateReady:
     case EventKind::CandidateServing:
@@ -298,16 +351,20 @@ Step on_backing_off(const State& state, EventKind kind) {
     case EventKind::InChargeResumed:
     case EventKind::InChargeFailed:
     case EventKind::InChargeDied:
-    case EventKind::AllGone: return stay(state);
+    case EventKind::AllGone:
+      return stay(state);
   }
   return stay(state);
 }
 
 Step on_stopping(const State& state, EventKind kind) {
   switch (kind) {
-    case EventKind::ReloadRequested: return refuse(state);
-    case EventKind::StopNowRequested: return {state, {CutAll}};
-    case EventKind::AllGone: return to(state, Stage::Stopped, {Exit});
+    case EventKind::ReloadRequested:
+      return refuse(state);
+    case EventKind::StopNowRequested:
+      return {state, {CutAll}};
+    case EventKind::AllGone:
+      return to(state, Stage::Stopped, {Exit});
     case EventKind::StopRequested:  // whoever asked waits for the same end
     case EventKind::Start:
     case EventKind::CandidateReady:
@@ -320,7 +377,8 @@ Step on_stopping(const State& state, EventKind kind) {
     case EventKind::InChargeResumed:
     case EventKind::InChargeFailed:
     case EventKind::InChargeDied:
-    case EventKind::BackOffOver: return stay(state);
+    case EventKind::BackOffOver:
+      return stay(state);
   }
   return stay(state);
 }
@@ -329,43 +387,58 @@ Step on_stopping(const State& state, EventKind kind) {
 
 Step step(const State& state, Event event) {
   switch (state.stage) {
-    case Stage::Idle: return on_idle(state, event.kind);
-    case Stage::Starting: return on_starting(state, event.kind);
-    case Stage::Serving: return on_serving(state, event);
-    case Stage::Preparing: return on_preparing(state, event);
-    case Stage::PreparingAlone: return on_preparing_alone(state, event.kind);
-    case Stage::Switching: return on_switching(state, event);
-    case Stage::Pausing: return on_pausing(state, event.kind);
-    case Stage::Probation: return on_probation(state, event.kind);
-    case Stage::Restoring: return on_restoring(state, event);
-    case Stage::Recovering: return on_recovering(state, event.kind);
-    case Stage::BackingOff: return on_backing_off(state, event.kind);
-    case Stage::Stopping: return on_stopping(state, event.kind);
+    case Stage::Idle:
+      return on_idle(state, event.kind);
+    case Stage::Starting:
+      return on_starting(state, event.kind);
+    case Stage::Serving:
+      return on_serving(state, event);
+    case Stage::Preparing:
+      return on_preparing(state, event);
+    case Stage::PreparingAlone:
+      return on_preparing_alone(state, event.kind);
+    case Stage::Switching:
+      return on_switching(state, event);
+    case Stage::Pausing:
+      return on_pausing(state, event.kind);
+    case Stage::Probation:
+      return on_probation(state, event.kind);
+    case Stage::Restoring:
+      return on_restoring(state, event);
+    case Stage::Recovering:
+      return on_recovering(state, event.kind);
+    case Stage::BackingOff:
+      return on_backing_off(state, event.kind);
+    case Stage::Stopping:
+      return on_stopping(state, event.kind);
     case Stage::Stopped:
       return event.kind == EventKind::ReloadRequested ? refuse(state) : stay(state);
   }
   return stay(state);
 }
 
-bool accepts_reload(Stage stage) {
-  return stage == Stage::Serving || stage == Stage::BackingOff;
-}
+bool accepts_reload(Stage stage) { return stage == Stage::Serving || stage == Stage::BackingOff; }
 
 std::string_view refusal(Stage stage) {
   switch (stage) {
     case Stage::Serving:
-    case Stage::BackingOff: return "";
+    case Stage::BackingOff:
+      return "";
     case Stage::Idle:
-    case Stage::Starting: return "busy: the first generation is still starting";
+    case Stage::Starting:
+      return "busy: the first generation is still starting";
     case Stage::Preparing:
     case Stage::PreparingAlone:
     case Stage::Switching:
     case Stage::Pausing:
     case Stage::Probation:
-    case Stage::Restoring: return "busy: another reload is in progress";
-    case Stage::Recovering: return "busy: a generation is being restarted after a crash";
+    case Stage::Restoring:
+      return "busy: another reload is in progress";
+    case Stage::Recovering:
+      return "busy: a generation is being restarted after a crash";
     case Stage::Stopping:
-    case Stage::Stopped: return "the supervisor is stopping";
+    case Stage::Stopped:
+      return "the supervisor is stopping";
   }
   return "";
 }

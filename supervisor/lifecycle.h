@@ -48,21 +48,21 @@ inline constexpr int kStages = static_cast<int>(Stage::Stopped) + 1;
 
 enum class EventKind : std::uint8_t {
   Start,
-  ReloadRequested,     // reload or rollback; what to run is open already
-  StopRequested,       // with drain
-  StopNowRequested,    // at once
-  CandidateReady,      // warmed up, waits for the word to serve
-  CandidateServing,    // every worker accepts
-  CandidateFailed,     // could not be started, reported a reason, or answered an error
-  CandidateDied,       // the process has ended
-  CandidateTimedOut,   // start limit, or a request or ping without answer
+  ReloadRequested,    // reload or rollback; what to run is open already
+  StopRequested,      // with drain
+  StopNowRequested,   // at once
+  CandidateReady,     // warmed up, waits for the word to serve
+  CandidateServing,   // every worker accepts
+  CandidateFailed,    // could not be started, reported a reason, or answered an error
+  CandidateDied,      // the process has ended
+  CandidateTimedOut,  // start limit, or a request or ping without answer
   ProbationPassed,
   InChargePaused,
   InChargeResumed,
-  InChargeFailed,      // did not do what it was asked: pause or resume
+  InChargeFailed,  // did not do what it was asked: pause or resume
   InChargeDied,
   BackOffOver,
-  AllGone,             // no process is left
+  AllGone,  // no process is left
 };
 inline constexpr int kEventKinds = static_cast<int>(EventKind::AllGone) + 1;
 
@@ -72,25 +72,25 @@ struct Event {
 };
 
 enum class Action : std::uint8_t {
-  SpawnCandidate,     // from what the reload (or the start) asked for
-  SpawnReplacement,   // from the last good binary and configuration
-  FallBack,           // the previous binary and configuration become the good ones
+  SpawnCandidate,    // from what the reload (or the start) asked for
+  SpawnReplacement,  // from the last good binary and configuration
+  FallBack,          // the previous binary and configuration become the good ones
   SendServe,
   SendPause,
   BeginProbation,
   EndProbation,
-  TakeCharge,         // the candidate is in charge; nothing was there before, or it has died
-  Commit,             // of a reload: TakeCharge, drop unused sockets, drain the one before
+  TakeCharge,  // the candidate is in charge; nothing was there before, or it has died
+  Commit,      // of a reload: TakeCharge, drop unused sockets, drain the one before
   KillCandidate,
   KillInCharge,
-  ReturnSockets,      // what the candidate had added goes to the generation in charge...
-  ResumeInCharge,     // ... which also accepts again: the reload is rolled back
+  ReturnSockets,   // what the candidate had added goes to the generation in charge...
+  ResumeInCharge,  // ... which also accepts again: the reload is rolled back
   ReportServing,
   ReportCommitted,
   ReportFailed,
   RefuseReload,
   ReportStartFailed,
-  AnnounceReady,      // the first generation serves
+  AnnounceReady,  // the first generation serves
   ArmBackOff,
   DisarmBackOff,
   DrainAll,

@@ -12,7 +12,7 @@ namespace {
 os::Result<os::UniqueFd> open_binary(const std::string& path) {
   os::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd) return os::errno_error("open proxy binary", path);
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd.get(), &status) != 0) return os::errno_error("stat", path);
   if (!S_ISREG(status.st_mode)) return os::plain_error("proxy binary is not a regular file:", path);
   if (::faccessat(fd.get(), "", X_OK, AT_EMPTY_PATH | AT_EACCESS) != 0) {

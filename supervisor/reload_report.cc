@@ -57,8 +57,7 @@ void ReloadReport::failed() {
   answer();
 }
 
-void ReloadReport::drain_progress(std::uint64_t connections_left,
-                                  std::uint64_t connections_total) {
+void ReloadReport::drain_progress(std::uint64_t connections_left, std::uint64_t connections_total) {
   proto::Progress progress;
   progress.set_phase(phase_);
   progress.set_connections_left(connections_left);

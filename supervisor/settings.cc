@@ -1,11 +1,9 @@
 #include "supervisor/settings.h"
 
 #include <fmt/format.h>
+#include <toml++/toml.h>
 
 #include <array>
-
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
 
 #include "shared/os/duration.h"
 
@@ -68,8 +66,8 @@ class Reader {
 
   void error(const toml::node& node, std::string_view key, const std::string& message) {
     const toml::source_position place = node.source().begin;
-    errors_.push_back(fmt::format("{}:{}:{}: supervisor.{}: {}", file_, place.line, place.column,
-                                  key, message));
+    errors_.push_back(
+        fmt::format("{}:{}:{}: supervisor.{}: {}", file_, place.line, place.column, key, message));
   }
 
   const toml::table& table_;
@@ -89,9 +87,13 @@ void SettingsLayer::apply_to(Settings& settings) const {
 
 LoadedSettings load_settings(std::string_view bytes, const std::string& file) {
   LoadedSettings loaded;
-  const toml::parse_result document = toml::parse(bytes, std::string_view(file));
-  if (!document) return loaded;
-  const toml::node* node = document.table().get("supervisor");
+  toml::table document;
+  try {
+    document = toml::parse(bytes, std::string_view(file));
+  } catch (const toml::parse_error&) {
+    return loaded;
+  }
+  const toml::node* node = document.get("supervisor");
   if (node == nullptr) return loaded;
   const toml::table* table = node->as_table();
   if (table == nullptr) {

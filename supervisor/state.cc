@@ -15,25 +15,38 @@ std::string_view status_name(const GenerationRecord& generation) {
     case Phase::Starting:
     case Phase::Negotiating:
     case Phase::Inheriting:
-    case Phase::Warming: return "starting";
-    case Phase::Ready: return "ready";
-    case Phase::Serving: return "serving";
-    case Phase::Paused: return "paused";
-    case Phase::Draining: return "draining";
+    case Phase::Warming:
+      return "starting";
+    case Phase::Ready:
+      return "ready";
+    case Phase::Serving:
+      return "serving";
+    case Phase::Paused:
+      return "paused";
+    case Phase::Draining:
+      return "draining";
   }
   return "";
 }
 
 std::string_view doing(const GenerationRecord& generation) {
   switch (generation.phase) {
-    case Phase::Starting: return "while starting";
-    case Phase::Negotiating: return "while negotiating";
-    case Phase::Inheriting: return "while inheriting";
-    case Phase::Warming: return "while warming";
-    case Phase::Ready: return "while beginning to serve";
-    case Phase::Serving: return generation.role == Role::Candidate ? "in probation" : "while serving";
-    case Phase::Paused: return "while paused";
-    case Phase::Draining: return "while draining";
+    case Phase::Starting:
+      return "while starting";
+    case Phase::Negotiating:
+      return "while negotiating";
+    case Phase::Inheriting:
+      return "while inheriting";
+    case Phase::Warming:
+      return "while warming";
+    case Phase::Ready:
+      return "while beginning to serve";
+    case Phase::Serving:
+      return generation.role == Role::Candidate ? "in probation" : "while serving";
+    case Phase::Paused:
+      return "while paused";
+    case Phase::Draining:
+      return "while draining";
   }
   return "";
 }

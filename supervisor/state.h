@@ -114,7 +114,7 @@ struct SupervisorState {
   std::map<PairId, Pair> pairs;
   std::map<std::uint64_t, GenerationRecord> generations;
   std::vector<EscrowEntry> escrow;  // by key, then index
-  int region_fd = -1;  // the Region's own
+  int region_fd = -1;               // the Region's own
   // Slots of crashed generations whose metrics wait for the replacement to take them over.
   std::vector<std::uint32_t> orphaned_slots;
   std::optional<LastReload> last_reload;

@@ -28,7 +28,7 @@ Supervisor::Supervisor(ev::loop_ref loop, SupervisorState& state, SupervisorRegi
       generations_(loop, state, region, services_, *this),
       drain_waiters_(loop, state, region),
       back_off_(loop) {
-  back_off_.set([](ev::timer&, int) {});
+  back_off_.set<Supervisor, &Supervisor::on_back_off_over>(this);
 }
 
 Supervisor::~Supervisor() = default;
@@ -277,16 +277,21 @@ void Supervisor::on_exit(GenerationProcess& generation, const os::ExitStatus& st
                                           : GenerationSet::Metrics::Forget);
   drain_waiters_.ended(id);
   switch (role) {
-    case Role::Candidate: candidate_failed(EventKind::CandidateDied, text); break;
+    case Role::Candidate:
+      candidate_failed(EventKind::CandidateDied, text);
+      break;
     case Role::InCharge:
       log::error("{}", text);
       region_.count_crash();
-      feed({EventKind::InChargeDied, std::chrono::duration<double>(served) < lifecycle::kQuickCrash});
+      feed({EventKind::InChargeDied,
+            std::chrono::duration<double>(served) < lifecycle::kQuickCrash});
       break;
     case Role::Draining:
-    case Role::Dying: log::info("{}", text); break;
+    case Role::Dying:
+      log::info("{}", text);
+      break;
   }
-  generations_.drop_unused_pairs(wanted_pair_);
+  generations_.drop_unused_pairs();
   if (state_.life.stage == Stage::Stopping && generations_.empty()) feed({EventKind::AllGone});
 }
 

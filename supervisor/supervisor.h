@@ -99,6 +99,7 @@ class Supervisor final : private GenerationObserver {
   void report_start_failed();
   void announce(std::string_view notification);
   void arm_back_off();
+  void on_back_off_over() { feed({lifecycle::EventKind::BackOffOver}); }
   void drain_all();
   void cut_all();
   void exit();

@@ -23,30 +23,53 @@ using lifecycle::EventKind;
 
 void Supervisor::act(Action action) {
   switch (action) {
-    case Action::SpawnCandidate: return spawn(wanted_pair_);
-    case Action::SpawnReplacement: return spawn(state_.good);
-    case Action::FallBack: return fall_back();
-    case Action::SendServe: return send_serve();
-    case Action::SendPause: return send_pause();
-    case Action::BeginProbation: return begin_probation();
-    case Action::EndProbation: return probation_.reset();
-    case Action::TakeCharge: return take_charge();
-    case Action::Commit: return commit();
-    case Action::KillCandidate: return kill_candidate();
-    case Action::KillInCharge: return generations_.in_charge()->kill();
+    case Action::SpawnCandidate:
+      return spawn(wanted_pair_);
+    case Action::SpawnReplacement:
+      return spawn(state_.good);
+    case Action::FallBack:
+      return fall_back();
+    case Action::SendServe:
+      return send_serve();
+    case Action::SendPause:
+      return send_pause();
+    case Action::BeginProbation:
+      return begin_probation();
+    case Action::EndProbation:
+      return probation_.reset();
+    case Action::TakeCharge:
+      return take_charge();
+    case Action::Commit:
+      return commit();
+    case Action::KillCandidate:
+      return kill_candidate();
+    case Action::KillInCharge:
+      return generations_.in_charge()->kill();
     case Action::ReturnSockets:
-    case Action::ResumeInCharge: return restore(action);
-    case Action::ReportServing: return reload_->serving();
-    case Action::ReportCommitted: return report_committed();
-    case Action::ReportFailed: return report_failed();
-    case Action::RefuseReload: return;  // reload() has answered before it asked
-    case Action::ReportStartFailed: return report_start_failed();
-    case Action::AnnounceReady: return announce("READY=1");
-    case Action::ArmBackOff: return arm_back_off();
-    case Action::DisarmBackOff: return back_off_.stop();
-    case Action::DrainAll: return drain_all();
-    case Action::CutAll: return cut_all();
-    case Action::Exit: return exit();
+    case Action::ResumeInCharge:
+      return restore(action);
+    case Action::ReportServing:
+      return reload_->serving();
+    case Action::ReportCommitted:
+      return report_committed();
+    case Action::ReportFailed:
+      return report_failed();
+    case Action::RefuseReload:
+      return;  // reload() has answered before it asked
+    case Action::ReportStartFailed:
+      return report_start_failed();
+    case Action::AnnounceReady:
+      return announce("READY=1");
+    case Action::ArmBackOff:
+      return arm_back_off();
+    case Action::DisarmBackOff:
+      return back_off_.stop();
+    case Action::DrainAll:
+      return drain_all();
+    case Action::CutAll:
+      return cut_all();
+    case Action::Exit:
+      return exit();
   }
 }
 
@@ -56,8 +79,7 @@ void Supervisor::spawn(PairId pair) {
   const Settings settings = settings_of(pair, reload_ ? reload_flags_ : SettingsLayer{});
   candidate_id_ = state_.next_generation;
   if (reload_) reload_->set_to(candidate_id_);
-  const auto spawned =
-      generations_.spawn(pair, {settings.start_timeout, log_.level, log_.format});
+  const auto spawned = generations_.spawn(pair, {settings.start_timeout, log_.level, log_.format});
   if (!spawned) return candidate_failed(EventKind::CandidateFailed, spawned.error().text());
   const Pair& runs = state_.pairs.at(pair);
   log::info("{} is process {}: {} with {}", (*spawned)->name(), (*spawned)->record().pid,
@@ -78,8 +100,9 @@ void Supervisor::send_serve() {
     GenerationRecord& record = candidate->record();
     if (record.role != Role::Candidate) return;
     if (error) {
-      return candidate_failed(EventKind::CandidateFailed,
-                              fmt::format("{} did not begin to serve: {}", candidate->name(), *error));
+      return candidate_failed(
+          EventKind::CandidateFailed,
+          fmt::format("{} did not begin to serve: {}", candidate->name(), *error));
     }
     record.serving_since = now();
     generations_.set_phase(*candidate, Phase::Serving);
@@ -143,7 +166,7 @@ void Supervisor::commit() {
                  settings.max_draining);
     generations_.drain(*draining[i], std::chrono::milliseconds(0), DrainStrategy::Immediate, {});
   }
-  generations_.drop_unused_pairs(kNoPair);
+  generations_.drop_unused_pairs();
 }
 
 void Supervisor::kill_candidate() {
@@ -179,16 +202,17 @@ void Supervisor::send_resume() {
       fds.push_back(escrow_.fd(added[next]));
     }
     const bool last = next == added.size();
-    in_charge->resume(message, fds, [this, in_charge, last](const std::optional<std::string>& error) {
-      if (in_charge->record().role != Role::InCharge) return;
-      if (error) {
-        log::error("{} did not resume: {}", in_charge->name(), *error);
-        return feed({EventKind::InChargeFailed});
-      }
-      if (!last) return;
-      generations_.set_phase(*in_charge, Phase::Serving);
-      feed({EventKind::InChargeResumed});
-    });
+    in_charge->resume(message, fds,
+                      [this, in_charge, last](const std::optional<std::string>& error) {
+                        if (in_charge->record().role != Role::InCharge) return;
+                        if (error) {
+                          log::error("{} did not resume: {}", in_charge->name(), *error);
+                          return feed({EventKind::InChargeFailed});
+                        }
+                        if (!last) return;
+                        generations_.set_phase(*in_charge, Phase::Serving);
+                        feed({EventKind::InChargeResumed});
+                      });
   } while (next < added.size());
 }
 
@@ -219,7 +243,7 @@ void Supervisor::report_failed() {
   region_.count_reload(record.rolled_back ? Result::RolledBack : Result::Failed);
   state_.last_reload = record;
   reload_.reset();
-  generations_.drop_unused_pairs(kNoPair);
+  generations_.drop_unused_pairs();
   announce("READY=1");
 }
 
@@ -227,8 +251,8 @@ void Supervisor::report_start_failed() { result_ = {bad_config_ ? 2 : 1, failure
 
 void Supervisor::announce(std::string_view notification) {
   const GenerationProcess* in_charge = generations_.in_charge();
-  const std::string status = in_charge == nullptr ? "no generation is in charge"
-                                                  : in_charge->name() + " is in charge";
+  const std::string status =
+      in_charge == nullptr ? "no generation is in charge" : in_charge->name() + " is in charge";
   notify(fmt::format("{}\nSTATUS={}", notification, status));
 }
 

@@ -20,11 +20,16 @@ region::GenerationState region_state(const GenerationRecord& generation) {
     case Phase::Starting:
     case Phase::Negotiating:
     case Phase::Inheriting:
-    case Phase::Warming: return region::GenerationState::Starting;
-    case Phase::Ready: return region::GenerationState::Ready;
-    case Phase::Serving: return region::GenerationState::Serving;
-    case Phase::Paused: return region::GenerationState::Paused;
-    case Phase::Draining: return region::GenerationState::Draining;
+    case Phase::Warming:
+      return region::GenerationState::Starting;
+    case Phase::Ready:
+      return region::GenerationState::Ready;
+    case Phase::Serving:
+      return region::GenerationState::Serving;
+    case Phase::Paused:
+      return region::GenerationState::Paused;
+    case Phase::Draining:
+      return region::GenerationState::Draining;
   }
   return region::GenerationState::Exited;
 }
@@ -106,7 +111,8 @@ void SupervisorRegion::publish(const GenerationRecord& generation) {
   table.set_pid(generation.region_slot, static_cast<std::uint32_t>(generation.pid));
   table.set_state(generation.region_slot, region_state(generation));
   table.set_version(generation.region_slot, generation.version);
-  table.set_drain_deadline(generation.region_slot, to_unix_ms(generation.drain_deadline.value_or(0)));
+  table.set_drain_deadline(generation.region_slot,
+                           to_unix_ms(generation.drain_deadline.value_or(0)));
 }
 
 std::uint64_t SupervisorRegion::connections(const GenerationRecord& generation) const {
@@ -190,9 +196,12 @@ os::Result<std::string> SupervisorRegion::text(proto::StatsFormat format,
   auto wanted = region::filter_samples(std::move(*samples), filter);
   if (!wanted) return std::unexpected(wanted.error());
   switch (format) {
-    case proto::STATS_JSON: return region::json_text(std::move(*wanted));
-    case proto::STATS_PROMETHEUS: return region::prometheus_text(std::move(*wanted));
-    default: return region::plain_text(std::move(*wanted));
+    case proto::STATS_JSON:
+      return region::json_text(std::move(*wanted));
+    case proto::STATS_PROMETHEUS:
+      return region::prometheus_text(std::move(*wanted));
+    default:
+      return region::plain_text(std::move(*wanted));
   }
 }
 
