@@ -1,5 +1,6 @@
 #include "supervisor/commands.h"
 
+#include "shared/os/log.h"
 #include "shared/os/memfd.h"
 #include "supervisor/status_report.h"
 
@@ -82,6 +83,7 @@ void Commands::stats(const proto::StatsRequest& request, const proto::Responder&
 }
 
 void Commands::stop(const proto::StopRequest& request, const proto::Responder& client) {
+  log::info("the command line asks to stop{}", request.now() ? " at once" : "");
   if (request.now()) return supervisor_.stop_now(client);
   std::optional<std::chrono::milliseconds> time;
   if (request.has_drain_time_ms()) time = milliseconds(request.drain_time_ms());

@@ -117,6 +117,7 @@ TEST_CASE("run: TERM drains, a second one cuts") {
   rig.wait_for_stage(1, "draining");
   CHECK(rig.ask("reload").exit_status == 4);
   const pid_t stop = rig.ask_in_background("stop");
+  rig.wait_for_log("the command line asks to stop");
   ::kill(rig.pid(), SIGTERM);
   CHECK(rig.finish(stop).exit_status == 0);
   CHECK_FALSE(std::filesystem::exists(rig.path("a.sock")));

@@ -5,7 +5,8 @@
 //   # at POINT do WHAT            POINT: welcomed, negotiated, inherited, warmed, ready, serve,
 //   served,
 //                                        pause, resume, ping, drain
-//                                 WHAT:  die (SIGKILL), crash (exit 3), hang, fail, garbage, ignore
+//                                 WHAT:  die (SIGKILL), crash (exit 3), hang, fail, refuse,
+//                                        garbage (on the channel), ignore (not answer)
 //   # at POINT of N do WHAT       only generation N
 //   # version TEXT
 //
@@ -74,6 +75,14 @@ class FakeGeneration {
   }
 
  private:
+  bool refuses(const std::string& point) const {
+    for (const Misdeed& each : misdeeds_) {
+      const bool here = each.generation == 0 || each.generation == generation_;
+      if (each.point == point && here && each.what == "refuse") return true;
+    }
+    return false;
+  }
+
   // The configured misdeed of this point, if any. True: go on as if nothing were.
   bool reach(const std::string& point) {
     for (const Misdeed& each : misdeeds_) {
@@ -99,6 +108,7 @@ class FakeGeneration {
         static_cast<std::uint16_t>(kind),
         [this, point, act](const Message&, proto::Fds fds, const proto::Responder& responder) {
           for (os::UniqueFd& fd : fds) kept_.push_back(std::move(fd));
+          if (refuses(point)) return responder.fail(proto::ErrorReply::REFUSED, "no");
           if (!reach(point)) return;
           act();
           responder.reply(proto::Done());

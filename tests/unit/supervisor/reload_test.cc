@@ -170,10 +170,12 @@ TEST_CASE("reload: old dies before it could pause, and new is in charge") {
 
 TEST_CASE("reload: old that does not pause keeps serving when it resumes") {
   Rig rig;
-  rig.configure("# at pause of 1 do fail");
+  rig.configure("# at pause of 1 do refuse");
   rig.start();
   const Outcome reload = rig.ask("reload");
   CHECK(reload.exit_status == 1);
+  CHECK(contains(reload.err, "generation 1 did not pause: no"));
+  CHECK(rig.answer() == "1");
   rig.stop();
 }
 
