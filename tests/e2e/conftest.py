@@ -16,6 +16,7 @@ from harness import processes  # noqa: E402
 from harness.ports import free_port  # noqa: E402
 from harness.programs import Nginx  # noqa: E402
 from harness.upstreams import Upstream, answer_one_line, echo  # noqa: E402
+from harness.waiting import wait_until  # noqa: E402
 
 LIMIT_OF_A_TEST = 100  # seconds; every wait in a test has a shorter one of its own
 
@@ -73,9 +74,9 @@ def prepare(directory, request):
     try:
         for each in made:
             if each.process is not None and each.process.poll() is None:
-                zombies = [p for p in processes.children(each.pid) if processes.is_zombie(p)]
+                wait_until(lambda: not any(map(processes.is_zombie, processes.children(each.pid))), 5,
+                           "the supervisor has no zombies")
                 each.stop("--now")
-                assert not zombies, f"the supervisor had zombies: {zombies}"
             each.check_nothing_is_left()
     finally:
         for each in made:
