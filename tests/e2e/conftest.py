@@ -48,8 +48,11 @@ def nothing_is_left_on_the_machine():
     yield
     ours = {name for name in set(os.listdir("/dev/shm")) - before if "baton" in name.lower()}
     assert not ours, f"left in /dev/shm: {ours}"
-    left = {pid for pid in processes.children(os.getpid()) if not processes.is_zombie(pid)}
-    assert not left, f"processes are left: {left}"
+
+    def left():
+        return [pid for pid in processes.children(os.getpid()) if processes.is_alive(pid)]
+
+    wait_until(lambda: not left(), 5, lambda: f"processes are left: {left()}")
 
 
 @pytest.fixture
