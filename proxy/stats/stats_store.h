@@ -1,9 +1,9 @@
-// The statistics of one process: the region it shares with the other generations, and private memory
-// for what does not fit there (the region is full) or may not go there (another layout).
+// The statistics of one process: the region it shares with the other generations, and private
+// memory for what does not fit there (the region is full) or may not go there (another layout).
 //
-// Two levels of cache: the main thread resolves a name to a MetricId once; each worker turns it into
-// a handle on its own lane once; counting touches only that cell.
-// Thread: resolve() and the reporting calls: main. claim_lane(): any thread, once each.
+// Two levels of cache: the main thread resolves a name to a MetricId once; each worker turns it
+// into a handle on its own lane once; counting touches only that cell. Thread: resolve() and the
+// reporting calls: main. claim_lane() and sum(): any. Outlives its lanes.
 #pragma once
 
 #include <cstdint>
@@ -14,24 +14,32 @@
 
 #include "shared/os/error.h"
 #include "shared/os/unique_fd.h"
+#include "shared/region/layout.h"
 #include "shared/region/metric.h"
+#include "shared/region/sample.h"
 
 namespace baton::proxy {
 
-// One thread's cells. Released when destroyed: counters stay, gauges are zeroed.
+// One thread's cells. Released when destroyed: counters stay, gauges are zeroed. A gauge that one
+// lane of a process adds to and another takes from is right as long as both lanes live.
 class StatsLane {
  public:
   virtual ~StatsLane() = default;
   virtual region::Counter counter(region::MetricId id) = 0;
   virtual region::Gauge gauge(region::MetricId id) = 0;
   virtual region::Histogram histogram(region::MetricId id) = 0;
+  // Connections held, of any kind: what `status` shows for this generation.
+  virtual region::Gauge held() = 0;
 };
 
 class StatsStore {
  public:
   // `region_fd` invalid: all memory is private (standalone, or another layout).
-  // `slot` is this generation's place in the region's generation table.
-  static os::Result<std::unique_ptr<StatsStore>> open(os::UniqueFd region_fd, std::uint32_t slot);
+  // A region that cannot be used (damaged, not one at all) is logged, and all memory is private
+  // then, too. `slot` is this generation's place in the region's generation table, `layout` the one
+  // this program is built for. Error: there is no such slot.
+  static os::Result<std::unique_ptr<StatsStore>> open(
+      os::UniqueFd region_fd, std::uint32_t slot, std::uint64_t layout = region::kLayoutVersion);
   virtual ~StatsStore() = default;
 
   // Never fails: a full region counts in private memory.
@@ -41,10 +49,7 @@ class StatsStore {
   virtual std::uint64_t sum(region::MetricId id) const = 0;
 
   // What private memory holds now, absolute, for StatsDelta reports and for standalone export.
-  struct PrivateMetric {
-    region::MetricDescription description;
-    std::vector<std::uint64_t> cells;
-  };
+  using PrivateMetric = region::MetricSample;
   virtual std::vector<PrivateMetric> private_metrics() const = 0;
   // Text of everything this process can see.
   virtual std::string prometheus_text() const = 0;

@@ -19,6 +19,11 @@ static_assert(sizeof(Cell) == 8 && Cell::is_always_lock_free);
 enum class MetricKind : std::uint32_t { Counter = 1, Gauge = 2, Histogram = 3 };
 enum class MetricUnit : std::uint32_t { None = 0, Bytes = 1, Microseconds = 2 };
 
+// How many cells a metric has in each lane.
+constexpr std::uint32_t cells_of(MetricKind kind) {
+  return kind == MetricKind::Histogram ? kHistogramCells : 1;
+}
+
 struct MetricDescription {
   std::string name;    // Prometheus: "baton_listener_connections_total"
   std::string labels;  // inside the braces, escaped: listener="db"; empty: none
@@ -44,7 +49,8 @@ class Counter {
   Cell* cell_;
 };
 
-// The gauge of a lane may be "negative" (two's complement): only the sum over all lanes has meaning.
+// The gauge of a lane may be "negative" (two's complement): only the sum over all lanes has
+// meaning.
 class Gauge {
  public:
   explicit Gauge(Cell* cell = nullptr) : cell_(cell) {}

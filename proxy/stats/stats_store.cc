@@ -1,0 +1,160 @@
+#include "proxy/stats/stats_store.h"
+
+#include <map>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "proxy/stats/private_metrics.h"
+#include "shared/os/log.h"
+#include "shared/region/exporters.h"
+#include "shared/region/region.h"
+#include "shared/region/snapshot.h"
+
+namespace baton::proxy {
+namespace {
+
+using region::Cell;
+using region::MetricDescription;
+using region::MetricId;
+
+class Store final : public StatsStore {
+ public:
+  // `region`: null when everything is private.
+  Store(std::unique_ptr<region::Region> region, std::uint32_t slot)
+      : region_(std::move(region)), slot_(slot) {
+    if (region_) described_[region::kHeldCell] = region::held_connections_metric();
+  }
+
+  MetricId resolve(const MetricDescription& description) override;
+  std::unique_ptr<StatsLane> claim_lane() override;
+  std::uint64_t sum(MetricId id) const override;
+  std::vector<PrivateMetric> private_metrics() const override { return private_.samples(); }
+  std::string prometheus_text() const override;
+
+  PrivateMetrics& private_memory() { return private_; }
+  MetricId held() {
+    if (region_) return {.first_cell = region::kHeldCell};
+    return resolve(region::held_connections_metric());
+  }
+  // The private metric that stands in for one of the region in a lane that is not in the region.
+  std::uint32_t twin_of(std::uint32_t region_cell);
+
+ private:
+  const std::unique_ptr<region::Region> region_;
+  const std::uint32_t slot_;
+  PrivateMetrics private_;
+
+  mutable std::mutex mutex_;  // guards what follows
+  std::uint32_t lanes_claimed_ = 0;
+  std::map<std::uint32_t, MetricDescription> described_;  // of the region, by first cell
+  std::map<std::uint32_t, std::uint32_t> twins_;          // region cell -> private cell
+};
+
+class StoreLane final : public StatsLane {
+ public:
+  StoreLane(Store* store, std::optional<region::Lane> lane)
+      : store_(store), lane_(std::move(lane)), private_(&store->private_memory()) {}
+
+  region::Counter counter(MetricId id) override { return region::Counter(cells(id, 1)); }
+  region::Gauge gauge(MetricId id) override { return region::Gauge(cells(id, 1)); }
+  region::Histogram histogram(MetricId id) override {
+    return region::Histogram(cells(id, region::kHistogramCells));
+  }
+  region::Gauge held() override { return gauge(store_->held()); }
+
+ private:
+  Cell* cells(MetricId id, std::uint32_t count) {
+    if (id.in_process) return private_.cells(id.first_cell, count);
+    if (lane_) return lane_->cells(id.first_cell, count);
+    return private_.cells(store_->twin_of(id.first_cell), count);
+  }
+
+  Store* store_;
+  std::optional<region::Lane> lane_;
+  PrivateMetrics::Lane private_;
+};
+
+MetricId Store::resolve(const MetricDescription& description) {
+  if (region_) {
+    const auto id = region_->directory().find_or_add(description, slot_);
+    if (id) {
+      const std::scoped_lock lock(mutex_);
+      described_[id->first_cell] = description;
+      return *id;
+    }
+    const auto [first_cell, is_new] = private_.resolve(description);
+    if (is_new) {
+      region_->generations().count_overflowed(slot_, 1);
+      log::debug("counting in process memory: {}", id.error().text());
+    }
+    return {.first_cell = first_cell, .in_process = true};
+  }
+  return {.first_cell = private_.resolve(description).first_cell, .in_process = true};
+}
+
+std::unique_ptr<StatsLane> Store::claim_lane() {
+  std::optional<region::Lane> lane;
+  if (region_) {
+    std::unique_lock lock(mutex_);
+    const std::uint32_t index = lanes_claimed_++;
+    lock.unlock();
+    if (auto claimed = region_->claim_lane(slot_, index)) {
+      lane.emplace(std::move(*claimed));
+    } else {
+      log::warning("counting in process memory: {}", claimed.error().text());
+    }
+  }
+  return std::make_unique<StoreLane>(this, std::move(lane));
+}
+
+std::uint64_t Store::sum(MetricId id) const {
+  if (id.in_process) return private_.sum(id.first_cell);
+  std::optional<std::uint32_t> twin;
+  {
+    const std::scoped_lock lock(mutex_);
+    if (const auto found = twins_.find(id.first_cell); found != twins_.end()) twin = found->second;
+  }
+  return region_->lanes().sum(id.first_cell) + (twin ? private_.sum(*twin) : 0);
+}
+
+std::uint32_t Store::twin_of(std::uint32_t region_cell) {
+  const std::scoped_lock lock(mutex_);
+  const auto [twin, is_new] = twins_.try_emplace(region_cell, 0);
+  if (is_new) twin->second = private_.resolve(described_.at(region_cell)).first_cell;
+  return twin->second;
+}
+
+std::string Store::prometheus_text() const {
+  std::vector<region::MetricSample> samples;
+  if (region_) {
+    if (auto shared = region::snapshot(*region_)) {
+      samples = std::move(*shared);
+    } else {
+      log::warning("statistics without the region's: {}", shared.error().text());
+    }
+  }
+  region::merge(samples, private_.samples());
+  return region::prometheus_text(std::move(samples));
+}
+
+}  // namespace
+
+os::Result<std::unique_ptr<StatsStore>> StatsStore::open(os::UniqueFd region_fd, std::uint32_t slot,
+                                                         std::uint64_t layout) {
+  std::unique_ptr<region::Region> region;
+  if (region_fd) {
+    if (slot == region::kSupervisorSlot || slot >= region::kSlots) {
+      return os::plain_error("no such slot in the region: " + std::to_string(slot));
+    }
+    auto attached = region::Region::attach(std::move(region_fd), {.layout = layout});
+    if (attached) {
+      region = std::move(*attached);
+    } else {
+      log::warning("counting in process memory: {}", attached.error().text());
+    }
+  }
+  return std::make_unique<Store>(std::move(region), slot);
+}
+
+}  // namespace baton::proxy

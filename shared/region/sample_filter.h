@@ -1,0 +1,18 @@
+// Keeps the samples whose name{labels} a regular expression finds a match in.
+// Thread: none; pure functions.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "shared/os/error.h"
+#include "shared/region/sample.h"
+
+namespace baton::region {
+
+// `pattern`: ECMAScript, without back-references: matching takes polynomial time, whoever wrote the
+// pattern. Empty: all are kept. Error: the pattern is invalid, too long or too complex.
+os::Result<std::vector<MetricSample>> filter_samples(std::vector<MetricSample> samples,
+                                                     const std::string& pattern);
+
+}  // namespace baton::region
