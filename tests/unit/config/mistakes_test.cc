@@ -115,8 +115,8 @@ std::vector<Row> rows() {
        with_good("[supervisor]\ndrain_strategy = \"slow\"\n"),
        {R"(f:10:18: supervisor.drain_strategy: "slow" is unknown; allowed: "gradual", "immediate")"}},
       {"too many draining generations",
-       with_good("[supervisor]\nmax_draining = 65\n"),
-       {"f:10:16: supervisor.max_draining: 65 is out of range; allowed: 1 to 64"}},
+       with_good("[supervisor]\nmax_draining = 33\n"),
+       {"f:10:16: supervisor.max_draining: 33 is out of range; allowed: 1 to 32"}},
 
       // [proxy] and [admin]
       {"a negative number of workers",
