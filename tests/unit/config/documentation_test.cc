@@ -26,9 +26,25 @@ std::vector<std::string> lines_of(const std::string& path) {
   return lines;
 }
 
-const std::vector<std::string>& page() {
-  static const std::vector<std::string> kLines = lines_of(DOCUMENTATION "/configuration.md");
-  return kLines;
+const std::string kConfigurationPage = DOCUMENTATION "/configuration.md";
+const std::string kExtendingPage = DOCUMENTATION "/extending.md";
+
+// The blocks between "```language" and "```"; there is at least one.
+std::vector<std::string> fenced(const std::string& page, const std::string& language) {
+  std::vector<std::string> blocks;
+  bool inside = false;
+  for (const std::string& line : lines_of(page)) {
+    if (line == "```" + language) {
+      inside = true;
+      blocks.emplace_back();
+    } else if (line == "```") {
+      inside = false;
+    } else if (inside) {
+      blocks.back() += line + "\n";
+    }
+  }
+  REQUIRE_FALSE(blocks.empty());
+  return blocks;
 }
 
 std::string errors_of(const std::string& toml) {
@@ -49,7 +65,7 @@ std::string joined(const Keys& keys) {
 std::map<std::string, Keys> documented() {
   std::map<std::string, Keys> sections;
   std::string heading;
-  for (const std::string& line : page()) {
+  for (const std::string& line : lines_of(kConfigurationPage)) {
     if (line.starts_with("## ")) heading = line.substr(3);
     if (line.starts_with("### ")) heading = line.substr(4);
     if (!line.starts_with("| `")) continue;
@@ -79,24 +95,14 @@ Keys known(const std::string& toml) {
 
 }  // namespace
 
-TEST_CASE("configuration page: every example loads") {
-  std::size_t examples = 0;
-  std::string toml;
-  bool inside = false;
-  for (const std::string& line : page()) {
-    if (line == "```toml") {
-      inside = true;
-      toml.clear();
-    } else if (line == "```" && inside) {
-      inside = false;
-      ++examples;
+TEST_CASE("documentation: every example of a configuration loads") {
+  for (const std::string& page : {kConfigurationPage, kExtendingPage}) {
+    CAPTURE(page);
+    for (const std::string& toml : fenced(page, "toml")) {
       CAPTURE(toml);
       CHECK(errors_of(toml) == "");
-    } else if (inside) {
-      toml += line + "\n";
     }
   }
-  CHECK(examples >= 2);
 }
 
 TEST_CASE("configuration page: it lists the keys that the loader knows") {
@@ -130,5 +136,18 @@ TEST_CASE("configuration page: it has every section that the loader knows") {
     CAPTURE(section);
     const bool single = documented().contains("`[" + section + "]`");
     CHECK((single || documented().contains("`[[" + section + "]]`")));
+  }
+}
+
+TEST_CASE("extending page: its code is the code of the sources") {
+  std::string sources;
+  for (const char* file : {"ip_filter/ip_filter.cc", "ip_filter/ip_rules.cc", "registry.cc"}) {
+    for (const std::string& line : lines_of(std::string(FILTER_SOURCES) + "/" + file)) {
+      sources += line + "\n";
+    }
+  }
+  for (const std::string& code : fenced(kExtendingPage, "cpp")) {
+    CAPTURE(code);
+    CHECK(sources.find(code) != std::string::npos);
   }
 }
