@@ -95,6 +95,10 @@ TEST_CASE("directory: a name taken with another kind or unit is refused") {
   auto bytes = counter("sent_bytes_total");
   bytes.unit = MetricUnit::Bytes;
   CHECK_FALSE(region->directory().find_or_add(bytes, 1).has_value());
+
+  // Once nobody uses it as what it was, it may become something else.
+  REQUIRE(region->directory().release_user(1).has_value());
+  CHECK(region->directory().find_or_add(gauge("sent_bytes_total"), 2).has_value());
 }
 
 TEST_CASE("directory: texts that do not fit are refused, the longest that fit are kept") {
