@@ -5,18 +5,25 @@
 // Owns: the socket, queued messages and their descriptors. Borrows: the loop (outlives it).
 // Input from the peer never asserts: an unknown kind is answered `unsupported`, anything malformed,
 // oversized, or answering a request never made (or already answered) closes the channel.
-// A channel may be closed or destroyed from within any of its own callbacks.
-// Source: docs/protocol.md.
+// No callback is ever called from within a call into the channel: all come from the loop. So a
+// channel may be closed or destroyed from within any of its own callbacks. Destroying it drops the
+// callbacks still due; close() answers them. Messages arrive in the order they were sent; what a
+// closing channel had queued is lost. Source: docs/protocol.md.
 #pragma once
 
 #include <ev++.h>
 #include <google/protobuf/message_lite.h>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <expected>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "proto/frame.h"
@@ -36,7 +43,7 @@ struct CallError {
   std::string text;
 };
 
-// A reply as it arrived. The fds are its receiver's.
+// A reply as it arrived. The fds are its receiver's; `body` is valid during the call.
 struct RawReply {
   std::string_view body;
   Fds fds;
@@ -45,13 +52,15 @@ struct RawReply {
 
 class Channel;
 
-// What a handler answers with; may be kept and used later, also after the channel has closed (then
-// it does nothing). Not answering at all leaves the peer to its deadline.
+// What a handler answers with; may be copied, kept and used later, also after the channel has
+// closed (then it does nothing). Not answering at all leaves the peer to its deadline. After the
+// one final answer (reply or fail) the rest does nothing. The fds are borrowed only for the call.
 class Responder {
  public:
   Responder(std::weak_ptr<Channel*> channel, std::uint16_t kind, std::uint32_t id);
   // True for a request, false for an event: then all the following do nothing.
   bool wanted() const { return id_ != 0; }
+  // An answer that does not fit into one message (64 KiB, 253 fds) goes out as a failure.
   void reply(const google::protobuf::MessageLite& body, std::span<const int> fds = {}) const;
   void partial(const google::protobuf::MessageLite& body, std::span<const int> fds = {}) const;
   void fail(ErrorReply::Code code, const std::string& text) const;
@@ -63,6 +72,7 @@ class Responder {
   std::weak_ptr<Channel*> channel_;
   std::uint16_t kind_;
   std::uint32_t id_;
+  std::shared_ptr<bool> answered_;  // one for all copies
 };
 
 class Channel {
@@ -71,14 +81,15 @@ class Channel {
   using RawHandler = std::function<void(std::string_view body, Fds fds, Responder responder)>;
   using RawReplyHandler = std::function<void(std::expected<RawReply, CallError>)>;
 
-  // `name` is for the log: "supervisor", "generation 3", "command line".
+  // `name` is the peer's, for the log: "supervisor", "generation 3", "command line".
   Channel(ev::loop_ref loop, os::UniqueFd socket, std::string name);
   ~Channel();
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
 
-  // Called once, from the loop, when the peer has gone or the channel was closed for what it sent.
-  // Every open request has by then been answered Closed. Not called by close().
+  // Called once, when the peer has gone (what it sent before has then been delivered) or the
+  // channel was closed for what it sent. Every open request has by then been answered Closed. Not
+  // called by close().
   void on_close(CloseHandler handler) { on_close_ = std::move(handler); }
 
   // Handles messages of one kind. A body that does not parse closes the channel.
@@ -98,18 +109,23 @@ class Channel {
   void handle_raw(std::uint16_t kind, RawHandler handler);
 
   // Sends a request; `on_reply(std::expected<Reply, CallError>, Fds)` is called exactly once, never
-  // from within this call. The fds are borrowed only for the call.
+  // from within this call. Partial replies are skipped. The fds are borrowed only for the call.
+  // A request that does not fit into one message (64 KiB, 253 fds) ends BadRequest and is not sent;
+  // one whose deadline passes while it is still queued is withdrawn.
   template <class Reply, class OnReply>
   void request(std::uint16_t kind, const google::protobuf::MessageLite& body,
                std::span<const int> fds, std::chrono::milliseconds deadline, OnReply on_reply) {
     request_raw(kind, body, fds, deadline,
-                [on_reply = std::move(on_reply)](std::expected<RawReply, CallError> raw) {
+                [self = std::weak_ptr(self_),
+                 on_reply = std::move(on_reply)](std::expected<RawReply, CallError> raw) {
+                  if (raw && raw->partial) return;
                   if (!raw) {
                     on_reply(std::expected<Reply, CallError>(std::unexpected(raw.error())), Fds{});
                     return;
                   }
                   Reply reply;
                   if (!reply.ParseFromArray(raw->body.data(), static_cast<int>(raw->body.size()))) {
+                    if (const auto channel = self.lock()) (*channel)->fail("malformed reply");
                     on_reply(std::expected<Reply, CallError>(std::unexpected(
                                  CallError{CallError::Code::Malformed, "malformed reply"})),
                              Fds{});
@@ -124,7 +140,8 @@ class Channel {
                    std::span<const int> fds, std::chrono::milliseconds deadline,
                    RawReplyHandler on_reply);
 
-  // Sends an event: no answer is expected.
+  // Sends an event: no answer is expected. One that does not fit into a message is logged as an
+  // error and not sent.
   void notify(std::uint16_t kind, const google::protobuf::MessageLite& body,
               std::span<const int> fds = {});
 
@@ -135,9 +152,11 @@ class Channel {
   bool open() const;
   const std::string& name() const { return name_; }
   int fd() const;
-  // Bytes queued because the peer does not read; a channel with more than kMaxQueuedBytes fails.
+  // Bytes queued because the peer does not read; a channel with more than kMaxQueuedBytes, or with
+  // more than kMaxQueuedFds descriptors queued, fails.
   std::size_t queued_bytes() const;
   static constexpr std::size_t kMaxQueuedBytes = 16 * 1024 * 1024;
+  static constexpr std::size_t kMaxQueuedFds = 16 * 1024;
 
  private:
   friend class Responder;

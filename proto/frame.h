@@ -34,8 +34,8 @@ struct Frame {
 };
 
 std::string encode_frame(const Frame& frame);
-// Nothing: too short, wrong magic, unknown flags, an error or partial that is no reply, or a reply
-// without id.
+// Nothing: too short, wrong magic, unknown flags, an error or partial that is no reply, both at
+// once (an error is final), or a reply without id.
 std::optional<Frame> decode_frame(std::string_view bytes);
 
 }  // namespace baton::proto

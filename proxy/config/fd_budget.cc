@@ -1,0 +1,33 @@
+#include "proxy/config/fd_budget.h"
+
+namespace baton::proxy {
+namespace {
+
+constexpr std::uint64_t kFdsPerLoop = 4;  // epoll, its wake-up, and room for libev's timers
+constexpr std::uint64_t kReserve = 64;
+
+}  // namespace
+
+FdBudget fd_budget(const Config& config) {
+  FdBudget budget;
+  for (const ListenerConfig& listener : config.listeners) {
+    budget.listening += listener.address.is_unix() ? 1 : config.workers;
+  }
+  if (config.admin) ++budget.listening;
+  for (const ClusterConfig& cluster : config.clusters) budget.upstream += cluster.endpoints.size();
+  budget.loops = (std::uint64_t{config.workers} + 1) * kFdsPerLoop;
+  budget.reserve = kReserve;
+  return budget;
+}
+
+std::optional<std::string> fd_shortage(const Config& config, std::uint64_t limit) {
+  const FdBudget budget = fd_budget(config);
+  if (budget.total() <= limit) return std::nullopt;
+  return "needs at least " + std::to_string(budget.total()) + " open files (" +
+         std::to_string(budget.listening) + " listening sockets, " +
+         std::to_string(budget.upstream) + " connections to endpoints, " +
+         std::to_string(budget.loops + budget.reserve) + " of its own), but the limit is " +
+         std::to_string(limit) + "; raise it (ulimit -n, LimitNOFILE=) or configure less";
+}
+
+}  // namespace baton::proxy

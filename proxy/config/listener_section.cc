@@ -1,0 +1,121 @@
+#include "proxy/config/listener_section.h"
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "proxy/config/in_quotes.h"
+#include "proxy/config/name_hint.h"
+#include "proxy/filter/registry.h"
+
+namespace baton::proxy {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::vector<std::string> types_of_filters() {
+  std::vector<std::string> types;
+  for (const NetworkFilterRegistration& filter : network_filters()) types.emplace_back(filter.type);
+  return types;
+}
+
+std::string types_of_terminal_filters() {
+  std::vector<std::string> types;
+  for (const NetworkFilterRegistration& filter : network_filters()) {
+    if (filter.terminal) types.emplace_back(filter.type);
+  }
+  return list_names(types, NameStyle::Quoted);
+}
+
+// Reads the `type` and finds what it names; nothing: recorded.
+const NetworkFilterRegistration* filter_type(TableReader& section) {
+  const std::vector<std::string> types = types_of_filters();
+  const std::string list = list_names(types, NameStyle::Quoted);
+  section.require("type", list);
+  const auto type = section.string("type");
+  if (!type) return nullptr;
+  const NetworkFilterRegistration* const filter = find_network_filter(*type);
+  if (filter == nullptr) {
+    section.error("type", in_quotes(*type) + " is not a filter; allowed: " + list);
+  }
+  return filter;
+}
+
+struct FilterChain {
+  std::vector<std::shared_ptr<const NetworkFilterFactory>> factories;
+  const NetworkFilterRegistration* terminal = nullptr;
+  bool all_known = true;
+};
+
+FilterChain read_filters(TableReader& listener) {
+  FilterChain chain;
+  auto sections = listener.tables("filter", "type");
+  if (!sections) {
+    chain.all_known = false;
+    return chain;
+  }
+  for (TableReader& section : *sections) {
+    const NetworkFilterRegistration* const filter = filter_type(section);
+    if (filter == nullptr) {
+      chain.all_known = false;
+      continue;
+    }
+    if (filter->terminal) {
+      chain.terminal = filter;
+      if (&section != &sections->back()) {
+        section.error("type",
+                      in_quotes(filter->type) +
+                          " ends the chain, and another filter follows it; allowed: only as "
+                          "the last filter");
+      }
+    }
+    chain.factories.push_back(filter->parse(section));
+    section.finish();
+  }
+  return chain;
+}
+
+// A chain ends in one terminal filter: the last of its own, or the one that `cluster` stands for.
+void end_chain(TableReader& section, FilterChain& chain) {
+  const auto cluster = section.cluster("cluster");
+  if (section.has("cluster")) {
+    if (chain.terminal != nullptr) {
+      section.error("cluster", "the filter " + in_quotes(chain.terminal->type) +
+                                   " ends the chain already; allowed: one of the two");
+    } else if (cluster) {
+      chain.factories.push_back(make_tcp_proxy_factory(*cluster));
+    }
+  } else if (chain.terminal == nullptr && chain.all_known) {
+    section.error("cluster",
+                  "is missing, and no filter ends the chain; allowed: the name of a "
+                  "cluster, or a last filter of type " +
+                      types_of_terminal_filters());
+  }
+}
+
+}  // namespace
+
+ListenerConfig read_listener(TableReader& section, UniqueNames& names,
+                             ListeningAddresses& addresses) {
+  ListenerConfig listener;
+  listener.name = names.take(section);
+  if (const auto address = addresses.take(section)) listener.address = *address;
+  section.require("protocol", R"("tcp")");
+  const auto protocol = section.choice("protocol", {"tcp"}, {"udp", "http"});
+  FilterChain chain = read_filters(section);
+  // What ends the chain of another protocol is not known here.
+  const bool can_end = protocol || !section.has("protocol");
+  if (can_end && !section.has("route")) end_chain(section, chain);
+  listener.filters = std::move(chain.factories);
+  listener.idle_timeout = section.duration("idle_timeout", 1ms, std::chrono::days(365));
+  listener.max_connections = static_cast<std::uint32_t>(
+      section.integer("max_connections", 0, 1'000'000'000).value_or(listener.max_connections));
+  listener.backlog =
+      static_cast<std::uint32_t>(section.integer("backlog", 1, 65535).value_or(listener.backlog));
+  section.not_available("route", "cluster or [[listener.filter]]");
+  section.finish();
+  return listener;
+}
+
+}  // namespace baton::proxy

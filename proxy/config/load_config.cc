@@ -1,0 +1,109 @@
+#include "proxy/config/load_config.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/config/cluster_section.h"
+#include "proxy/config/config_document.h"
+#include "proxy/config/listener_section.h"
+#include "proxy/config/listening_addresses.h"
+#include "proxy/config/unique_names.h"
+
+namespace baton::proxy {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint32_t kMostWorkers = 64;
+
+// A machine with more CPUs than the set can tell has more than kMostWorkers as well.
+std::uint32_t usable_cpus() {
+  cpu_set_t cpus;
+  if (::sched_getaffinity(0, sizeof cpus, &cpus) != 0) return kMostWorkers;
+  return std::clamp<std::uint32_t>(static_cast<std::uint32_t>(CPU_COUNT(&cpus)), 1, kMostWorkers);
+}
+
+// The supervisor reads this table for itself; here it is only checked, so that `proxy --check`
+// finds every mistake of a file.
+void check_supervisor(TableReader& root) {
+  auto section = root.table("supervisor");
+  if (!section) return;
+  section->duration("drain_time", 0ms, std::chrono::days(30));
+  section->choice("drain_strategy", {"gradual", "immediate"});
+  section->duration("probation", 0ms, 1h);
+  section->duration("start_timeout", 1ms, 1h);
+  section->integer("max_draining", 1, 64);
+  section->finish();
+}
+
+void read_proxy(TableReader& root, Config& config) {
+  std::int64_t workers = 0;
+  if (auto section = root.table("proxy")) {
+    workers = section->integer("workers", 0, kMostWorkers).value_or(0);
+    config.move_connections =
+        section->boolean("move_connections").value_or(config.move_connections);
+    section->finish();
+  }
+  config.workers = workers == 0 ? usable_cpus() : static_cast<std::uint32_t>(workers);
+}
+
+void read_admin(TableReader& root, ListeningAddresses& addresses, Config& config) {
+  auto section = root.table("admin");
+  if (!section) return;
+  config.admin = addresses.take(*section);
+  section->finish();
+}
+
+void read_document(ConfigDocument& document, Config& config) {
+  TableReader root = document.root();
+  ListeningAddresses addresses;
+  check_supervisor(root);
+  read_proxy(root, config);
+  read_admin(root, addresses, config);
+
+  UniqueNames listener_names;
+  if (auto sections = root.tables("listener", "name")) {
+    if (sections->empty()) root.error("listener", "is missing; allowed: one [[listener]] or more");
+    for (TableReader& section : *sections) {
+      config.listeners.push_back(read_listener(section, listener_names, addresses));
+    }
+  }
+  UniqueNames cluster_names;
+  if (auto sections = root.tables("cluster", "name")) {
+    for (TableReader& section : *sections) {
+      config.clusters.push_back(read_cluster(section, cluster_names));
+    }
+    document.resolve_clusters(cluster_names.names());
+  }
+  root.finish();
+}
+
+}  // namespace
+
+std::expected<Config, std::vector<ConfigError>> load_config(std::string_view bytes,
+                                                            const std::string& file) {
+  ConfigDocument document(bytes, file);
+  Config config;
+  if (document.parsed()) read_document(document, config);
+  std::vector<ConfigError> errors = document.take_errors();
+  if (!errors.empty()) return std::unexpected(std::move(errors));
+  return config;
+}
+
+std::string_view built_in_config() {
+  return R"([admin]
+address = "127.0.0.1:9901"
+
+[[listener]]
+name = "hello"
+address = "127.0.0.1:8080"
+protocol = "tcp"
+[[listener.filter]]
+type = "direct_response"
+body = "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nHello from Baton, generation %GENERATION%\n"
+)";
+}
+
+}  // namespace baton::proxy

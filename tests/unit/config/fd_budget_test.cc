@@ -1,0 +1,39 @@
+#include "proxy/config/fd_budget.h"
+
+#include <doctest/doctest.h>
+
+using baton::os::SocketAddress;
+using namespace baton::proxy;
+
+namespace {
+
+Config small_config() {
+  Config config;
+  config.workers = 4;
+  config.admin = SocketAddress::parse("127.0.0.1:9901").value();
+  config.listeners.resize(2);
+  config.listeners[0].address = SocketAddress::parse("127.0.0.1:80").value();
+  config.listeners[1].address = SocketAddress::parse("unix:/run/x").value();
+  config.clusters.resize(1);
+  config.clusters[0].endpoints.resize(10);
+  return config;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "fd budget: one socket a worker and address, but one in all for a unix socket and admin") {
+  const FdBudget budget = fd_budget(small_config());
+  CHECK(budget.listening == 4 + 1 + 1);
+  CHECK(budget.upstream == 10);
+  CHECK(budget.total() == 6 + 10 + 5 * 4 + 64);
+}
+
+TEST_CASE("fd budget: a limit that suffices is no shortage, one less is, and says both figures") {
+  const Config config = small_config();
+  CHECK_FALSE(fd_shortage(config, 100));
+  CHECK(
+      fd_shortage(config, 99) ==
+      "needs at least 100 open files (6 listening sockets, 10 connections to endpoints, 84 of its "
+      "own), but the limit is 99; raise it (ulimit -n, LimitNOFILE=) or configure less");
+}
