@@ -83,12 +83,9 @@ os::Result<RobustLock::Guard> RobustLock::acquire(std::chrono::milliseconds time
     code = lock_until(mutex_, deadline);
     reset = code == 0;  // what it guards is in as unknown a state as a dead owner leaves it
   }
+  // Should this process die in its repair, it dies holding the lock: the next one repairs again.
   if (code == EOWNERDEAD || reset) repair();
-  if (code == EOWNERDEAD) {
-    // Only now: should this process die during the repair, the next one has to repair again.
-    pthread_mutex_consistent(mutex_);
-    code = 0;
-  }
+  if (code == EOWNERDEAD) code = pthread_mutex_consistent(mutex_);
   if (code != 0) return lock_error(code);
   return Guard(mutex_);
 }
