@@ -114,7 +114,7 @@ bool SupervisedGeneration::configure(const proto::Welcome& welcome, proto::Fds& 
     log::info("the supervisor's region has layout {}, this binary {}: counters travel by message",
               welcome.region_layout(), build_.region_layout);
   }
-  auto stats = StatsStore::open(std::move(region), welcome.region_slot());
+  auto stats = StatsStore::open(std::move(region), welcome.region_slot(), build_.region_layout);
   if (!stats) return fail("statistics: " + stats.error().text()), false;
   server_ = std::make_unique<Server>(ServerOptions{.loop = &loop_,
                                                    .config = std::move(*config),

@@ -30,14 +30,16 @@ class EventLoop {
   void post(Task task);
 
   // Removes a descriptor's epoll registration at once. libev forgets a stopped watcher lazily and
-  // relies on close() to end the registration, which does not happen while another process holds the
-  // same open file. Call after stopping the watcher, before the descriptor leaves or is closed.
+  // relies on close() to end the registration, which does not happen while another process holds
+  // the same open file. Call after stopping the watcher, before the descriptor leaves or is closed.
+  // `loop` is an EventLoop's.
   static void forget_fd(ev::loop_ref loop, int fd);
 
  private:
   void run_posted();
 
   struct ev_loop* loop_;
+  int epoll_fd_;
   ev::async wake_;
   std::mutex mutex_;
   std::vector<Task> posted_;  // guarded by mutex_

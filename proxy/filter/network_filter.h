@@ -1,0 +1,134 @@
+// The extension point of the byte path. A chain of network filters stands between a client's
+// connection and whatever the last of them, the terminal filter, does with the bytes:
+//
+//   client --on_data--> filter 0 --on_data--> filter 1 ... --on_data--> terminal filter
+//   client <--on_write- filter 0 <--on_write- filter 1 ... <---write()-- terminal filter
+//
+// A filter type is a NetworkFilterFactory made from its configuration. Before the first connection
+// the main thread bind()s it once for each worker and listener; what bind() returns makes one
+// NetworkFilter a connection. docs/extending.md has a worked example.
+//
+// Thread: a factory is immutable and shared by all threads. bind() runs on the main thread before
+// the worker starts; everything it returns, and every filter, belongs to that worker.
+#pragma once
+
+#include <ev++.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "proxy/network/buffer.h"
+#include "shared/os/socket_address.h"
+
+namespace baton::proxy {
+
+class ClusterSet;       // proxy/upstream/cluster_set.h
+class StatsLane;        // proxy/stats/stats_store.h
+class StatsStore;       // proxy/stats/stats_store.h
+struct ListenerConfig;  // proxy/config/config.h
+struct TunnelState;     // proxy/network/tunnel_state.h
+
+enum class FilterStatus : std::uint8_t {
+  Continue,
+  // The filters after this one are not called. What is left in the buffer is kept for this filter:
+  // it sees it again with the bytes that follow, or passes it on by continue_reading() (on_write:
+  // continue_writing()). When a watermark's worth is kept, the source is not read any more.
+  StopIteration,
+};
+
+enum class CloseMode : std::uint8_t {
+  Linger,  // what was written goes out, then the end; input is discarded for a short while
+  Now,     // close(2): what the kernel has is still delivered
+  Reset,   // so that the client cannot mistake what it has for the whole
+};
+
+// One filter's handle on its connection.
+class NetworkFilterCallbacks {
+ public:
+  virtual const os::SocketAddress& remote_address() const = 0;
+  virtual os::SocketAddress local_address() const = 0;  // a system call
+  virtual ev::loop_ref loop() const = 0;
+
+  // Goes on after a StopIteration with the next filter; on_new_connection() of filters that have
+  // not had it yet comes first. Not from within the filter's own on_...() call: return Continue
+  // there.
+  virtual void continue_reading() = 0;
+  virtual void continue_writing() = 0;
+
+  // Sends to the client through the filters ahead of this one; takes all bytes of `data`, and
+  // nothing may be written after EndOfStream::Yes. What cannot be sent at once is kept;
+  // on_downstream_full() tells when that is too much.
+  virtual void write(Buffer& data, EndOfStream end) = 0;
+
+  // The terminal filter's back-pressure: nothing is read from the client in between.
+  virtual void pause_reading() = 0;
+  virtual void resume_reading() = 0;
+
+  // The connection ends. The filter lives until its callback has returned, but is not called again
+  // (except on_close()). The first call decides.
+  virtual void close(CloseMode mode) = 0;
+
+  // All that has to travel when the connection moves to another process; for terminal filters.
+  virtual TunnelState& tunnel() = 0;
+  // The worker's shared receive buffer: empty between two events.
+  virtual Buffer& scratch() = 0;
+
+ protected:
+  ~NetworkFilterCallbacks() = default;
+};
+
+class NetworkFilter {
+ public:
+  virtual ~NetworkFilter() = default;
+
+  virtual FilterStatus on_new_connection() { return FilterStatus::Continue; }
+  // A filter may look at, change, consume or add bytes. A terminal filter consumes them all. With
+  // EndOfStream::Yes (the client has half-closed) `data` may be empty, and no call follows.
+  virtual FilterStatus on_data(Buffer& /*data*/, EndOfStream /*end*/) {
+    return FilterStatus::Continue;
+  }
+  // Bytes on their way to the client.
+  virtual FilterStatus on_write(Buffer& /*data*/, EndOfStream /*end*/) {
+    return FilterStatus::Continue;
+  }
+
+  // To the terminal filter: a watermark's worth waits to be sent to the client (may be repeated) /
+  // what waited, or the end of stream, has gone out.
+  virtual void on_downstream_full() {}
+  virtual void on_downstream_drained() {}
+
+  // The connection ends, once; whatever the filter keeps open goes the same way.
+  virtual void on_close(CloseMode /*mode*/) {}
+
+  // Stops every watcher and timer of this filter until thaw(), so that the connection can move to
+  // another process. False: it cannot move now, and nothing has changed. A filter that keeps no
+  // state for a connection answers true.
+  virtual bool freeze() { return false; }
+  virtual void thaw() {}
+};
+
+// Makes the filter of one connection; `callbacks` outlives the filter.
+using MakeNetworkFilter =
+    std::function<std::unique_ptr<NetworkFilter>(NetworkFilterCallbacks& callbacks)>;
+
+// What a filter may use, for one listener on one worker. Everything referred to outlives the
+// worker.
+struct FilterContext {
+  std::uint64_t generation = 0;
+  const std::string& version;
+  const ListenerConfig& listener;
+  StatsStore& stats;  // resolve metrics by name here, in bind(),
+  StatsLane& lane;    // and turn them into this worker's handles
+  ClusterSet& clusters;
+};
+
+class NetworkFilterFactory {
+ public:
+  virtual ~NetworkFilterFactory() = default;
+  // The result may refer to the factory, which outlives it.
+  virtual MakeNetworkFilter bind(const FilterContext& context) const = 0;
+};
+
+}  // namespace baton::proxy

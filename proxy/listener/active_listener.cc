@@ -1,0 +1,235 @@
+#include "proxy/listener/active_listener.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "proxy/worker/event_loop.h"
+#include "shared/os/log.h"
+
+namespace baton::proxy {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Fairness: connections that are open already have their turn after so many new ones.
+constexpr int kAcceptBatch = 16;
+constexpr milliseconds kLimitPause{5};
+constexpr milliseconds kShortagePause{100};
+constexpr std::chrono::seconds kLogInterval{1};
+
+}  // namespace
+
+struct ActiveListener::Socket {
+  Socket(ActiveListener& owner, int listening_fd)
+      : listener(owner), fd(listening_fd), watcher(owner.loop_) {
+    watcher.set<Socket, &Socket::on_ready>(this);
+  }
+  void on_ready(ev::io&, int) { listener.accept_from(*this); }
+  void watch() {
+    if (!watcher.is_active()) watcher.start(fd, ev::READ);
+  }
+
+  ActiveListener& listener;
+  int fd;
+  ev::io watcher;
+  bool retiring = false;
+  std::vector<Done> on_retired;
+};
+
+ActiveListener::ActiveListener(const Options& options)
+    : loop_(options.loop),
+      config_(options.filters.listener),
+      store_(options.filters.stats),
+      active_id_(options.metrics.connections_active),
+      stats_(options.metrics, options.filters.lane),
+      held_(options.held),
+      context_{.loop = options.loop,
+               .scratch = options.scratch,
+               .filters = {},
+               .stats = stats_,
+               .idle_timeout = config_.idle_timeout,
+               .owner = *this},
+      pause_(options.loop),
+      reaper_(options.loop) {
+  for (const auto& factory : config_.filters) filters_.push_back(factory->bind(options.filters));
+  context_.filters = filters_;
+  pause_.set<ActiveListener, &ActiveListener::resume>(this);
+  reaper_.set<ActiveListener, &ActiveListener::reap>(this);
+}
+
+ActiveListener::~ActiveListener() {
+  while (!sockets_.empty()) remove(*sockets_.back());
+  cut_connections();
+  closed_.clear_and_dispose([this](Session* session) { dispose(session); });
+}
+
+ActiveListener::Socket* ActiveListener::find(int fd) {
+  const auto found = std::ranges::find(sockets_, fd, &Socket::fd);
+  return found == sockets_.end() ? nullptr : found->get();
+}
+
+void ActiveListener::accept_on(int fd) {
+  if (find(fd) != nullptr) return;
+  Socket& socket = *sockets_.emplace_back(std::make_unique<Socket>(*this, fd));
+  if (!pause_.is_active()) socket.watch();
+}
+
+void ActiveListener::release(int fd) {
+  Socket* const socket = find(fd);
+  if (socket != nullptr) remove(*socket);
+}
+
+void ActiveListener::remove(Socket& socket) {
+  socket.watcher.stop();
+  EventLoop::forget_fd(loop_, socket.fd);
+  const std::vector<Done> retired = std::move(socket.on_retired);
+  std::erase_if(sockets_, [&](const auto& each) { return each.get() == &socket; });
+  for (const Done& done : retired) done();
+}
+
+void ActiveListener::retire(int fd, Done done) {
+  accept_on(fd);
+  Socket& socket = *find(fd);
+  socket.retiring = true;
+  socket.on_retired.push_back(std::move(done));
+  accept_from(socket);
+}
+
+void ActiveListener::accept_from(Socket& socket) {
+  for (int i = 0; i < kAcceptBatch; ++i) {
+    if (!may_accept(socket)) {
+      // Counted once for each time it is reached, not for each look.
+      if (!std::exchange(at_limit_, true)) stats_.connections_limited_total.add();
+      pause(kLimitPause);
+      return;
+    }
+    const Accepted accepted = accept_one(socket.fd);
+    if (accepted == Accepted::One) continue;
+    forget_reservation();
+    if (accepted == Accepted::Retry) continue;
+    if (accepted == Accepted::Shortage) {
+      pause(kShortagePause);
+    } else if (socket.retiring) {
+      remove(socket);
+    }
+    return;
+  }
+  // An empty queue raises no event, so whether it is empty now must be asked for.
+  if (socket.retiring) socket.watcher.feed_event(ev::READ);
+}
+
+// Takes a place in the gauge first and looks at the sum over all lanes after. Of several workers
+// that do so at once each sees the others (the fence orders store before load on every side), so at
+// most all of them step back, never one too many goes on.
+bool ActiveListener::may_accept(const Socket& socket) {
+  stats_.connections_active.add();
+  if (config_.max_connections == 0 || socket.retiring) return true;
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (store_.sum(active_id_) <= config_.max_connections) {
+    at_limit_ = false;
+    return true;
+  }
+  forget_reservation();
+  return false;
+}
+
+void ActiveListener::forget_reservation() { stats_.connections_active.sub(); }
+
+ActiveListener::Accepted ActiveListener::accept_one(int fd) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  auto* const generic = reinterpret_cast<sockaddr*>(&address);
+  os::UniqueFd connection(::accept4(fd, generic, &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (connection.valid()) {
+    admit(std::move(connection), os::SocketAddress::from_sockaddr(generic, length));
+    return Accepted::One;
+  }
+  switch (const int error = errno; error) {
+    case EAGAIN:
+      return Accepted::QueueEmpty;
+    case EBADF:
+    case EINVAL:
+    case ENOTSOCK:
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+      on_shortage(error);
+      return Accepted::Shortage;
+    // The connection that was waiting has failed by itself, accept(2); the next one may be fine.
+    default:
+      return Accepted::Retry;
+  }
+}
+
+void ActiveListener::admit(os::UniqueFd connection, const os::SocketAddress& client) {
+  if (!client.is_unix()) {
+    const int on = 1;
+    ::setsockopt(connection.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  }
+  stats_.connections_total.add();
+  stats_.held.add();
+  held_.add();
+  auto* const session = new Session(context_, std::move(connection), client);
+  sessions_.push_back(*session);
+  session->start();
+}
+
+void ActiveListener::on_shortage(int error) {
+  stats_.accept_errors_total.add();
+  const auto now = std::chrono::steady_clock::now();
+  if (now - last_logged_ < kLogInterval) return;
+  last_logged_ = now;
+  log::warning("listener {}: accept: {}; pausing for {} ms", config_.name,
+               std::generic_category().message(error), kShortagePause.count());
+}
+
+void ActiveListener::pause(milliseconds time) {
+  for (const auto& socket : sockets_) socket->watcher.stop();
+  pause_.start(std::chrono::duration<double>(time).count());
+}
+
+void ActiveListener::resume() {
+  pause_.stop();
+  for (const auto& socket : sockets_) {
+    socket->watch();
+    if (socket->retiring) socket->watcher.feed_event(ev::READ);
+  }
+}
+
+void ActiveListener::on_session_closed(Session& session) {
+  sessions_.erase(sessions_.iterator_to(session));
+  closed_.push_back(session);
+  reaper_.start();
+}
+
+void ActiveListener::reap(ev::prepare&, int) {
+  reaper_.stop();
+  closed_.clear_and_dispose([this](Session* session) { dispose(session); });
+  if (at_limit_) resume();
+}
+
+// The one place where a connection dies.
+void ActiveListener::dispose(Session* session) {
+  const auto lasted = std::chrono::steady_clock::now() - session->state().accepted;
+  stats_.duration_microseconds.record(static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(lasted).count()));
+  delete session;
+  stats_.connections_active.sub();
+  stats_.held.sub();
+  held_.remove();
+}
+
+void ActiveListener::cut_connections() {
+  // A session that closes leaves the list.
+  for (auto next = sessions_.begin(); next != sessions_.end();) (next++)->cut();
+}
+
+}  // namespace baton::proxy

@@ -1,0 +1,98 @@
+// One listener on one worker: accepts on its sockets and holds the connections they brought.
+//
+// Accepting stops, for all its sockets and with clients waiting in their queues, while
+//  - max_connections is reached: looked at again when a connection of this worker ends, and every
+//    few milliseconds because another worker or generation may have room again;
+//  - this process is short of descriptors or memory: for a short while.
+//
+// max_connections holds exactly over all workers and generations that share the region, without a
+// lock: see may_accept().
+//
+// Thread: its worker's. Owns: sessions and watchers. Borrows: listening sockets, everything in
+// Options (all outlive it).
+#pragma once
+
+#include <boost/intrusive/list.hpp>
+#include <ev++.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "proxy/config/config.h"
+#include "proxy/filter/network_filter.h"
+#include "proxy/listener/held_connections.h"
+#include "proxy/listener/listener_metrics.h"
+#include "proxy/listener/session.h"
+#include "proxy/stats/stats_store.h"
+
+namespace baton::proxy {
+
+class ActiveListener final : private Session::Owner {
+ public:
+  using Done = std::function<void()>;
+
+  struct Options {
+    ev::loop_ref loop;
+    Buffer& scratch;
+    const ListenerMetrics& metrics;
+    HeldConnections& held;
+    FilterContext filters;
+  };
+
+  explicit ActiveListener(const Options& options);
+  ~ActiveListener();  // cuts what is left
+  ActiveListener(const ActiveListener&) = delete;
+  ActiveListener& operator=(const ActiveListener&) = delete;
+
+  // Leaves a socket alone that is accepted on already.
+  void accept_on(int fd);
+  // Out of epoll when this returns; its queue stays as it is.
+  void release(int fd);
+  // Accepts until the queue is empty, whatever max_connections says (nobody else will), then as
+  // release(), then `done`.
+  void retire(int fd, Done done);
+
+  void cut_connections();
+
+  using Sessions = boost::intrusive::list<Session>;
+  Sessions& sessions() { return sessions_; }
+
+ private:
+  struct Socket;
+  enum class Accepted { One, QueueEmpty, Retry, Shortage };
+
+  void on_session_closed(Session& session) override;
+
+  Socket* find(int fd);
+  void remove(Socket& socket);
+  void accept_from(Socket& socket);
+  Accepted accept_one(int fd);
+  bool may_accept(const Socket& socket);
+  void forget_reservation();
+  void admit(os::UniqueFd connection, const os::SocketAddress& client);
+  void pause(std::chrono::milliseconds time);
+  void resume();
+  void on_shortage(int error);
+  void reap(ev::prepare& watcher, int events);
+  void dispose(Session* session);
+
+  ev::loop_ref loop_;
+  const ListenerConfig& config_;
+  StatsStore& store_;
+  region::MetricId active_id_;
+  ListenerStats stats_;
+  HeldConnections& held_;
+  std::vector<MakeNetworkFilter> filters_;
+  Session::Context context_;
+  Sessions sessions_;
+  Sessions closed_;  // deleted before the loop sleeps
+  std::vector<std::unique_ptr<Socket>> sockets_;
+  ev::timer pause_;
+  ev::prepare reaper_;
+  bool at_limit_ = false;
+  std::chrono::steady_clock::time_point last_logged_;
+};
+
+}  // namespace baton::proxy

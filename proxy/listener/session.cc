@@ -1,0 +1,147 @@
+#include "proxy/listener/session.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace baton::proxy {
+namespace {
+
+using std::chrono::milliseconds;
+
+// How long a client may take to close after it has been sent an end, and how long it may leave
+// bytes untouched that are still to be sent.
+constexpr milliseconds kLingerTime{1000};
+constexpr milliseconds kLingerStall{10'000};
+
+double seconds(milliseconds time) { return std::chrono::duration<double>(time).count(); }
+
+}  // namespace
+
+Session::Session(const Context& context, os::UniqueFd socket, const os::SocketAddress& client)
+    : context_(context),
+      state_{.downstream = {.fd = std::move(socket)},
+             .client = client,
+             .accepted = std::chrono::steady_clock::now()},
+      downstream_(context.loop, state_.downstream, context.scratch, context.stats.bytes, *this),
+      chain_(*this, context.filters),
+      timer_(context.loop) {
+  timer_.set<Session, &Session::on_timer>(this);
+}
+
+void Session::start() {
+  state_.downstream.last_activity = CoarseClock::now();
+  start_idle_timer();
+  chain_.start();
+  if (phase_ != Phase::Closed) downstream_.start();
+}
+
+void Session::cut() {
+  if (phase_ == Phase::Closed) return;
+  if (phase_ == Phase::Lingering && state_.downstream.write_ended) {
+    finish(CloseMode::Now);
+    return;
+  }
+  context_.stats.connections_cut_total.add();
+  close(CloseMode::Reset);
+}
+
+os::SocketAddress Session::local_address() const {
+  return os::SocketAddress::of_socket(state_.downstream.fd.get()).value_or(os::SocketAddress());
+}
+
+void Session::send_downstream(Buffer& data, EndOfStream end) {
+  if (downstream_.write(data, end) == WriteStatus::Ok) return;
+  downstream_.deliver_rest();
+  close(CloseMode::Reset);
+}
+
+void Session::on_received(Buffer& data, EndOfStream end) {
+  if (phase_ == Phase::Open) {
+    chain_.on_data(data, end);
+  } else if (end == EndOfStream::Yes && state_.downstream.write_ended) {
+    finish(CloseMode::Now);
+  }
+}
+
+void Session::on_failed() { close(CloseMode::Reset); }
+
+void Session::on_flushed() {
+  if (phase_ == Phase::Open) {
+    chain_.on_downstream_flushed();
+  } else if (state_.downstream.ended()) {
+    finish(CloseMode::Now);
+  }
+}
+
+void Session::close(CloseMode mode) {
+  if (phase_ == Phase::Closed) return;
+  chain_.close(mode);
+  mode == CloseMode::Linger ? begin_linger() : finish(mode);
+}
+
+void Session::begin_linger() {
+  phase_ = Phase::Lingering;
+  Buffer nothing;
+  // Without bytes to send this cannot fail.
+  static_cast<void>(downstream_.write(nothing, EndOfStream::Yes));
+  if (state_.downstream.ended()) {
+    finish(CloseMode::Now);
+    return;
+  }
+  downstream_.resume(PauseReason::Filter);
+  downstream_.resume(PauseReason::FilterHold);
+  timer_.start(seconds(kLingerTime));
+}
+
+void Session::finish(CloseMode mode) {
+  if (phase_ == Phase::Closed) return;
+  phase_ = Phase::Closed;
+  timer_.stop();
+  mode == CloseMode::Reset ? downstream_.reset() : downstream_.close();
+  context_.owner.on_session_closed(*this);
+}
+
+void Session::on_timer(ev::timer&, int) {
+  phase_ == Phase::Lingering ? on_linger_timer() : on_idle_timer();
+}
+
+// The timer is not touched when bytes pass; it looks back when it fires and sleeps for the rest.
+void Session::start_idle_timer() {
+  if (!context_.idle_timeout || phase_ != Phase::Open) return;
+  const auto last = std::max(state_.downstream.last_activity, state_.upstream.last_activity);
+  const milliseconds left = *context_.idle_timeout - (CoarseClock::now() - last);
+  timer_.start(seconds(std::max(left, milliseconds(0))));
+}
+
+void Session::on_idle_timer() {
+  const auto last = std::max(state_.downstream.last_activity, state_.upstream.last_activity);
+  if (CoarseClock::now() - last < *context_.idle_timeout) {
+    start_idle_timer();
+    return;
+  }
+  close(CloseMode::Now);
+}
+
+void Session::on_linger_timer() {
+  const bool stalled = CoarseClock::now() - state_.downstream.last_activity >= kLingerStall;
+  if (state_.downstream.write_ended || stalled) {
+    finish(CloseMode::Now);
+  } else {
+    timer_.start(seconds(kLingerTime));
+  }
+}
+
+bool Session::freeze() {
+  if (phase_ != Phase::Open || !chain_.freeze()) return false;
+  downstream_.freeze();
+  timer_.stop();
+  return true;
+}
+
+void Session::thaw() {
+  downstream_.thaw();
+  chain_.thaw();
+  start_idle_timer();
+}
+
+}  // namespace baton::proxy

@@ -1,0 +1,189 @@
+#include "proxy/network/connection.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "proxy/network/socket_io.h"
+#include "proxy/worker/event_loop.h"
+
+namespace baton::proxy {
+namespace {
+
+bool is_temporary(int error) { return error == EAGAIN || error == EINTR; }
+
+}  // namespace
+
+Connection::Connection(ev::loop_ref loop, LegState& leg, Buffer& scratch,
+                       const ByteCounters& counters, ConnectionSink& sink)
+    : leg_(leg), scratch_(scratch), counters_(counters), sink_(sink), io_(loop) {
+  io_.set<Connection, &Connection::on_ready>(this);
+}
+
+void Connection::start() {
+  started_ = true;
+  leg_.last_activity = CoarseClock::now();
+  full_ = leg_.unsent.size() >= kHighWatermark;
+  watch();
+}
+
+// Reading comes first: a peer that answered and then reset is heard before the write fails.
+void Connection::on_ready(ev::io&, int events) {
+  if ((events & ev::READ) != 0 && (watched_ & ev::READ) != 0) receive();
+  if ((events & ev::WRITE) != 0 && (watched_ & ev::WRITE) != 0) flush();
+}
+
+// One recv a readiness: level-triggered epoll calls again when there is more, after the other
+// connections had their turn.
+void Connection::receive() {
+  scratch_.clear();
+  const ssize_t count = socket_receive(leg_.fd.get(), scratch_.writable());
+  if (count > 0) [[likely]] {
+    const auto bytes = static_cast<std::size_t>(count);
+    scratch_.commit(bytes);
+    leg_.received_bytes += bytes;
+    leg_.last_activity = CoarseClock::now();
+    counters_.received.add(bytes);
+    sink_.on_received(scratch_, EndOfStream::No);
+  } else if (count == 0) {
+    leg_.read_ended = true;
+    watch();
+    sink_.on_received(scratch_, EndOfStream::Yes);
+  } else if (!is_temporary(errno)) {
+    fail();
+  }
+  scratch_.clear();
+}
+
+void Connection::deliver_rest() {
+  if (leg_.read_ended || !leg_.fd.valid()) return;
+  // Bounded by what the receive buffer of a dead connection can hold; nothing is added to it.
+  constexpr int kMostReads = 256;
+  for (int i = 0; i < kMostReads && leg_.fd.valid(); ++i) {
+    scratch_.clear();
+    const ssize_t count = socket_receive(leg_.fd.get(), scratch_.writable());
+    if (count <= 0) break;
+    const auto bytes = static_cast<std::size_t>(count);
+    scratch_.commit(bytes);
+    leg_.received_bytes += bytes;
+    counters_.received.add(bytes);
+    sink_.on_received(scratch_, EndOfStream::No);
+  }
+  scratch_.clear();
+}
+
+WriteStatus Connection::write(Buffer& data, EndOfStream end) {
+  if (leg_.unsent.empty() && !frozen_ && !data.empty() && send_from(data) == WriteStatus::Failed) {
+    data.clear();
+    return WriteStatus::Failed;
+  }
+  if (!data.empty()) {
+    leg_.unsent.append(data.view());
+    data.clear();
+    full_ = full_ || leg_.unsent.size() >= kHighWatermark;
+  }
+  if (end == EndOfStream::Yes) {
+    leg_.end_queued = true;
+    send_end_if_due();
+  }
+  watch();
+  return WriteStatus::Ok;
+}
+
+// What would block stays in `data`: that is not a failure.
+WriteStatus Connection::send_from(Buffer& data) {
+  const ssize_t count = socket_send(leg_.fd.get(), data.readable());
+  if (count < 0) return is_temporary(errno) ? WriteStatus::Ok : WriteStatus::Failed;
+  const auto sent = static_cast<std::size_t>(count);
+  data.consume(sent);
+  leg_.sent_bytes += sent;
+  counters_.sent.add(sent);
+  return WriteStatus::Ok;
+}
+
+void Connection::flush() {
+  // Elsewhere bytes are sent as they are received, and receiving has looked at the clock.
+  leg_.last_activity = CoarseClock::now();
+  if (send_from(leg_.unsent) == WriteStatus::Failed) {
+    deliver_rest();
+    if (leg_.fd.valid()) fail();
+    return;
+  }
+  if (leg_.unsent.size() > kLowWatermark) return;
+  if (leg_.unsent.empty()) leg_.unsent.release();
+  full_ = false;
+  send_end_if_due();
+  watch();
+  sink_.on_flushed();
+}
+
+void Connection::send_end_if_due() {
+  if (!leg_.end_queued || leg_.write_ended || frozen_ || !leg_.unsent.empty()) return;
+  // A failure means that the peer has gone; reading tells so.
+  ::shutdown(leg_.fd.get(), SHUT_WR);
+  leg_.write_ended = true;
+}
+
+void Connection::fail() {
+  io_.stop();
+  watched_ = 0;
+  sink_.on_failed();
+}
+
+void Connection::pause(PauseReason reason) {
+  pauses_ |= static_cast<std::uint8_t>(reason);
+  watch();
+}
+
+void Connection::resume(PauseReason reason) {
+  pauses_ &= static_cast<std::uint8_t>(~static_cast<unsigned>(reason));
+  watch();
+}
+
+// Brings the watcher in line with the state; in steady state there is nothing to do.
+void Connection::watch() {
+  int wanted = 0;
+  if (started_ && !frozen_ && leg_.fd.valid()) {
+    if (pauses_ == 0 && !leg_.read_ended) wanted |= ev::READ;
+    if (!leg_.unsent.empty()) wanted |= ev::WRITE;
+  }
+  if (wanted == watched_) return;
+  watched_ = static_cast<std::uint8_t>(wanted);
+  io_.stop();
+  if (wanted == 0) return;
+  // Naming the descriptor makes libev register it anew even if it believes it already has: it may
+  // have been removed behind libev's back (EventLoop::forget_fd).
+  io_.start(leg_.fd.get(), wanted);
+}
+
+void Connection::freeze() {
+  frozen_ = true;
+  watch();
+  if (leg_.fd.valid()) EventLoop::forget_fd(io_.loop, leg_.fd.get());
+}
+
+void Connection::thaw() {
+  frozen_ = false;
+  if (!started_) return;
+  send_end_if_due();
+  watch();
+}
+
+void Connection::close() {
+  io_.stop();
+  watched_ = 0;
+  started_ = false;
+  leg_.fd.reset();
+  leg_.unsent.release();
+}
+
+void Connection::reset() {
+  if (leg_.fd.valid()) {
+    if (!leg_.unsent.empty()) static_cast<void>(send_from(leg_.unsent));
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    ::setsockopt(leg_.fd.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  }
+  close();
+}
+
+}  // namespace baton::proxy

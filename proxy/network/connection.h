@@ -1,0 +1,111 @@
+// One leg of a tunnel: reads from its socket into the worker's scratch buffer, writes to it, keeps
+// what the kernel does not take, and carries half-close both ways.
+//
+// In steady state a message costs one recv here and one send on the other leg, nothing else: the
+// read watcher stays registered, the write watcher is on only while bytes are waiting.
+//
+// Thread: its worker's. Owns: the watcher. Borrows: the leg's state (with its socket), the scratch
+// buffer, the counters, the sink.
+// Invariant: between two callbacks the scratch buffer is empty, and leg.unsent is non-empty exactly
+// while the write watcher is on (or the connection is frozen).
+#pragma once
+
+#include <ev++.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "proxy/network/buffer.h"
+#include "proxy/network/tunnel_state.h"
+#include "shared/region/metric.h"
+
+namespace baton::proxy {
+
+// Why a connection is not read at the moment; it is read when no reason is left.
+enum class PauseReason : std::uint8_t {
+  Filter = 1,      // the terminal filter: no upstream yet, or it is slow
+  FilterHold = 2,  // filters hold a watermark's worth of received bytes
+};
+
+enum class WriteStatus : std::uint8_t { Ok, Failed };
+
+struct ByteCounters {
+  region::Counter received;
+  region::Counter sent;
+};
+
+class ConnectionSink {
+ public:
+  // `data` is the scratch buffer; what is left in it on return is lost. With EndOfStream::Yes it is
+  // empty and nothing more will be received.
+  virtual void on_received(Buffer& data, EndOfStream end) = 0;
+  // The socket has failed: a reset, as a rule. What had been received before was delivered.
+  virtual void on_failed() = 0;
+  // Bytes that were waiting have gone out and the low watermark is reached, or the queued end has.
+  virtual void on_flushed() = 0;
+
+ protected:
+  ~ConnectionSink() = default;
+};
+
+class Connection {
+ public:
+  // What may wait in `unsent` before full(), and when it is no longer. Not reading more is cheaper
+  // than keeping it, so the source is paused as soon as the kernel does not take everything.
+  static constexpr std::size_t kHighWatermark = 1;
+  static constexpr std::size_t kLowWatermark = 0;
+
+  Connection(ev::loop_ref loop, LegState& leg, Buffer& scratch, const ByteCounters& counters,
+             ConnectionSink& sink);
+  ~Connection() = default;
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // Begins to read (unless paused) and to write what waits; leg.fd is set.
+  void start();
+  bool started() const { return started_; }
+
+  // Takes all bytes of `data`. On Failed the caller ends the tunnel, after deliver_rest().
+  [[nodiscard]] WriteStatus write(Buffer& data, EndOfStream end);
+  bool full() const { return full_; }
+
+  void pause(PauseReason reason);
+  void resume(PauseReason reason);
+
+  // After a failed write: hands on what the peer had sent before it went away. Data only: whatever
+  // ends this stream, it is not a clean end.
+  void deliver_rest();
+
+  // Stops watching, removes the epoll registration and does no I/O until thaw(); the socket stays
+  // open and what is written meanwhile waits in leg.unsent.
+  void freeze();
+  void thaw();
+
+  // Closes the socket; no callback follows.
+  void close();
+  // The same, but so that the peer sees a reset instead of an end, after one attempt to send what
+  // waits.
+  void reset();
+
+ private:
+  void on_ready(ev::io& watcher, int events);
+  void receive();
+  void flush();
+  [[nodiscard]] WriteStatus send_from(Buffer& data);
+  void send_end_if_due();
+  void fail();
+  void watch();
+
+  LegState& leg_;
+  Buffer& scratch_;
+  const ByteCounters& counters_;
+  ConnectionSink& sink_;
+  ev::io io_;
+  std::uint8_t pauses_ = 0;  // PauseReason bits
+  std::uint8_t watched_ = 0;
+  bool started_ = false;
+  bool frozen_ = false;
+  bool full_ = false;
+};
+
+}  // namespace baton::proxy

@@ -1,0 +1,41 @@
+// Everything a client's connection consists of besides watchers, timers and filters: what has to
+// travel when it moves to another process. Between two callbacks it is complete and consistent.
+// Thread: its worker's.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+
+#include "proxy/network/buffer.h"
+#include "proxy/network/coarse_clock.h"
+#include "shared/os/socket_address.h"
+#include "shared/os/unique_fd.h"
+
+namespace baton::proxy {
+
+struct Endpoint;  // proxy/upstream/endpoint.h
+
+// One of the two sockets. "Ended" is half-close: a direction that will carry no more bytes.
+struct LegState {
+  os::UniqueFd fd;
+  bool read_ended = false;   // the peer's end of stream has been received
+  bool end_queued = false;   // an end of stream is to follow `unsent`
+  bool write_ended = false;  // ... and has been sent: shutdown(SHUT_WR)
+  Buffer unsent;             // to this peer; owns memory only while the kernel takes no more
+  CoarseClock::time_point last_activity;  // bytes went either way
+  std::uint64_t received_bytes = 0;
+  std::uint64_t sent_bytes = 0;
+
+  bool ended() const { return read_ended && write_ended; }
+};
+
+struct TunnelState {
+  LegState downstream;
+  LegState upstream;
+  os::SocketAddress client;  // the real one, whoever the peer of the socket is
+  std::chrono::steady_clock::time_point accepted;
+  std::shared_ptr<const Endpoint> endpoint;  // where `upstream` leads; null until connected
+};
+
+}  // namespace baton::proxy

@@ -1,0 +1,106 @@
+#include "proxy/tcp/tcp_proxy.h"
+
+#include <utility>
+
+#include "proxy/upstream/cluster_set.h"
+#include "shared/os/check.h"
+
+namespace baton::proxy {
+
+TcpProxy::TcpProxy(NetworkFilterCallbacks& callbacks, Cluster& cluster)
+    : callbacks_(callbacks),
+      cluster_(cluster),
+      upstream_(callbacks.loop(), callbacks.tunnel().upstream, callbacks.scratch(),
+                cluster.stats().bytes, *this) {}
+
+TcpProxy::~TcpProxy() {
+  if (callbacks_.tunnel().endpoint) cluster_.stats().connections_active.sub();
+}
+
+FilterStatus TcpProxy::on_new_connection() {
+  callbacks_.pause_reading();
+  connector_ = std::make_unique<Connector>(callbacks_.loop(), cluster_,
+                                           static_cast<Connector::Sink&>(*this));
+  connector_->start();
+  return FilterStatus::Continue;
+}
+
+void TcpProxy::on_connected(os::UniqueFd socket, std::shared_ptr<const Endpoint> endpoint) {
+  TunnelState& tunnel = callbacks_.tunnel();
+  tunnel.upstream.fd = std::move(socket);
+  tunnel.endpoint = std::move(endpoint);
+  cluster_.stats().connections_total.add();
+  cluster_.stats().connections_active.add();
+  upstream_.start();
+  callbacks_.resume_reading();
+  connector_.reset();
+}
+
+void TcpProxy::on_exhausted() { callbacks_.close(CloseMode::Now); }
+
+FilterStatus TcpProxy::on_data(Buffer& data, EndOfStream end) {
+  if (upstream_.write(data, end) == WriteStatus::Failed) {
+    on_upstream_write_failed();
+    return FilterStatus::Continue;
+  }
+  if (upstream_.full()) callbacks_.pause_reading();
+  if (end == EndOfStream::Yes) close_if_ended();
+  return FilterStatus::Continue;
+}
+
+void TcpProxy::on_received(Buffer& data, EndOfStream end) {
+  callbacks_.write(data, end);
+  if (end == EndOfStream::Yes) close_if_ended();
+}
+
+void TcpProxy::on_flushed() {
+  callbacks_.resume_reading();
+  close_if_ended();
+}
+
+void TcpProxy::on_failed() { callbacks_.close(CloseMode::Reset); }
+
+void TcpProxy::on_upstream_write_failed() {
+  // A server may answer in full and close while the client still talks: that answer arrives.
+  if (callbacks_.tunnel().upstream.read_ended) {
+    callbacks_.close(CloseMode::Linger);
+    return;
+  }
+  upstream_.deliver_rest();
+  callbacks_.close(CloseMode::Reset);
+}
+
+void TcpProxy::on_downstream_full() { upstream_.pause(PauseReason::Filter); }
+
+void TcpProxy::on_downstream_drained() {
+  upstream_.resume(PauseReason::Filter);
+  close_if_ended();
+}
+
+void TcpProxy::close_if_ended() {
+  const TunnelState& tunnel = callbacks_.tunnel();
+  if (tunnel.upstream.ended() && tunnel.downstream.ended()) callbacks_.close(CloseMode::Now);
+}
+
+void TcpProxy::on_close(CloseMode mode) {
+  // The connector may be the caller: it is stopped by its destructor, with this filter.
+  mode == CloseMode::Reset ? upstream_.reset() : upstream_.close();
+}
+
+bool TcpProxy::freeze() {
+  if (connector_ || !upstream_.started()) return false;
+  upstream_.freeze();
+  return true;
+}
+
+void TcpProxy::thaw() { upstream_.thaw(); }
+
+MakeNetworkFilter TcpProxyFactory::bind(const FilterContext& context) const {
+  Cluster* const cluster = context.clusters.find(cluster_);
+  BATON_CHECK(cluster != nullptr);  // load_config() resolves every reference
+  return [cluster](NetworkFilterCallbacks& callbacks) {
+    return std::make_unique<TcpProxy>(callbacks, *cluster);
+  };
+}
+
+}  // namespace baton::proxy

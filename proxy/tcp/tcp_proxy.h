@@ -1,0 +1,65 @@
+// Terminal filter: carries bytes between the client and an endpoint of a cluster.
+//
+//            on_new_connection          connected              both directions ended
+//   (idle) ───────────────► connecting ───────────► tunnel ───────────────────────► closed (Now)
+//                             │ no endpoint left      │ reset of either leg
+//                             ▼                       ▼
+//                          closed (Now)            closed (Reset), passed on to the other leg
+//
+// While connecting the client is not read: the kernel keeps what it sends. An end of stream in one
+// direction follows the bytes before it; the other direction lives on.
+//
+// Thread: its worker's. Owns: the upstream connection's watchers; its state is in TunnelState.
+// Borrows: cluster, callbacks.
+#pragma once
+
+#include <memory>
+
+#include "proxy/filter/network_filter.h"
+#include "proxy/network/connection.h"
+#include "proxy/upstream/cluster.h"
+#include "proxy/upstream/connector.h"
+
+namespace baton::proxy {
+
+class TcpProxy final : public NetworkFilter, private ConnectionSink, private Connector::Sink {
+ public:
+  TcpProxy(NetworkFilterCallbacks& callbacks, Cluster& cluster);
+  ~TcpProxy() override;
+
+  FilterStatus on_new_connection() override;
+  FilterStatus on_data(Buffer& data, EndOfStream end) override;
+  void on_downstream_full() override;
+  void on_downstream_drained() override;
+  void on_close(CloseMode mode) override;
+  bool freeze() override;
+  void thaw() override;
+
+ private:
+  // Connector::Sink
+  void on_connected(os::UniqueFd socket, std::shared_ptr<const Endpoint> endpoint) override;
+  void on_exhausted() override;
+  // ConnectionSink, of the upstream
+  void on_received(Buffer& data, EndOfStream end) override;
+  void on_failed() override;
+  void on_flushed() override;
+
+  void on_upstream_write_failed();
+  void close_if_ended();
+
+  NetworkFilterCallbacks& callbacks_;
+  Cluster& cluster_;
+  Connection upstream_;
+  std::unique_ptr<Connector> connector_;  // while connecting
+};
+
+class TcpProxyFactory final : public NetworkFilterFactory {
+ public:
+  explicit TcpProxyFactory(std::string cluster) : cluster_(std::move(cluster)) {}
+  MakeNetworkFilter bind(const FilterContext& context) const override;
+
+ private:
+  std::string cluster_;
+};
+
+}  // namespace baton::proxy

@@ -1,0 +1,136 @@
+#include "proxy/upstream/connector.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "shared/os/log.h"
+
+namespace baton::proxy {
+namespace {
+
+using std::chrono::duration;
+using std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds kShortagePause{10};
+
+// EAGAIN: the queue of a listening unix socket is full, or no local port is free.
+bool is_shortage(int error) {
+  switch (error) {
+    case EAGAIN:
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+    case EADDRNOTAVAIL:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+Connector::Connector(ev::loop_ref loop, Cluster& cluster, Sink& sink)
+    : cluster_(cluster), sink_(sink), members_(cluster.members()), writable_(loop), timer_(loop) {
+  writable_.set<Connector, &Connector::on_writable>(this);
+  timer_.set<Connector, &Connector::on_timer>(this);
+}
+
+void Connector::start() {
+  if (members_->endpoints.empty()) {
+    sink_.on_exhausted();
+    return;
+  }
+  current_ = cluster_.load_balancer().choose(*members_);
+  begun_ = steady_clock::now();
+  proceed(attempt());
+}
+
+Connector::Attempt Connector::attempt() {
+  const os::SocketAddress& address = endpoint()->address;
+  socket_.reset(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!socket_.valid()) return is_shortage(errno) ? Attempt::Shortage : Attempt::Failed;
+  if (!address.is_unix()) {
+    const int on = 1;
+    ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  }
+  if (::connect(socket_.get(), address.data(), address.length()) == 0) return Attempt::Connected;
+  if (errno == EINPROGRESS || errno == EINTR) return Attempt::InProgress;
+  return is_shortage(errno) ? Attempt::Shortage : Attempt::Failed;
+}
+
+void Connector::proceed(Attempt outcome) {
+  while (outcome == Attempt::Failed) {
+    cluster_.stats().connect_failures_total.add();
+    if (!next_endpoint()) {
+      sink_.on_exhausted();
+      return;
+    }
+    outcome = attempt();
+  }
+  if (outcome == Attempt::Shortage) {
+    await_retry();
+  } else if (outcome == Attempt::InProgress) {
+    pausing_ = false;
+    writable_.start(socket_.get(), ev::WRITE);
+    const steady_clock::duration left = begun_ + cluster_.connect_timeout() - steady_clock::now();
+    timer_.start(std::max(0.0, duration<double>(left).count()));
+  } else {
+    const auto took = steady_clock::now() - begun_;
+    cluster_.stats().connect_microseconds.record(static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(took).count()));
+    sink_.on_connected(std::move(socket_), endpoint());
+  }
+}
+
+// Drops the current attempt. False: every endpoint has had its turn.
+bool Connector::next_endpoint() {
+  writable_.stop();
+  timer_.stop();
+  socket_.reset();
+  ++tried_;
+  if (tried_ >= members_->endpoints.size()) return false;
+  current_ = (current_ + 1) % members_->endpoints.size();
+  begun_ = steady_clock::now();
+  return true;
+}
+
+void Connector::await_retry() {
+  socket_.reset();
+  pausing_ = true;
+  const auto pause = std::min(kShortagePause, cluster_.connect_timeout());
+  timer_.start(duration<double>(pause).count());
+}
+
+void Connector::on_writable(ev::io&, int) {
+  writable_.stop();
+  timer_.stop();
+  int error = 0;
+  socklen_t length = sizeof error;
+  if (::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
+  if (error != 0) {
+    log::debug("connect to {}: {}", endpoint()->address.text(),
+               std::generic_category().message(error));
+  }
+  proceed(error == 0 ? Attempt::Connected : Attempt::Failed);
+}
+
+void Connector::on_timer(ev::timer&, int) {
+  const bool expired = steady_clock::now() - begun_ >= cluster_.connect_timeout();
+  if (!expired) {
+    // Either a pause is over, or the loop's clock runs a little ahead of this one.
+    proceed(pausing_ ? attempt() : Attempt::InProgress);
+    return;
+  }
+  writable_.stop();
+  cluster_.stats().connect_timeouts_total.add();
+  proceed(Attempt::Failed);
+}
+
+}  // namespace baton::proxy

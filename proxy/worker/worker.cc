@@ -1,0 +1,61 @@
+#include "proxy/worker/worker.h"
+
+#include <pthread.h>
+
+#include <csignal>
+
+namespace baton::proxy {
+
+Worker::Worker(const Options& options)
+    : index_(options.index),
+      loop_(options.loop),
+      lane_(options.pool.stats->claim_lane()),
+      scratch_(kScratchBytes) {
+  const Config& config = *options.pool.config;
+  for (std::size_t i = 0; i < config.clusters.size(); ++i) {
+    const ClusterConfig& cluster = config.clusters[i];
+    clusters_.add(std::make_unique<Cluster>(cluster.name, cluster.connect_timeout,
+                                            *options.members[i], index_,
+                                            ClusterStats(options.clusters[i], *lane_)));
+  }
+  for (std::size_t i = 0; i < config.listeners.size(); ++i) {
+    listeners_.push_back(std::make_unique<ActiveListener>(
+        ActiveListener::Options{.loop = loop_.ref(),
+                                .scratch = scratch_,
+                                .metrics = options.listeners[i],
+                                .held = held_,
+                                .filters = {.generation = options.pool.generation,
+                                            .version = options.pool.version,
+                                            .listener = config.listeners[i],
+                                            .stats = *options.pool.stats,
+                                            .lane = *lane_,
+                                            .clusters = clusters_}}));
+  }
+}
+
+Worker::~Worker() {
+  if (thread_.joinable()) {
+    loop_.stop();
+    thread_.join();
+  }
+  held_.watch_empty(nullptr);
+}
+
+void Worker::start() {
+  // Signals are the main thread's. Blocked before the thread exists, so that none slips in.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([this] {
+    ::pthread_setname_np(::pthread_self(), ("worker-" + std::to_string(index_)).c_str());
+    loop_.run();
+  });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void Worker::cut_connections() {
+  for (const auto& listener : listeners_) listener->cut_connections();
+}
+
+}  // namespace baton::proxy

@@ -1,0 +1,66 @@
+// One worker thread: a loop, its receive buffer, its lane of statistics, its view of the clusters,
+// and every connection it has accepted, for life.
+//
+// Thread: built and destroyed by the main thread while no thread runs; in between everything but
+// connections() happens on the worker's own.
+// Borrows: everything in Options (all outlive it).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "proxy/config/config.h"
+#include "proxy/listener/active_listener.h"
+#include "proxy/stats/stats_store.h"
+#include "proxy/upstream/cluster_set.h"
+#include "proxy/worker/event_loop.h"
+#include "proxy/worker/worker_pool.h"
+
+namespace baton::proxy {
+
+class Worker {
+ public:
+  // One recv takes at most this much.
+  static constexpr std::size_t kScratchBytes = std::size_t{64} * 1024;
+
+  struct Options {
+    std::size_t index = 0;
+    EventLoop& loop;
+    const WorkerPoolOptions& pool;
+    // In the order of the configuration.
+    std::span<const ListenerMetrics> listeners;
+    std::span<const ClusterMetrics> clusters;
+    std::span<const std::unique_ptr<Slot<ClusterMembers>>> members;
+  };
+
+  explicit Worker(const Options& options);
+  ~Worker();  // stops and joins the thread; connections that are left are cut
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  void start();
+  void post(EventLoop::Task task) { loop_.post(std::move(task)); }
+  std::uint64_t connections() const { return held_.count(); }
+
+  // On the worker's thread:
+  ActiveListener& listener(std::size_t index) { return *listeners_[index]; }
+  void cut_connections();
+  HeldConnections& held() { return held_; }
+
+ private:
+  std::size_t index_;
+  EventLoop& loop_;
+  std::unique_ptr<StatsLane> lane_;
+  Buffer scratch_;
+  ClusterSet clusters_;
+  HeldConnections held_;
+  std::vector<std::unique_ptr<ActiveListener>> listeners_;
+  std::thread thread_;
+};
+
+}  // namespace baton::proxy

@@ -1,0 +1,208 @@
+#include "proxy/worker/worker_pool.h"
+
+#include <atomic>
+#include <utility>
+
+#include "proxy/worker/slot.h"
+#include "proxy/worker/worker.h"
+#include "shared/os/check.h"
+
+namespace baton::proxy {
+namespace {
+
+// Runs `done` on the main loop once all of `parts` have arrived, if the pool still exists by then.
+class Barrier {
+ public:
+  Barrier(std::size_t parts, EventLoop& main_loop, std::weak_ptr<const void> pool,
+          WorkerPool::Done done)
+      : left_(parts), main_loop_(main_loop), pool_(std::move(pool)), done_(std::move(done)) {}
+
+  // Any thread.
+  void arrive() {
+    if (left_.fetch_sub(1, std::memory_order_acq_rel) != 1 || !done_) return;
+    main_loop_.post([pool = std::move(pool_), done = std::move(done_)] {
+      if (!pool.expired()) done();
+    });
+  }
+
+ private:
+  std::atomic<std::size_t> left_;
+  EventLoop& main_loop_;
+  std::weak_ptr<const void> pool_;
+  WorkerPool::Done done_;
+};
+
+std::shared_ptr<const ClusterMembers> members_of(const ClusterConfig& config) {
+  auto members = std::make_shared<ClusterMembers>();
+  for (const EndpointConfig& endpoint : config.endpoints) {
+    members->endpoints.push_back(std::make_shared<const Endpoint>(
+        Endpoint{.address = endpoint.address, .weight = endpoint.weight}));
+  }
+  return members;
+}
+
+}  // namespace
+
+struct WorkerPool::Impl {
+  explicit Impl(WorkerPoolOptions pool_options);
+  ~Impl();
+
+  std::shared_ptr<Barrier> barrier(std::size_t parts, Done done);
+  // Runs `task` on every worker's thread, then `done` on the main loop.
+  void on_each_worker(const std::function<void(Worker&)>& task, Done done);
+  // The sockets that a worker serves.
+  std::vector<WorkerSocket> share_of(std::size_t worker,
+                                     const std::vector<WorkerSocket>& sockets) const;
+  std::uint64_t connections() const;
+  void check_empty();
+
+  WorkerPoolOptions options;
+  std::vector<std::unique_ptr<EventLoop>> loops;
+  std::vector<ListenerMetrics> listener_metrics;
+  std::vector<ClusterMetrics> cluster_metrics;
+  std::vector<std::unique_ptr<Slot<ClusterMembers>>> members;
+  std::vector<std::unique_ptr<Worker>> workers;  // before what they read goes
+  std::vector<Done> when_empty;
+  // Expires with the pool: what workers have posted to the main loop outlives it.
+  std::shared_ptr<const void> alive = std::make_shared<char>();
+};
+
+WorkerPool::Impl::Impl(WorkerPoolOptions pool_options) : options(std::move(pool_options)) {
+  const Config& config = *options.config;
+  BATON_CHECK(config.workers > 0);
+  std::vector<EventLoop*> borrowed;
+  for (std::uint32_t i = 0; i < config.workers; ++i) {
+    borrowed.push_back(loops.emplace_back(std::make_unique<EventLoop>()).get());
+  }
+  for (const ListenerConfig& listener : config.listeners) {
+    listener_metrics.push_back(ListenerMetrics::resolve(*options.stats, listener.name));
+  }
+  for (const ClusterConfig& cluster : config.clusters) {
+    cluster_metrics.push_back(ClusterMetrics::resolve(*options.stats, cluster.name));
+    members.push_back(std::make_unique<Slot<ClusterMembers>>(borrowed, members_of(cluster)));
+  }
+  for (std::uint32_t i = 0; i < config.workers; ++i) {
+    workers.push_back(std::make_unique<Worker>(Worker::Options{.index = i,
+                                                               .loop = *loops[i],
+                                                               .pool = options,
+                                                               .listeners = listener_metrics,
+                                                               .clusters = cluster_metrics,
+                                                               .members = members}));
+  }
+}
+
+// Workers first: no thread runs when the rest goes.
+WorkerPool::Impl::~Impl() { workers.clear(); }
+
+std::shared_ptr<Barrier> WorkerPool::Impl::barrier(std::size_t parts, Done done) {
+  return std::make_shared<Barrier>(parts, *options.main_loop, alive, std::move(done));
+}
+
+void WorkerPool::Impl::on_each_worker(const std::function<void(Worker&)>& task, Done done) {
+  const std::shared_ptr<Barrier> all = barrier(workers.size(), std::move(done));
+  for (const auto& worker : workers) {
+    worker->post([task, all, self = worker.get()] {
+      task(*self);
+      all->arrive();
+    });
+  }
+}
+
+std::vector<WorkerSocket> WorkerPool::Impl::share_of(
+    std::size_t worker, const std::vector<WorkerSocket>& sockets) const {
+  std::vector<WorkerSocket> share;
+  for (const WorkerSocket& socket : sockets) {
+    const bool shared = options.config->listeners[socket.listener].address.is_unix();
+    if (shared || socket.index % workers.size() == worker) share.push_back(socket);
+  }
+  return share;
+}
+
+std::uint64_t WorkerPool::Impl::connections() const {
+  std::uint64_t sum = 0;
+  for (const auto& worker : workers) sum += worker->connections();
+  return sum;
+}
+
+void WorkerPool::Impl::check_empty() {
+  if (when_empty.empty() || connections() != 0) return;
+  for (const Done& empty : std::exchange(when_empty, {})) empty();
+}
+
+WorkerPool::WorkerPool(WorkerPoolOptions options)
+    : impl_(std::make_unique<Impl>(std::move(options))) {}
+
+WorkerPool::~WorkerPool() = default;
+
+std::size_t WorkerPool::size() const { return impl_->workers.size(); }
+
+void WorkerPool::start() {
+  for (const auto& worker : impl_->workers) worker->start();
+}
+
+void WorkerPool::accept_on(std::vector<WorkerSocket> sockets, Done done) {
+  const std::shared_ptr<Barrier> all = impl_->barrier(size(), std::move(done));
+  for (std::size_t i = 0; i < size(); ++i) {
+    Worker* const worker = impl_->workers[i].get();
+    worker->post([worker, all, share = impl_->share_of(i, sockets)] {
+      for (const WorkerSocket& socket : share) {
+        worker->listener(socket.listener).accept_on(socket.fd);
+      }
+      all->arrive();
+    });
+  }
+}
+
+void WorkerPool::release(std::vector<WorkerSocket> sockets, Done done) {
+  const std::shared_ptr<Barrier> all = impl_->barrier(size(), std::move(done));
+  for (std::size_t i = 0; i < size(); ++i) {
+    Worker* const worker = impl_->workers[i].get();
+    worker->post([worker, all, share = impl_->share_of(i, sockets)] {
+      for (const WorkerSocket& socket : share) worker->listener(socket.listener).release(socket.fd);
+      all->arrive();
+    });
+  }
+}
+
+void WorkerPool::retire(std::vector<WorkerSocket> sockets, Done done) {
+  std::vector<std::vector<WorkerSocket>> shares;
+  std::size_t parts = 1;  // this call itself: nothing may be done before all is posted
+  for (std::size_t i = 0; i < size(); ++i) {
+    parts += shares.emplace_back(impl_->share_of(i, sockets)).size();
+  }
+  const std::shared_ptr<Barrier> all = impl_->barrier(parts, std::move(done));
+  for (std::size_t i = 0; i < size(); ++i) {
+    Worker* const worker = impl_->workers[i].get();
+    worker->post([worker, all, share = std::move(shares[i])] {
+      for (const WorkerSocket& socket : share) {
+        worker->listener(socket.listener).retire(socket.fd, [all] { all->arrive(); });
+      }
+    });
+  }
+  all->arrive();
+}
+
+void WorkerPool::when_empty(Done empty) {
+  impl_->when_empty.push_back(std::move(empty));
+  Impl* const impl = impl_.get();
+  const std::weak_ptr<const void> alive = impl->alive;
+  // Called on a worker's thread each time its last connection goes; the sum is looked at here.
+  const auto report = [impl, alive] {
+    impl->options.main_loop->post([impl, alive] {
+      if (!alive.expired()) impl->check_empty();
+    });
+  };
+  impl->on_each_worker([report](Worker& worker) { worker.held().watch_empty(report); }, nullptr);
+}
+
+void WorkerPool::cut_connections(Done done) {
+  impl_->on_each_worker([](Worker& worker) { worker.cut_connections(); }, std::move(done));
+}
+
+void WorkerPool::ping(Done done) {
+  impl_->on_each_worker([](Worker&) {}, std::move(done));
+}
+
+std::uint64_t WorkerPool::connections() const { return impl_->connections(); }
+
+}  // namespace baton::proxy

@@ -1,0 +1,110 @@
+"""The three relays measured side by side, one worker each, and how their figures are shown.
+
+A subject is a context manager with .address and .pids(); only its relaying processes count.
+"""
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from harness import processes  # noqa: E402
+from harness.baton import PROXY, Baton  # noqa: E402
+from harness.ports import free_port  # noqa: E402
+from harness.programs import HAProxy, Nginx  # noqa: E402
+from harness.tables import relay  # noqa: E402
+
+CPUS = sorted(os.sched_getaffinity(0))
+PROXY_CPU, LOAD_CPU = CPUS[0], CPUS[-1]
+
+
+def on_cpu(number):
+    return ["taskset", "-c", str(number)]
+
+
+class BatonSubject:
+    name = "Baton"
+
+    def __init__(self, upstream, connections):
+        self.address = f"127.0.0.1:{free_port()}"
+        self.directory = tempfile.mkdtemp(prefix="baton-bench-", dir="/tmp")
+        self.baton = Baton(self.directory, relay(self.address, upstream, workers=1), proxy=PROXY,
+                           wrapper=on_cpu(PROXY_CPU), arguments=["--log-level", "warning"])
+
+    def pids(self):
+        return [self.baton.in_charge()["pid"]]
+
+    def __enter__(self):
+        self.baton.start()
+        return self
+
+    def __exit__(self, *_):
+        self.baton.stop("--now")
+        shutil.rmtree(self.directory)
+
+
+class Pinned:
+    """A server of tests/harness/programs.py, on the proxies' CPU."""
+
+    def __enter__(self):
+        return self.start(prefix=on_cpu(PROXY_CPU))
+
+
+class NginxSubject(Pinned, Nginx):
+    name = "nginx stream"
+
+    def __init__(self, upstream, connections):
+        super().__init__(relay_to=upstream, connections=4 * connections + 64)
+
+
+class HAProxySubject(Pinned, HAProxy):
+    name = "HAProxy"
+
+    def __init__(self, upstream, connections):
+        super().__init__(relay_to=upstream, connections=2 * connections + 64)
+
+
+SUBJECTS = [BatonSubject, NginxSubject, HAProxySubject]
+
+
+class PinnedNginx(Nginx):
+    """An HTTP upstream beside the load generator."""
+
+    def __enter__(self):
+        return self.start(prefix=on_cpu(LOAD_CPU))
+
+
+def cpu_seconds(subject_pids):
+    return sum(processes.cpu_seconds(pid) for pid in subject_pids)
+
+
+def arguments(description):
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
+    return parser.parse_args()
+
+
+def in_turn(items, number):
+    """The same items, beginning with another one each round, so that none always follows the same."""
+    start = number % len(items)
+    return items[start:] + items[:start]
+
+
+def show(title, unit, samples, *, less_is_better=True, digits=2):
+    """samples: name -> one figure a round. Ratios are of Baton to the better rival, round by round."""
+    print(f"{title} ({unit}, {'less' if less_is_better else 'more'} is better)")
+    width = max(map(len, samples))
+    rivals = [name for name in samples if name != BatonSubject.name]
+    for name, figures in samples.items():
+        line = (f"  {name:<{width}}  median {statistics.median(figures):8.{digits}f}   "
+                f"from {min(figures):.{digits}f} to {max(figures):.{digits}f}")
+        if name == BatonSubject.name and rivals:
+            best = min if less_is_better else max
+            ratios = [mine / best(samples[rival][i] for rival in rivals) for i, mine in enumerate(figures)]
+            line += f"   {statistics.median(ratios):.2f} x the better of the others"
+        print(line)

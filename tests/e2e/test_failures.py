@@ -1,0 +1,410 @@
+"""The failure table of the design's section 3: what dies or hangs, when, and who notices."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+
+import pytest
+from harness import processes, sockets
+from harness.baton import CRASHING_PROXY, DONE, FAILED, NEXT_PROXY, PROXY
+from harness.load import ShortClients
+from harness.tables import also, relay, saying
+from harness.waiting import wait_until
+
+BEFORE_SERVING = ["start", "negotiated", "inherited", "warmed", "ready"]
+
+
+def assert_untouched(baton, fds_before):
+    """Generation 1 is in charge, nothing of generation 2 is left, and the next reload succeeds."""
+    assert baton.wait_drained()["id"] == 1
+    assert len(processes.children(baton.pid)) == 1
+    wait_until(lambda: len(processes.fds(baton.pid)) <= fds_before, 5,
+               lambda: f"{fds_before} descriptors before: {processes.fds(baton.pid)}")
+    last = baton.status()["last_reload"]
+    assert last["ok"] is False and last["reason"], last
+    baton.reload("--proxy", PROXY)
+    assert baton.in_charge()["id"] == 3
+
+
+def start_held(start, address, upstream, point, **supervisor):
+    """A Baton whose proxy-next hangs at this point of its start."""
+    return start(relay(address, upstream.address, supervisor=supervisor),
+                 env={"BATON_TEST_HOLD": point})
+
+
+@pytest.mark.parametrize("point", BEFORE_SERVING)
+def test_new_is_killed_while_starting(start, address, liner, point):
+    baton = start_held(start, address, liner, point)
+    fds = len(processes.fds(baton.pid))
+    with ShortClients(address) as load:
+        reload = baton.ask_in_background("reload", "--proxy", NEXT_PROXY)
+        baton.wait_for_log(f"holding at {point}")
+        load.wait_for_more(20)
+        processes.kill(baton.generations()[2]["pid"])
+        out, err = reload.communicate(timeout=20)
+        load.wait_for_more(20)
+        tally = load.stop()
+    assert reload.returncode == FAILED and "killed by signal 9" in err, (out, err)
+    assert not tally.failures, tally
+    assert_untouched(baton, fds)
+
+
+@pytest.mark.parametrize("point", BEFORE_SERVING)
+def test_new_hangs_while_starting(start, address, liner, point):
+    baton = start_held(start, address, liner, point, start_timeout="500ms")
+    fds = len(processes.fds(baton.pid))
+    with ShortClients(address) as load:
+        answer = baton.ask("reload", "--proxy", NEXT_PROXY)
+        load.wait_for_more(20)
+        tally = load.stop()
+    assert answer.code == FAILED and answer.err.strip(), answer
+    assert not tally.failures, tally
+    assert_untouched(baton, fds)
+
+
+@pytest.mark.parametrize("death", ["killed", "hangs"])
+def test_new_fails_in_probation(start, address, liner, death):
+    """Old resumes; only what was inside the dead process may fail, and nothing is refused."""
+    baton = start_held(start, address, liner, "serving", probation="30s")
+    fds = len(processes.fds(baton.pid))
+    with ShortClients(address, clients=8) as load:
+        load.wait_for_more(20)
+        reload = baton.ask_in_background("reload", "--proxy", NEXT_PROXY)
+        baton.wait_for_log("holding at serving")
+        pid = baton.wait_generation(2, "serving")["pid"]
+        baton.wait_generation(1, "paused")
+        load.wait_for_more(20)
+        if death == "killed":
+            processes.kill(pid)
+        out, err = reload.communicate(timeout=20)
+        load.wait_for_more(50)
+        tally = load.stop()
+    assert reload.returncode == FAILED and "rolled back" in out + err, (out, err)
+    assert not tally.refused(), tally.failures
+    assert len(tally.failures) <= 8 and all(stage != "connect" for stage, _ in tally.failures), tally
+    assert_untouched(baton, fds)
+
+
+def test_new_crashes_in_probation_by_itself(start, address, liner):
+    baton = start(relay(address, liner.address, supervisor={"probation": "20s"}))
+    fds = len(processes.fds(baton.pid))
+    with ShortClients(address) as load:
+        answer = baton.ask("reload", "--proxy", CRASHING_PROXY)
+        load.wait_for_more(20)
+        tally = load.stop()
+    assert answer.code == FAILED and "rolled back" in answer.out + answer.err, answer
+    assert "signal 11" in answer.err, answer
+    assert not tally.refused() and len(tally.failures) <= 8, tally
+    assert_untouched(baton, fds)
+
+
+def test_a_new_binary_that_never_says_a_word_is_killed_at_the_deadline(start, address, liner, directory):
+    mute = directory / "mute"
+    subprocess.run(["g++", "-x", "c++", "-", "-o", mute], input=b"#include <unistd.h>\nint main(){pause();}",
+                   check=True)
+    baton = start(relay(address, liner.address, supervisor={"start_timeout": "300ms"}))
+    fds = len(processes.fds(baton.pid))
+    answer = baton.ask("reload", "--proxy", mute)
+    assert answer.code == FAILED and answer.err.strip(), answer
+    assert_untouched(baton, fds)
+
+
+def test_what_a_failed_new_one_had_added_is_served_by_nobody_and_can_be_added_later(
+        start, address, another_address, liner):
+    baton = start_held(start, address, liner, "ready")
+    more = baton.write(also(relay(address, liner.address), "more", another_address), "more.toml")
+    reload = baton.ask_in_background("reload", "--proxy", NEXT_PROXY, "--config", more)
+    baton.wait_for_log("holding at ready")
+    processes.kill(baton.generations()[2]["pid"])
+    reload.communicate(timeout=20)
+    assert reload.returncode == FAILED
+    baton.reload("--proxy", PROXY, "--config", more)
+    assert sockets.accepts(another_address)
+
+
+def test_clients_of_a_listener_that_a_failed_new_one_had_added_are_answered(
+        start, address, another_address, liner):
+    """Old takes over the sockets that new had added: who is in their queue is not reset."""
+    baton = start_held(start, address, liner, "serving", probation="30s")
+    more = baton.write(also(relay(address, liner.address), "more", another_address), "more.toml")
+    reload = baton.ask_in_background("reload", "--proxy", NEXT_PROXY, "--config", more)
+    baton.wait_for_log("holding at serving")
+    pid = baton.wait_generation(2, "serving")["pid"]
+    baton.wait_generation(1, "paused")
+    os.kill(pid, signal.SIGSTOP)  # so that the queue fills
+    client = sockets.connect(another_address)
+    client.sendall(b"in the queue\n")
+    os.kill(pid, signal.SIGKILL)
+    reload.communicate(timeout=20)
+    assert reload.returncode == FAILED
+    assert baton.wait_drained()["id"] == 1
+    with client:
+        # Old does not know this listener: an orderly end or an answer, but no reset and no hang.
+        assert sockets.read_all(client) in (b"", b"answer to in the queue\n")
+
+
+def test_old_dies_while_new_inherits(start, address, liner):
+    """New goes on from the supervisor's escrow: who waits in the queue is served by it."""
+    baton = start(relay(address, liner.address, supervisor={"start_timeout": "20s"}))
+    old = baton.in_charge()["pid"]
+    os.kill(old, signal.SIGSTOP)  # it will not answer new
+    waiting = []
+    for i in range(20):
+        client = sockets.connect(address)
+        client.sendall(f"{i}\n".encode())
+        waiting.append(client)
+    reload = baton.ask_in_background("reload")
+    new = baton.wait_generation(2, "starting")["pid"]
+    wait_until(lambda: processes.threads(new) >= 1 and len(processes.fds(new)) > 4, 10, "new has begun")
+    os.kill(old, signal.SIGKILL)
+    out, err = reload.communicate(timeout=30)
+    assert baton.wait_drained()["state"] == "serving"
+    for i, client in enumerate(waiting):
+        with client:
+            assert sockets.read_all(client) == f"answer to {i}\n".encode()
+    # Whether the reload went on or was overtaken by a fresh start, its answer is clear.
+    assert reload.returncode in (DONE, FAILED) and (reload.returncode == DONE or err.strip()), (out, err)
+
+
+def test_old_dies_under_load_while_new_inherits(start, address, liner):
+    baton = start_held(start, address, liner, "negotiated", start_timeout="2s")
+    with ShortClients(address, clients=8) as load:
+        load.wait_for_more(20)
+        reload = baton.ask_in_background("reload", "--proxy", NEXT_PROXY)
+        baton.wait_for_log("holding at negotiated")
+        processes.kill(baton.generations()[1]["pid"])
+        reload.communicate(timeout=20)
+        load.wait_for_more(50)
+        tally = load.stop()
+    assert not tally.refused(), tally.failures
+    assert len(tally.failures) <= 8, tally
+    assert baton.wait_drained()["version"] == baton.status()["supervisor"]["version"]
+
+
+def test_old_dies_while_draining(start, address, liner, another_address, echoer):
+    baton = start(also(relay(address, liner.address, supervisor={"drain_time": "1h"}),
+                       "echo", another_address, echoer.address))
+    with sockets.connect(another_address) as lost, ShortClients(address) as load:
+        sockets.ask(lost, b"x")
+        baton.reload()
+        old = baton.wait_generation(1, "draining")
+        load.wait_for_more(20)
+        processes.kill(old["pid"])
+        assert sockets.is_closed_by_peer(lost)
+        baton.wait_generation(1, "gone")
+        load.wait_for_more(20)
+        tally = load.stop()
+    assert not tally.failures, tally
+    assert baton.in_charge()["id"] == 2 and baton.status()["last_reload"]["ok"] is True
+    wait_until(lambda: baton.metric("baton_listener_connections_active") == 0, 5, "gauges are zero")
+
+
+def test_the_only_generation_is_killed_under_load(start, address, liner):
+    """A fresh one starts from escrow; connections wait in the queue meanwhile."""
+    baton = start(relay(address, liner.address))
+    with ShortClients(address, clients=8) as load:
+        for _ in range(3):
+            load.wait_for_more(50)
+            row = baton.in_charge()
+            processes.kill(row["pid"])
+            wait_until(lambda: (baton.in_charge() or row)["id"] > row["id"], 20, "a fresh one serves")
+        load.wait_for_more(50)
+        tally = load.stop()
+    assert not tally.refused(), tally.failures
+    assert all(stage != "connect" for stage, _ in tally.failures), tally.failures
+    assert len(tally.failures) <= 3 * 8, tally
+    assert len(processes.children(baton.pid)) == 1
+
+
+def test_clients_in_the_queue_of_a_crashed_generation_are_served(start, address, liner):
+    baton = start(relay(address, liner.address))
+    pid = baton.in_charge()["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    waiting = []
+    for i in range(50):
+        client = sockets.connect(address)
+        client.sendall(f"{i}\n".encode())
+        waiting.append(client)
+    os.kill(pid, signal.SIGKILL)
+    for i, client in enumerate(waiting):
+        with client:
+            assert sockets.read_all(client) == f"answer to {i}\n".encode()
+
+
+def test_a_crash_loop_ends_at_the_last_good_binary_and_configuration(start, address, directory):
+    baton = start(saying(address, "good\n"))
+    bad = baton.write(saying(address, "bad\n"), "bad.toml")
+    baton.reload("--probation", "0s", "--proxy", CRASHING_PROXY, "--config", bad)
+
+    def back():
+        row = baton.in_charge()
+        return row and row["binary"] == str(PROXY) and row
+
+    row = wait_until(back, 30, lambda: f"the good one is back: {baton.generations()}")
+    assert row["config"] == str(baton.config_path)
+    with sockets.connect(address) as client:
+        assert sockets.read_all(client) == b"good\n"
+    crashes = baton.metric("baton_generation_crashes_total")
+    assert 3 <= crashes <= 5, crashes
+
+
+def test_a_fresh_start_uses_what_ran_though_the_files_have_changed(start, address, directory):
+    binary = directory / "proxy"
+    shutil.copy(PROXY, binary)
+    baton = start(saying(address, "as it was\n"), proxy=binary)
+    binary.unlink()
+    binary.write_text("not a program")
+    baton.config_path.write_text("not = a [configuration")
+    first = baton.in_charge()
+    processes.kill(first["pid"])
+    wait_until(lambda: (baton.in_charge() or first)["id"] > first["id"], 20, "a fresh one serves")
+    with sockets.connect(address) as client:
+        assert sockets.read_all(client) == b"as it was\n"
+
+
+def test_a_generation_in_charge_dies_while_a_new_one_warms(start, address, liner):
+    baton = start_held(start, address, liner, "warmed", start_timeout="2s")
+    reload = baton.ask_in_background("reload", "--proxy", NEXT_PROXY)
+    baton.wait_for_log("holding at warmed")
+    processes.kill(baton.generations()[1]["pid"])
+    with sockets.connect(address) as client:  # waits in the queue, is not refused
+        client.sendall(b"x\n")
+        assert sockets.read_all(client) == b"answer to x\n"
+    reload.communicate(timeout=20)
+    assert baton.wait_drained()["state"] == "serving"
+
+
+def test_both_generations_die_in_probation(start, address, liner):
+    baton = start_held(start, address, liner, "serving", probation="30s")
+    reload = baton.ask_in_background("reload", "--proxy", NEXT_PROXY)
+    baton.wait_for_log("holding at serving")
+    rows = {}
+
+    def both():
+        rows.update(baton.generations())
+        return {g["state"] for g in rows.values()} == {"paused", "serving"}
+
+    wait_until(both, 10, baton.generations)
+    for row in rows.values():
+        processes.kill(row["pid"])
+    out, err = reload.communicate(timeout=20)
+    assert reload.returncode == FAILED and err.strip(), (out, err)
+    with sockets.connect(address) as client:
+        client.sendall(b"x\n")
+        assert sockets.read_all(client) == b"answer to x\n"
+    assert baton.wait_drained()["version"] == baton.status()["supervisor"]["version"]
+
+
+def test_old_dies_in_probation_and_new_goes_on(start, address, liner):
+    baton = start(relay(address, liner.address, supervisor={"probation": "700ms"}))
+    with ShortClients(address) as load:
+        load.wait_for_more(20)
+        reload = baton.ask_in_background("reload")
+        baton.wait_generation(2, "serving")
+        processes.kill(baton.wait_generation(1, "paused")["pid"])
+        reload.communicate(timeout=20)
+        load.wait_for_more(20)
+        tally = load.stop()
+    assert reload.returncode == DONE
+    assert not tally.refused() and len(tally.failures) <= 8, tally
+    assert baton.wait_drained()["id"] == 2
+
+
+def test_stop_during_a_reload_ends_both(start, address, liner):
+    baton = start_held(start, address, liner, "warmed")
+    reload = baton.ask_in_background("reload", "--proxy", NEXT_PROXY)
+    baton.wait_for_log("holding at warmed")
+    baton.stop()
+    out, err = reload.communicate(timeout=20)
+    assert reload.returncode != DONE and err.strip(), (out, err)
+
+
+def test_stop_in_probation_ends_both(start, address, liner):
+    baton = start(relay(address, liner.address, supervisor={"probation": "1h"}))
+    reload = baton.ask_in_background("reload")
+    baton.wait_generation(2, "serving")
+    baton.stop()
+    reload.communicate(timeout=20)
+    assert reload.returncode != DONE
+
+
+def test_stop_during_a_drain_ends_all(start, address, echoer):
+    baton = start(relay(address, echoer.address, supervisor={"drain_time": "1h"}))
+    with sockets.connect(address) as one:
+        sockets.ask(one, b"x")
+        baton.reload()
+        with sockets.connect(address) as two:
+            sockets.ask(two, b"x")
+            baton.stop("--drain-time", "200ms")
+            assert sockets.is_closed_by_peer(one) and sockets.is_closed_by_peer(two)
+
+
+def test_a_killed_supervisor_leaves_its_generation_serving(start, address, liner):
+    baton = start(relay(address, liner.address))
+    pid = baton.in_charge()["pid"]
+    baton.process.kill()
+    baton.process.wait()
+    with sockets.connect(address) as client:
+        client.sendall(b"orphan\n")
+        assert sockets.read_all(client) == b"answer to orphan\n"
+    processes.kill(pid)
+    wait_until(lambda: not processes.is_alive(pid), 5, "it is gone")
+    baton.control.unlink()
+
+
+@pytest.mark.parametrize("what", ["exits at once", "text", "directory", "missing", "not executable"])
+def test_a_wrong_binary_is_refused_and_old_goes_on(start, address, liner, directory, what):
+    path = directory / "wrong"
+    if what == "exits at once":
+        shutil.copy("/bin/true", path)
+    elif what == "text":
+        path.write_text("this is no program\n")
+        path.chmod(0o755)
+    elif what == "directory":
+        path.mkdir()
+    elif what == "not executable":
+        shutil.copy(PROXY, path)
+        path.chmod(0o644)
+    baton = start(relay(address, liner.address))
+    fds = len(processes.fds(baton.pid))
+    with ShortClients(address, clients=4) as load:
+        load.wait_for_more(5)
+        answer = baton.ask("reload", "--proxy", path)
+        load.wait_for_more(5)
+        tally = load.stop()
+    assert answer.code == FAILED and answer.err.strip(), answer
+    if what != "exits at once":
+        assert str(path) in answer.err, answer
+    assert not tally.failures, tally
+    assert baton.wait_drained()["id"] == 1
+    assert len(processes.fds(baton.pid)) <= fds
+    baton.reload("--proxy", PROXY)
+
+
+@pytest.mark.parametrize("reuseport", [False, True], ids=["plain", "reuseport"])
+def test_an_address_in_use_by_a_stranger_is_named_and_old_goes_on(
+        start, address, another_address, liner, reuseport):
+    baton = start(relay(address, liner.address))
+    with socket.socket() as stranger:
+        if reuseport:
+            stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        stranger.bind(sockets.parse(another_address)[1])
+        stranger.listen()
+        baton.write(also(relay(address, liner.address), "taken", another_address))
+        answer = baton.ask("reload")
+        assert answer.code == FAILED and another_address in answer.err, answer
+        assert str(os.getpid()) in answer.err, answer
+    assert baton.wait_drained()["id"] == 1
+    baton.reload()  # now it is free
+    with sockets.connect(another_address) as client:
+        client.sendall(b"x\n")
+        assert sockets.read_all(client) == b"answer to x\n"
+
+
+def test_a_second_supervisor_does_not_share_the_first_ones_address(start, prepare, address, liner):
+    start(relay(address, liner.address))
+    second = prepare(relay(address, liner.address)).launch()
+    assert second.wait_gone() == FAILED
+    assert address in second.log()

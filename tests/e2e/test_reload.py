@@ -1,0 +1,284 @@
+"""What a reload changes, keeps and removes when everything goes well."""
+
+import os
+import shutil
+import socket
+import threading
+
+import pytest
+from harness import sockets
+from harness.baton import (FAILED, LISTENERS_ONLY_PROXY, NEXT_PROXY, OTHER_LAYOUT_PROXY, PROXY)
+from harness.load import ShortClients
+from harness.ports import free_port
+from harness.tables import also, relay, saying
+from harness.waiting import wait_until
+
+
+def says(address):
+    with sockets.connect(address) as client:
+        return sockets.read_all(client)
+
+
+def test_new_connections_go_to_new_and_old_ones_stay(start, address, echoer):
+    baton = start(saying(address, "generation %GENERATION%\n"))
+    assert says(address) == b"generation 1\n"
+    for number in (2, 3):
+        baton.reload()
+        assert says(address) == f"generation {number}\n".encode()
+
+
+def test_the_change_is_complete_once_reload_has_returned(start, address):
+    """Not one connection made after a reload may still meet the old configuration."""
+    baton = start(saying(address, "0\n", supervisor={"probation": "0s"}))
+    for i in range(1, 15):
+        baton.write(saying(address, f"{i}\n", supervisor={"probation": "0s"}))
+        baton.reload()
+        assert {says(address) for _ in range(8)} == {f"{i}\n".encode()}
+
+
+def test_a_listener_can_be_added_removed_and_brought_back(start, address, another_address, liner):
+    base = relay(address, liner.address)
+    both = also(base, "more", another_address)
+    baton = start(base)
+    assert not sockets.accepts(another_address)
+    for _ in range(2):
+        baton.write(both)
+        baton.reload("--wait-drained")
+        with sockets.connect(another_address) as client:
+            client.sendall(b"x\n")
+            assert sockets.read_all(client) == b"answer to x\n"
+        baton.write(base)
+        baton.reload("--wait-drained")
+        wait_until(lambda: not sockets.accepts(another_address), 5, "the removed listener is closed")
+
+
+def test_a_removed_listener_is_emptied_before_it_is_closed(start, address, another_address, liner):
+    """Clients of a listener that goes away are served or refused, but never cut off."""
+    base = relay(address, liner.address)
+    baton = start(also(base, "more", another_address))
+    baton.write(base)
+    with ShortClients(another_address, clients=16) as load:
+        load.wait_for_more(100)
+        baton.reload("--wait-drained")
+        wait_until(lambda: load.total.refused(), 10, "the listener is closed")
+        tally = load.stop()
+    assert all(isinstance(error, ConnectionRefusedError) and stage == "connect"
+               for stage, error in tally.failures), [f for f in tally.failures if not
+                                                     isinstance(f[1], ConnectionRefusedError)][:5]
+
+
+def test_connections_of_a_removed_listener_live_on(start, address, another_address, echoer):
+    base = relay(address, echoer.address, supervisor={"drain_time": "1h"})
+    baton = start(also(base, "more", another_address))
+    with sockets.connect(another_address) as client:
+        sockets.ask(client, b"before")
+        baton.write(base)
+        baton.reload()
+        sockets.ask(client, b"after")
+
+
+def test_a_removed_listeners_metrics_are_no_longer_exported(start, address, another_address, liner):
+    base = relay(address, liner.address)
+    baton = start(also(base, "more", another_address))
+    key = ("baton_listener_connections_total", (("listener", "more"),))
+    assert key in baton.metrics()
+    baton.write(base)
+    baton.reload("--wait-drained")
+    wait_until(lambda: key not in baton.metrics(), 5, "the metric is gone")
+
+
+def test_many_configurations_in_turn_do_not_fill_the_region(start, address, liner):
+    """Listeners come and go under new names; whoever is there now is still counted exactly."""
+    baton = start(relay(address, liner.address, supervisor={"probation": "0s"}))
+    for i in range(25):
+        tables = relay(address, liner.address, supervisor={"probation": "0s"})
+        for n in range(20):
+            tables = also(tables, f"round-{i}-{n}", f"127.0.0.1:{free_port()}")
+        baton.write(tables)
+        baton.reload("--wait-drained")
+    with sockets.connect(tables["listener"][-1]["address"]) as client:
+        client.sendall(b"x\n")
+        sockets.read_all(client)
+    assert baton.metric("baton_listener_connections_total", listener="round-24-19") == 1
+    others = {dict(labels).get("listener") for name, labels in baton.metrics()
+              if name == "baton_listener_connections_total"}
+    assert others == {"front"} | {f"round-24-{n}" for n in range(20)}
+
+
+def test_an_upstream_can_be_exchanged(start, address, liner, echoer):
+    baton = start(relay(address, liner.address))
+    baton.write(relay(address, echoer.address))
+    baton.reload()
+    with sockets.connect(address) as client:
+        sockets.ask(client, b"now it echoes")
+
+
+@pytest.mark.parametrize("path_family", ["v4", "v6", "unix"])
+def test_every_kind_of_listening_socket_is_handed_over(start, directory, liner, path_family):
+    address = {"v4": f"127.0.0.1:{free_port()}", "v6": f"[::1]:{free_port()}",
+               "unix": f"unix:{directory}/s"}[path_family]
+    baton = start(relay(address, liner.address, supervisor={"probation": "20ms"}))
+    with ShortClients(address) as load:
+        for i in range(8):
+            baton.write(relay(address, liner.address, workers=1 + i % 3, supervisor={"probation": "20ms"}))
+            baton.reload()
+            load.wait_for_more(10)
+        tally = load.stop()
+    assert not tally.failures, tally
+
+
+def test_addresses_that_look_alike_are_not_confused(start, liner, echoer, directory):
+    """v4 and v6 of one port, and a wildcard next to nothing: each keeps its own upstream."""
+    port = free_port()
+    tables = relay(f"127.0.0.1:{port}", liner.address)
+    tables = also(tables, "six", f"[::1]:{port}", echoer.address)
+    baton = start(tables)
+    for _ in range(3):
+        with sockets.connect(f"127.0.0.1:{port}") as four, sockets.connect(f"[::1]:{port}") as six:
+            four.sendall(b"four\n")
+            assert sockets.read_all(four) == b"answer to four\n"
+            sockets.ask(six, b"six\n")
+        baton.reload()
+
+
+def test_a_wildcard_address_serves_across_reloads(start, liner):
+    port = free_port()
+    baton = start(relay(f"0.0.0.0:{port}", liner.address))
+    with ShortClients(f"127.0.0.1:{port}") as load:
+        for _ in range(5):
+            baton.reload()
+            load.wait_for_more(10)
+        assert not load.stop().failures
+
+
+def test_rollback_brings_back_the_exact_binary_and_configuration(start, address, directory):
+    """Even when both files have been replaced since."""
+    binary = directory / "proxy"
+    shutil.copy(PROXY, binary)
+    baton = start(saying(address, "one\n"), proxy=binary)
+    one = baton.in_charge()
+    binary.unlink()
+    shutil.copy(NEXT_PROXY, binary)
+    baton.write(saying(address, "two\n"))
+    baton.reload()
+    two = baton.in_charge()
+    assert two["version"] != one["version"] and says(address) == b"two\n"
+    binary.unlink()
+    baton.config_path.unlink()
+    baton.do("rollback")
+    back = baton.in_charge()
+    assert back["id"] == 3 and back["version"] == one["version"] and says(address) == b"one\n"
+    baton.do("rollback")
+    assert baton.in_charge()["version"] == two["version"] and says(address) == b"two\n"
+
+
+def test_a_reload_is_from_the_files_as_they_are_when_it_is_asked_for(start, address):
+    baton = start(saying(address, "one\n"))
+    baton.write(saying(address, "two\n"))
+    assert says(address) == b"one\n"
+    baton.reload()
+    baton.config_path.write_text("broken [")
+    assert says(address) == b"two\n"
+    assert baton.ask("reload").code == FAILED
+    assert says(address) == b"two\n"
+
+
+@pytest.mark.parametrize("variant", [NEXT_PROXY, OTHER_LAYOUT_PROXY, LISTENERS_ONLY_PROXY],
+                         ids=lambda path: path.name)
+def test_binaries_of_other_releases_hand_over_under_load(start, address, liner, variant):
+    baton = start(relay(address, liner.address))
+    with ShortClients(address) as load:
+        for proxy in (variant, PROXY, variant, variant, PROXY):
+            baton.reload("--proxy", proxy)
+            load.wait_for_more(20)
+        tally = load.stop()
+    assert not tally.failures, tally
+    wait_until(lambda: baton.metric("baton_listener_connections_total") == tally.completed, 10,
+               lambda: (baton.metric("baton_listener_connections_total"), tally.completed))
+    wait_until(lambda: baton.metric("baton_listener_connections_active") == 0, 5, "gauges are zero")
+
+
+def test_a_listener_filter_chain_changes_with_the_configuration(start, address, echoer):
+    """From relaying to answering by itself: connections made before keep what they had."""
+    baton = start(relay(address, echoer.address, supervisor={"drain_time": "1h"}))
+    with sockets.connect(address) as client:
+        sockets.ask(client, b"echo")
+        baton.write(saying(address, "now I speak\n"))
+        baton.reload()
+        assert says(address) == b"now I speak\n"
+        sockets.ask(client, b"still an echo")
+
+
+def test_many_listeners_are_handed_over_at_once(start, liner):
+    """More sockets than one message can carry."""
+    workers, count = 4, 100
+    ports = [free_port() for _ in range(count)]
+    tables = relay(f"127.0.0.1:{ports[0]}", liner.address, workers=workers)
+    for port in ports[1:]:
+        tables = also(tables, f"l{port}", f"127.0.0.1:{port}")
+    baton = start(tables)
+    baton.reload("--wait-drained")
+    for port in ports:
+        with sockets.connect(f"127.0.0.1:{port}") as client:
+            client.sendall(b"x\n")
+            assert sockets.read_all(client) == b"answer to x\n"
+
+
+def test_connections_in_the_queue_are_kept_when_workers_shrink_and_grow(start, address, liner):
+    """Each listening socket's queue has connections in it at the moment of the reload."""
+    for before, after in ((8, 1), (1, 8), (3, 2)):
+        baton = start(relay(address, liner.address, workers=before))
+        stop = threading.Event()
+        failures = []
+
+        def burst():
+            while not stop.is_set():
+                clients = []
+                try:
+                    for _ in range(40):  # all at once: they meet every queue
+                        clients.append(sockets.connect(address))
+                    for client in clients:
+                        client.sendall(b"x\n")
+                    for client in clients:
+                        assert sockets.read_all(client) == b"answer to x\n"
+                except (OSError, AssertionError) as error:
+                    failures.append(error)
+                finally:
+                    for client in clients:
+                        client.close()
+
+        bursting = threading.Thread(target=burst)
+        bursting.start()
+        try:
+            for workers in (after, before, after):
+                baton.write(relay(address, liner.address, workers=workers))
+                baton.reload()
+        finally:
+            stop.set()
+            bursting.join()
+        assert not failures, failures
+        baton.stop()
+
+
+def test_a_unix_listeners_file_is_the_same_across_reloads_and_gone_when_removed(
+        start, directory, address, liner):
+    path = directory / "front.sock"
+    base = relay(address, liner.address)
+    baton = start(also(base, "unix", f"unix:{path}"))
+    inode = path.stat().st_ino
+    baton.reload("--wait-drained")
+    assert path.stat().st_ino == inode
+    baton.write(base)
+    baton.reload("--wait-drained")
+    wait_until(lambda: not path.exists(), 5, "the socket file is removed")
+
+
+def test_a_stale_unix_socket_file_is_replaced(start, directory, liner):
+    path = directory / "stale.sock"
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path))
+    assert os.path.exists(path)
+    start(relay(f"unix:{path}", liner.address))
+    with sockets.connect(f"unix:{path}") as client:
+        client.sendall(b"x\n")
+        assert sockets.read_all(client) == b"answer to x\n"

@@ -1,0 +1,297 @@
+"""`run`, `stop`, signals, and what must be gone afterwards."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+
+import pytest
+from harness import processes, sockets, toml
+from harness.baton import DONE, FAILED, NO_SUPERVISOR, PROXY, REFUSED, SUPERVISOR, WRONG, run
+from harness.programs import program
+from harness.tables import also, relay, saying
+from harness.waiting import wait_until
+
+# A network of its own, so that nobody else's port 8080 matters; the process keeps its pid.
+OWN_NETWORK = ["unshare", *(["--map-root-user"] if os.geteuid() else []), "--net", "--",
+               "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+
+
+def inside(baton, *command):
+    user = ["--user", "--preserve-credentials"] if os.geteuid() else []
+    return run("nsenter", f"--target={baton.pid}", "--net", *user, "--", *command)
+
+
+def test_without_a_configuration_it_answers_on_8080_and_names_its_generation(start):
+    baton = start(wrapper=OWN_NETWORK)
+    first = inside(baton, "curl", "-sS", "http://127.0.0.1:8080/")
+    assert first.code == 0 and re.search(r"generation 1\b", first.out), first
+    baton.reload()
+    second = inside(baton, "curl", "-sS", "http://127.0.0.1:8080/")
+    assert second.code == 0 and re.search(r"generation 2\b", second.out), second
+    metrics = inside(baton, "curl", "-sS", "http://127.0.0.1:9901/metrics")
+    assert "baton_listener_connections_total" in metrics.out, metrics
+
+
+def test_the_proxy_is_found_next_to_the_supervisor(start, address):
+    baton = start(saying(address, "hello\n"), proxy=None)
+    assert baton.in_charge()["binary"] == str(PROXY)
+
+
+def test_the_supervisor_needs_less_than_8_mb(start, address, echoer):
+    baton = start(relay(address, echoer.address))
+    for _ in range(5):
+        baton.reload("--wait-drained")
+    assert processes.rss_bytes(baton.pid) < 8 << 20
+
+
+def test_reloads_leak_no_descriptor_thread_or_process(start, address, echoer):
+    baton = start(relay(address, echoer.address, supervisor={"probation": "20ms"}))
+    for _ in range(2):
+        baton.reload("--wait-drained")
+
+    def held():
+        row = baton.wait_drained()
+        return (sorted(kind.split(":")[0] for kind in processes.fds(baton.pid).values()),
+                len(processes.fds(row["pid"])), processes.threads(row["pid"]),
+                len(processes.children(baton.pid)))
+
+    before = held()
+    for _ in range(15):
+        baton.reload("--wait-drained")
+    assert held() == before
+
+
+def test_no_descriptor_without_a_reason_reaches_a_generation(start, address, echoer):
+    """What the caller of `run` had open is not the proxies' business."""
+    stray = os.open("/etc/hostname", os.O_RDONLY)
+    os.set_inheritable(stray, True)
+    try:
+        baton = start(relay(address, echoer.address),
+                      wrapper=["sh", "-c", f'exec 7</etc/passwd 9<&{stray}; exec "$@"', "sh"])
+    finally:
+        os.close(stray)
+    baton.reload("--wait-drained")
+    files = set(processes.fds(baton.in_charge()["pid"]).values())
+    assert not {"/etc/passwd", "/etc/hostname"} & files, files
+
+
+def test_stop_lets_a_connection_end_first(start, address, echoer):
+    baton = start(relay(address, echoer.address))
+    with sockets.connect(address) as client:
+        sockets.ask(client, b"before")
+        stopping = baton.ask_in_background("stop")
+        wait_until(lambda: not sockets.accepts(address), 10, "nobody accepts any more")
+        sockets.ask(client, b"after stop was asked for")
+        assert stopping.poll() is None
+    assert stopping.wait(10) == DONE, stopping.communicate()
+    stopping.communicate()
+    assert baton.wait_gone() == 0
+
+
+def test_stop_cuts_what_outlasts_its_drain_time(start, address, echoer):
+    baton = start(relay(address, echoer.address, supervisor={"drain_time": "1h"}))
+    with sockets.connect(address) as client:
+        sockets.ask(client, b"x")
+        baton.stop("--drain-time", "100ms")
+        assert sockets.is_closed_by_peer(client)
+
+
+def test_stop_now_waits_for_nothing(start, address, echoer):
+    baton = start(relay(address, echoer.address, supervisor={"drain_time": "1h"}))
+    with sockets.connect(address) as client:
+        sockets.ask(client, b"x")
+        answer = baton.stop("--now")
+        assert sockets.is_closed_by_peer(client)
+    assert answer.seconds < 5
+
+
+def test_after_stop_no_process_no_socket_file_and_no_listener_is_left(start, directory, address, echoer):
+    unix = f"unix:{directory}/front.sock"
+    baton = start(also(relay(address, echoer.address), "unix", unix))
+    baton.reload()
+    with sockets.connect(unix) as client:
+        sockets.ask(client, b"x")
+    pids = [baton.pid, *processes.children(baton.pid)]
+    baton.stop()
+    assert not any(processes.is_alive(pid) for pid in pids)
+    assert not baton.control.exists() and not os.path.exists(unix[len("unix:"):])
+    assert not sockets.accepts(address)
+    assert baton.ask("status").code == NO_SUPERVISOR
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_with_a_drain(start, address, echoer, number):
+    baton = start(relay(address, echoer.address))
+    with sockets.connect(address) as client:
+        sockets.ask(client, b"before")
+        baton.process.send_signal(number)
+        wait_until(lambda: not sockets.accepts(address), 10, "nobody accepts any more")
+        sockets.ask(client, b"after")
+    assert baton.wait_gone() == 0
+
+
+def test_a_second_signal_stops_at_once(start, address, echoer):
+    baton = start(relay(address, echoer.address, supervisor={"drain_time": "1h"}))
+    with sockets.connect(address) as client:
+        sockets.ask(client, b"before")
+        baton.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: not sockets.accepts(address), 10, "nobody accepts any more")
+        baton.process.send_signal(signal.SIGTERM)
+        assert baton.wait_gone(5) == 0
+        assert sockets.is_closed_by_peer(client)
+
+
+def test_hup_reloads_the_changed_configuration(start, address):
+    baton = start(saying(address, "one\n"))
+    baton.write(saying(address, "two\n"))
+    baton.process.send_signal(signal.SIGHUP)
+    baton.wait_generation(2, "serving")
+
+    def says():
+        with sockets.connect(address) as client:
+            return sockets.read_all(client)
+
+    assert says() == b"two\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE])
+def test_other_signals_do_no_harm(start, address, echoer, number):
+    baton = start(relay(address, echoer.address))
+    baton.process.send_signal(number)
+    with sockets.connect(address) as client:
+        sockets.ask(client, b"still there")
+    assert baton.in_charge()["id"] == 1
+
+
+def test_a_generation_ignores_signals_meant_for_the_supervisor(start, address, echoer):
+    baton = start(relay(address, echoer.address))
+    pid = baton.in_charge()["pid"]
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        processes.kill(pid, number)
+    with sockets.connect(address) as client:
+        sockets.ask(client, b"still there")
+    assert baton.in_charge()["pid"] == pid
+
+
+def test_a_second_supervisor_on_the_same_control_socket_is_refused(start, prepare, address, echoer):
+    baton = start(relay(address, echoer.address))
+    answer = run(SUPERVISOR, "run", "--control", baton.control, "--config", baton.config_path,
+                 "--proxy", PROXY)
+    assert answer.code == REFUSED and str(baton.pid) in answer.err, answer
+    assert baton.in_charge()["id"] == 1  # and the first has not noticed
+
+
+def test_a_stale_control_socket_is_taken_over(start, prepare, address, echoer):
+    first = start(relay(address, echoer.address))
+    generation = first.in_charge()["pid"]
+    first.process.kill()
+    first.process.wait()
+    processes.kill(generation)
+    wait_until(lambda: not processes.is_alive(generation), 5, "the old generation is gone")
+    assert first.control.is_socket()
+    assert first.ask("status").code == NO_SUPERVISOR
+    first.start()
+    assert first.in_charge()["id"] == 1
+
+
+def test_a_file_that_is_no_socket_is_not_replaced_by_a_control_socket(prepare, address):
+    baton = prepare(saying(address, "x"))
+    baton.control.write_text("precious")
+    baton.launch()
+    assert baton.wait_gone() != 0
+    assert baton.control.read_text() == "precious"
+    assert str(baton.control) in baton.log()
+
+
+def test_the_control_socket_is_for_its_owner_only(start, address, echoer):
+    baton = start(relay(address, echoer.address))
+    assert baton.control.stat().st_mode & 0o777 == 0o600
+    if os.geteuid() == 0:
+        copy = baton.directory / "supervisor"  # where nobody may run it
+        shutil.copy(SUPERVISOR, copy)
+        copy.chmod(0o755)
+        answer = run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", copy,
+                     "status", "--control", baton.control)
+        assert answer.code == REFUSED and answer.err, answer
+
+
+def test_the_control_sockets_directory_is_made(start, address, directory):
+    nested = directory / "a" / "b" / "control.sock"
+    baton = start(saying(address, "x"), arguments=["--control", nested])
+    baton.control = nested
+    assert baton.in_charge() is not None
+
+
+def start_at_a_default_path(prepare, address, env):
+    baton = prepare(saying(address, "x"), env=env)
+    at = baton.command.index("--control")
+    del baton.command[at:at + 2]
+    return baton
+
+
+def test_the_default_control_path_is_in_the_runtime_directory(prepare, address, directory):
+    (directory / "runtime").mkdir()
+    baton = start_at_a_default_path(prepare, address, {"RUNTIME_DIRECTORY": str(directory / "runtime")})
+    baton.control = directory / "runtime" / "control.sock"
+    baton.start()
+    answer = run(SUPERVISOR, "status", "--json", env=baton.env)
+    assert answer.code == DONE and json.loads(answer.out)["supervisor"]["pid"] == baton.pid, answer
+
+
+def test_a_reload_at_another_moment_does_not_disturb_a_quiet_client(start, address, echoer):
+    """A connection may be silent over several generations."""
+    baton = start(relay(address, echoer.address, supervisor={"drain_time": "1h"}))
+    with sockets.connect(address) as client:
+        sockets.ask(client, b"one")
+        for _ in range(3):
+            baton.reload()
+        sockets.ask(client, b"two")
+
+
+# --- the proxy by itself
+
+def test_the_proxy_runs_alone_and_drains_on_term(directory, address, echoer):
+    config = directory / "alone.toml"
+    config.write_text(toml.dumps(**relay(address, echoer.address)))
+    proxy = subprocess.Popen([PROXY, "--config", config], stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: sockets.accepts(address), 10, "the proxy accepts")
+        with sockets.connect(address) as client:
+            sockets.ask(client, b"alone")
+            proxy.terminate()
+            wait_until(lambda: not sockets.accepts(address), 10, "nobody accepts any more")
+            sockets.ask(client, b"draining")
+            assert proxy.poll() is None
+        assert proxy.wait(10) == 0
+    finally:
+        proxy.kill()
+        proxy.wait()
+
+
+def test_the_proxy_alone_says_what_is_wrong_with_its_configuration(directory):
+    config = directory / "bad.toml"
+    config.write_text("[proxy]\nworkers = true\n")
+    for arguments in (["--config", config], ["--check", "--config", config]):
+        answer = run(PROXY, *arguments)
+        assert answer.code == WRONG and f"{config}:2:" in answer.err, answer
+
+
+def test_the_proxy_alone_names_a_taken_address(directory, echoer):
+    config = directory / "taken.toml"
+    config.write_text(toml.dumps(**relay(echoer.address, "127.0.0.1:1")))
+    answer = run(PROXY, "--config", config)
+    assert answer.code == FAILED and echoer.address in answer.err, answer
+
+
+def test_versions(start):
+    supervisor, proxy = run(SUPERVISOR, "--version"), run(PROXY, "--version")
+    assert supervisor.code == proxy.code == 0
+    assert re.search(r"\d+\.\d+\.\d+", supervisor.out) and re.search(r"\d+\.\d+\.\d+", proxy.out)
+
+
+def test_every_tool_the_tests_use_is_there():
+    for name in ("nginx", "haproxy", "wrk", "psql", "redis-benchmark", "iperf3", "curl"):
+        assert program(name)

@@ -1,0 +1,104 @@
+"""What the kernel says of processes, by /proc."""
+
+import ctypes
+import os
+import signal
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def become_subreaper():
+    """Orphans of what we start become our children, so that a test can find them."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _read(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return b""
+
+
+def _stat(pid):
+    """(state, parent) or None. The name, in brackets, may hold anything."""
+    fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    return (fields[0].decode(), int(fields[1])) if fields else None
+
+
+def all_pids():
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def children(pid):
+    return [p for p in all_pids() if (_stat(p) or ("", 0))[1] == pid]
+
+
+def is_zombie(pid):
+    return (_stat(pid) or ("", 0))[0] == "Z"
+
+
+def is_alive(pid):
+    return (_stat(pid) or ("Z", 0))[0] not in "ZX"
+
+
+def marked(marker):
+    """Processes whose initial environment holds this NAME=value, zombies left out."""
+    wanted = marker.encode()
+    return [p for p in all_pids() if wanted in _read(f"/proc/{p}/environ").split(b"\0")]
+
+
+def rss_bytes(pid):
+    for line in _read(f"/proc/{pid}/status").decode().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def private_bytes(pid):
+    """Memory that ends with the process: its shared mappings and program files are not in it."""
+    total = 0
+    for line in _read(f"/proc/{pid}/smaps_rollup").decode().splitlines():
+        if line.startswith("Private_"):
+            total += int(line.split()[1]) * 1024
+    return total
+
+
+def fds(pid):
+    """fd -> what it is, "socket:[123]" or a path."""
+    result = {}
+    try:
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                result[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+            except FileNotFoundError:
+                pass
+    except FileNotFoundError:
+        pass
+    return result
+
+
+def threads(pid):
+    try:
+        return len(os.listdir(f"/proc/{pid}/task"))
+    except FileNotFoundError:
+        return 0
+
+
+def cpu_seconds(pid):
+    """On-CPU time of all its threads that live, to the nanosecond."""
+    total = 0
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            fields = _read(f"/proc/{pid}/task/{thread}/schedstat").split()
+            total += int(fields[0]) if fields else 0
+    except FileNotFoundError:
+        pass
+    return total / 1e9
+
+
+def kill(pid, number=signal.SIGKILL):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass

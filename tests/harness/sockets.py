@@ -1,0 +1,87 @@
+"""Addresses as Baton writes them, and clients' sockets that never wait for ever."""
+
+import contextlib
+import hashlib
+import socket
+import struct
+
+PATIENCE = 20.0  # seconds that one socket call may take before its test fails
+
+
+def parse(address):
+    """"127.0.0.1:80", "[::1]:80" or "unix:/path" -> (family, what connect() and bind() take)."""
+    if address.startswith("unix:"):
+        return socket.AF_UNIX, address[len("unix:"):]
+    host, _, port = address.rpartition(":")
+    if host.startswith("["):
+        return socket.AF_INET6, (host.strip("[]"), int(port))
+    return socket.AF_INET, (host, int(port))
+
+
+def connect(address, receive_buffer=None):
+    family, target = parse(address)
+    client = socket.socket(family, socket.SOCK_STREAM)
+    client.settimeout(PATIENCE)
+    try:
+        if receive_buffer:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        client.connect(target)
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+def accepts(address):
+    """Whether a connection can be made there now."""
+    with contextlib.suppress(OSError):
+        connect(address).close()
+        return True
+    return False
+
+
+def read_all(client):
+    """Everything up to the peer's orderly end; a reset raises."""
+    parts = []
+    while part := client.recv(1 << 16):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def read_exactly(client, count):
+    parts, left = [], count
+    while left:
+        part = client.recv(min(left, 1 << 16))
+        if not part:
+            raise AssertionError(f"the peer ended {left} of {count} bytes early")
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
+
+
+def ask(client, request):
+    """One round trip with an echoing upstream."""
+    client.sendall(request)
+    answer = read_exactly(client, len(request))
+    assert answer == request, (request, answer)
+    return answer
+
+
+def reset(client):
+    """Closes with a RST instead of a FIN."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+
+
+def is_closed_by_peer(client):
+    """Waits for the peer's end, of either kind; fails if bytes or nothing come instead."""
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def pattern(count, seed=0):
+    """Bytes without a short period, so that a lost or doubled piece shows."""
+    block = b"".join(hashlib.sha256(f"{seed}:{i}".encode()).digest() for i in range(2048))
+    return (block * (count // len(block) + 1))[:count]
