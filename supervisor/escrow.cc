@@ -37,12 +37,15 @@ Escrow::Entries Escrow::of(std::span<const SocketKey> keys) const {
   return found;
 }
 
-Escrow::Entries Escrow::added_by(std::uint64_t generation) const {
-  Entries found;
-  for (std::size_t i = 0; i < state_.escrow.size(); ++i) {
-    if (state_.escrow[i].added_by == generation) found.push_back(i);
-  }
+Escrow::Entries Escrow::added_by(std::uint64_t generation, std::span<const SocketKey> keys) const {
+  Entries found = of(keys);
+  std::erase_if(found, [&](std::size_t i) { return state_.escrow[i].added_by != generation; });
   return found;
+}
+
+bool Escrow::any_added_by(std::uint64_t generation) const {
+  return std::ranges::any_of(state_.escrow,
+                             [&](const EscrowEntry& e) { return e.added_by == generation; });
 }
 
 void Escrow::hand_over(std::uint64_t from, std::uint64_t to) {

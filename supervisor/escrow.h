@@ -26,7 +26,9 @@ class Escrow {
   // Positions in state.escrow, in order.
   using Entries = std::vector<std::size_t>;
   Entries of(std::span<const SocketKey> keys) const;
-  Entries added_by(std::uint64_t generation) const;
+  // What a generation has added under these keys.
+  Entries added_by(std::uint64_t generation, std::span<const SocketKey> keys) const;
+  bool any_added_by(std::uint64_t generation) const;
   // The generation that goes on is the owner now.
   void hand_over(std::uint64_t from, std::uint64_t to);
 

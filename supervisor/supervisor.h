@@ -128,7 +128,6 @@ class Supervisor final : private GenerationObserver {
   std::uint64_t candidate_id_ = 0;  // the last one
   std::string failure_;             // why that one failed
   bool bad_config_ = false;         // ... it is the configuration
-  bool told_to_serve_ = false;      // so it may listen, and clients wait
 
   std::optional<std::chrono::milliseconds> stop_drain_time_;
   std::vector<proto::Responder> stop_clients_;

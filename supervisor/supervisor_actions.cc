@@ -75,7 +75,6 @@ void Supervisor::act(Action action) {
 
 void Supervisor::spawn(PairId pair) {
   bad_config_ = false;
-  told_to_serve_ = false;
   failure_.clear();
   const Settings settings = settings_of(pair, reload_ ? reload_flags_ : SettingsLayer{});
   candidate_id_ = state_.next_generation;
@@ -96,7 +95,6 @@ void Supervisor::fall_back() {
 
 void Supervisor::send_serve() {
   enter_phase("serve");
-  told_to_serve_ = true;
   GenerationProcess* candidate = generations_.candidate();
   candidate->serve([this, candidate](const std::optional<std::string>& error) {
     GenerationRecord& record = candidate->record();
@@ -175,25 +173,23 @@ void Supervisor::kill_candidate() {
   if (GenerationProcess* candidate = generations_.candidate()) generations_.kill(*candidate);
 }
 
-// The one in charge goes on alone, and owns what the failed candidate had added. Once that one was
-// told to serve, connections may wait in those sockets, whether their address is known or not.
+// The one in charge goes on alone, and owns what the failed candidate has added to its addresses:
+// connections may wait there. What it has no listener for is closed, so that nobody hangs.
 void Supervisor::restore(Action how) {
   GenerationProcess* in_charge = generations_.in_charge();
-  const std::vector<SocketKey>& keys = in_charge->record().keys;
-  if (!told_to_serve_) escrow_.keep_only(keys);
   if (how == Action::ResumeInCharge) {
     reload_->mark_rolled_back();
-  } else if (escrow_.added_by(candidate_id_).empty()) {
+  } else if (!escrow_.any_added_by(candidate_id_)) {
     return feed({EventKind::InChargeResumed});
   }
   send_resume();
   escrow_.hand_over(candidate_id_, in_charge->record().id);
-  escrow_.keep_only(keys);
+  escrow_.keep_only(in_charge->record().keys);
 }
 
 void Supervisor::send_resume() {
   GenerationProcess* in_charge = generations_.in_charge();
-  const Escrow::Entries added = escrow_.added_by(candidate_id_);
+  const Escrow::Entries added = escrow_.added_by(candidate_id_, in_charge->record().keys);
   std::size_t next = 0;
   do {
     const std::size_t end = std::min(added.size(), next + kSocketsPerResume);
