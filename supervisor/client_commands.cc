@@ -1,5 +1,6 @@
 #include "supervisor/client_commands.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -48,18 +49,20 @@ proto::ReloadRequest reload_request(const CommandLine& line) {
   return request;
 }
 
-int report(const proto::ReloadReply& reply) {
+int report(const proto::ReloadReply& reply, proto::WaitFor waited_for) {
   if (reply.ok()) {
-    std::printf("generation %llu is in charge\n", static_cast<unsigned long long>(reply.to()));
+    print(fmt::format("generation {} {}\n", reply.to(),
+                      waited_for == proto::WAIT_SERVING ? "serves, on probation" : "is in charge"));
     return kDone;
   }
   // Lines about a file come as they are, so that tools find "file:line:column" at their beginning.
-  std::fprintf(stderr, "%s\nsupervisor: the reload has failed%s%s\n", reply.reason().c_str(),
-               reply.rolled_back() ? " and was rolled back" : "",
-               reply.from() == 0 ? ""
-                                 : (": generation " + std::to_string(reply.from()) +
-                                    (reply.rolled_back() ? " serves again" : " goes on"))
-                                       .c_str());
+  const std::string outcome =
+      reply.rolled_back() ? "the reload has failed and was rolled back" : "the reload has failed";
+  const std::string old = reply.from() == 0
+                              ? ""
+                              : fmt::format(": generation {} {}", reply.from(),
+                                            reply.rolled_back() ? "serves again" : "goes on");
+  std::fputs(fmt::format("{}\nsupervisor: {}{}\n", reply.reason(), outcome, old).c_str(), stderr);
   return kFailed;
 }
 
@@ -94,7 +97,7 @@ int reload_command(const CommandLine& line) {
         });
   }
   if (!reply) return complain(reply.error());
-  return report(*reply);
+  return report(*reply, line.wait);
 }
 
 int drain_command(const CommandLine& line) {

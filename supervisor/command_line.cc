@@ -41,10 +41,10 @@ class Grammar {
     CLI::App& sub = *app_.add_subcommand(name, description);
     sub.callback([this, command] { line_.command = command; });
     if (command != Command::Check) {
-      std::string usual = default_control_path().value_or("");
-      sub.add_option("--control", line_.control, "Control socket")
-          ->type_name("PATH")
-          ->default_str(std::move(usual));
+      const auto usual = default_control_path();
+      sub.add_option("--control", line_.control,
+                     fmt::format("Control socket [{}]", usual.value_or("none is known")))
+          ->type_name("PATH");
     }
     return sub;
   }
@@ -74,9 +74,11 @@ class Grammar {
         ->type_name("DURATION");
   }
 
-  void add_drain_flags(CLI::App& sub, const std::string& otherwise) {
+  // The texts say what holds without the flag.
+  void add_drain_flags(CLI::App& sub, const std::string& time, const std::string& strategy,
+                       const std::string& probation) {
     add_duration(sub, "--drain-time", line_.flags.drain_time,
-                 "How long old connections may go on" + otherwise);
+                 fmt::format("How long old connections may go on [{}]", time));
     sub.add_option_function<std::string>(
            "--drain-strategy",
            [this](const std::string& text) {
@@ -84,12 +86,19 @@ class Grammar {
              if (line_.flags.drain_strategy) return;
              throw CLI::ValidationError("--drain-strategy", "expected gradual or immediate");
            },
-           "gradual or immediate" + otherwise)
+           fmt::format("gradual or immediate [{}]", strategy))
         ->type_name("STRATEGY");
-    add_duration(
-        sub, "--probation", line_.flags.probation,
-        "How long a new generation is watched before the old one is let go; 0: not at all" +
-            otherwise);
+    add_duration(sub, "--probation", line_.flags.probation,
+                 fmt::format("How long new must prove itself [{}]", probation));
+  }
+
+  // CLI11's own exclusion puts noise into --help.
+  static void exclude(CLI::App& sub, const std::string& one, const std::string& other) {
+    sub.parse_complete_callback([&sub, one, other] {
+      if (sub.count(one) != 0 && sub.count(other) != 0) {
+        throw CLI::ValidationError(one, "excludes " + other);
+      }
+    });
   }
 
   void add_run() {
@@ -97,8 +106,10 @@ class Grammar {
         add("run", "Start a proxy, keep it running, and obey the other commands", Command::Run);
     add_path(sub, "--config", line_.config, "Configuration (TOML); without it, the built-in one");
     add_path(sub, "--proxy", line_.proxy, "Proxy binary [" + default_proxy_path() + "]");
-    const std::string otherwise = "; wins over the configuration";
-    add_drain_flags(sub, otherwise);
+    const Settings usual;
+    add_drain_flags(sub, os::format_duration(usual.drain_time),
+                    std::string(drain_strategy_name(usual.drain_strategy)),
+                    os::format_duration(usual.probation));
     sub.add_option("--control-group", line_.control_group, "Group whose members may command, too")
         ->type_name("GROUP");
     sub.add_option("--log-level", line_.log_level, "debug, info, warning, error or off")
@@ -109,14 +120,9 @@ class Grammar {
         ->type_name("FORMAT")
         ->capture_default_str()
         ->check(CLI::IsMember({"text", "json"}).description(""));
-    const Settings usual;
-    sub.footer(fmt::format(
-        "Unless the configuration's [supervisor] table says otherwise: drain time {}, strategy "
-        "{},\n"
-        "probation {}. Signals: HUP reload, TERM and INT stop with drain (again: at once),\n"
-        "USR1 reopen logs.",
-        os::format_duration(usual.drain_time), drain_strategy_name(usual.drain_strategy),
-        os::format_duration(usual.probation)));
+    sub.footer(
+        "Flags win over the configuration's [supervisor] table. Signals: HUP reload,\n"
+        "TERM and INT stop with drain (again: at once), USR1 reopen logs.");
   }
 
   void add_reload() {
@@ -125,14 +131,14 @@ class Grammar {
             Command::Reload);
     add_path(sub, "--config", line_.config, "Configuration (TOML) [the same path as before]");
     add_path(sub, "--proxy", line_.proxy, "Proxy binary [the same path as before]");
-    add_drain_flags(sub, " [as configured]");
-    CLI::Option* no_wait = sub.add_flag_callback(
-        "--no-wait", [this] { line_.wait = proto::WAIT_SERVING; },
-        "Return once the new generation serves, before its probation");
+    add_drain_flags(sub, "as configured", "as configured", "as configured");
     sub.add_flag_callback(
-           "--wait-drained", [this] { line_.wait = proto::WAIT_DRAINED; },
-           "Return once the old generation has exited")
-        ->excludes(no_wait);
+        "--no-wait", [this] { line_.wait = proto::WAIT_SERVING; },
+        "Return once new serves, before its probation");
+    sub.add_flag_callback(
+        "--wait-drained", [this] { line_.wait = proto::WAIT_DRAINED; },
+        "Return once old has exited");
+    exclude(sub, "--no-wait", "--wait-drained");
   }
 
   void add_rollback() {
@@ -155,14 +161,12 @@ class Grammar {
 
   void add_stats() {
     CLI::App& sub = add("stats", "Show all metrics", Command::Stats);
-    CLI::Option* json = sub.add_flag_callback(
-        "--json", [this] { line_.stats_format = proto::STATS_JSON; }, "As JSON");
+    sub.add_flag_callback("--json", [this] { line_.stats_format = proto::STATS_JSON; }, "As JSON");
     sub.add_flag_callback(
-           "--prometheus", [this] { line_.stats_format = proto::STATS_PROMETHEUS; },
-           "In Prometheus text format")
-        ->excludes(json);
-    sub.add_option("--filter", line_.filter,
-                   "Only metrics whose name{labels} this regular expression finds a match in")
+        "--prometheus", [this] { line_.stats_format = proto::STATS_PROMETHEUS; },
+        "In Prometheus text format");
+    exclude(sub, "--json", "--prometheus");
+    sub.add_option("--filter", line_.filter, "Only metrics whose name{labels} matches somewhere")
         ->type_name("REGEX");
   }
 
@@ -171,8 +175,8 @@ class Grammar {
         add("stop", "Drain and end everything; returns when it has ended", Command::Stop);
     add_duration(sub, "--drain-time", line_.flags.drain_time,
                  "How long connections may go on [as configured]");
-    sub.add_flag("--now", line_.now, "At once, cutting connections")
-        ->excludes(sub.get_option("--drain-time"));
+    sub.add_flag("--now", line_.now, "At once, cutting connections");
+    exclude(sub, "--now", "--drain-time");
   }
 
   void add_check() {

@@ -3,6 +3,12 @@
 #include <utility>
 
 namespace baton::supervisor {
+namespace {
+
+// Leaves room in a datagram for what goes with it.
+constexpr std::size_t kMaxReasonBytes = 32 * 1024;
+
+}  // namespace
 
 ReloadReport::ReloadReport(std::optional<proto::Responder> client, proto::WaitFor wait,
                            std::uint64_t from)
@@ -29,7 +35,7 @@ void ReloadReport::end_phase() {
 }
 
 void ReloadReport::set_reason(const std::string& reason) {
-  if (record_.reason.empty()) record_.reason = reason;
+  if (record_.reason.empty()) record_.reason = reason.substr(0, kMaxReasonBytes);
 }
 
 void ReloadReport::serving() {

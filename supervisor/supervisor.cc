@@ -144,7 +144,8 @@ void Supervisor::feed(lifecycle::Event event) {
 
 void Supervisor::candidate_failed(EventKind kind, std::string reason) {
   failure_ = std::move(reason);
-  log::warning("{}", failure_);
+  // A reload or the start reports it at its end; a replacement has nobody else to tell.
+  if (state_.life.stage == Stage::Recovering) log::error("{}", failure_);
   feed({kind});
 }
 
@@ -287,8 +288,10 @@ void Supervisor::on_exit(GenerationProcess& generation, const os::ExitStatus& st
             std::chrono::duration<double>(served) < lifecycle::kQuickCrash});
       break;
     case Role::Draining:
-    case Role::Dying:
       log::info("{}", text);
+      break;
+    case Role::Dying:
+      log::debug("{}", text);
       break;
   }
   generations_.drop_unused_pairs();

@@ -137,6 +137,15 @@ TEST_CASE("run: HUP reloads, USR2 says that upgrade is not there yet") {
   rig.stop();
 }
 
+TEST_CASE("run: an orphan of a generation is adopted and reaped") {
+  Rig rig;
+  rig.configure("# at drain of 1 do orphan");
+  rig.start();
+  REQUIRE(rig.ask("reload", {"--wait-drained"}).exit_status == 0);
+  rig.wait_for_log("reaped orphan");
+  rig.stop();
+}
+
 TEST_CASE("stop: in the middle of a reload there is one clear answer each") {
   for (const char* point : {"welcomed", "inherited", "ready", "ping"}) {
     CAPTURE(point);

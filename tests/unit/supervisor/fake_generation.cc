@@ -6,7 +6,8 @@
 //   served,
 //                                        pause, resume, ping, drain
 //                                 WHAT:  die (SIGKILL), crash (exit 3), hang, fail, refuse,
-//                                        garbage (on the channel), ignore (not answer)
+//                                        garbage (on the channel), ignore (not answer),
+//                                        orphan (leave a process behind)
 //   # at POINT of N do WHAT       only generation N
 //   # version TEXT
 //
@@ -92,6 +93,14 @@ class FakeGeneration {
       if (each.what == "crash") ::_exit(3);
       if (each.what == "hang") {
         for (;;) ::pause();
+      }
+      if (each.what == "orphan") {
+        const pid_t parent = ::getpid();
+        if (::fork() == 0) {
+          while (::getppid() == parent) ::usleep(1000);
+          ::_exit(0);
+        }
+        return true;
       }
       if (each.what == "fail") fail("told to fail at " + point);
       if (each.what == "garbage") {

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <fstream>
@@ -81,7 +82,13 @@ pid_t Rig::launch(const Words& words, const std::string& tag) {
   ::posix_spawn_file_actions_addopen(&actions, 1, path(tag + ".out").c_str(), flags, 0600);
   ::posix_spawn_file_actions_addopen(&actions, 2, path(tag + ".err").c_str(), flags, 0600);
   pid_t pid = -1;
-  const int error = ::posix_spawn(&pid, SUPERVISOR, &actions, nullptr, argv.data(), environ);
+  // Inherited by all that follows: how check_nothing_is_left() knows ours.
+  const std::string marker = "BATON_TEST_DIRECTORY=" + directory_.path().string();
+  std::vector<char*> environment{const_cast<char*>(marker.c_str())};
+  for (char** each = environ; *each != nullptr; ++each) environment.push_back(*each);
+  environment.push_back(nullptr);
+  const int error =
+      ::posix_spawn(&pid, SUPERVISOR, &actions, nullptr, argv.data(), environment.data());
   ::posix_spawn_file_actions_destroy(&actions);
   REQUIRE(error == 0);
   return pid;
@@ -223,9 +230,16 @@ void Rig::check_nothing_is_left() {
     CHECK_FALSE(name.ends_with(".lock"));
   }
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    const std::string command = read_text(entry.path() / "cmdline");
-    const bool ours = command.find(directory_.path().string()) != std::string::npos;
-    CHECK_MESSAGE(!ours, "a process is left: " << entry.path() << " " << command);
+    const std::string environment = read_text(entry.path() / "environ");
+    if (environment.find("BATON_TEST_DIRECTORY=" + directory_.path().string()) ==
+        std::string::npos) {
+      continue;
+    }
+    const std::string pid = entry.path().filename();
+    const bool command = std::ranges::any_of(
+        tags_, [&pid](const auto& each) { return std::to_string(each.first) == pid; });
+    CHECK_MESSAGE(command,
+                  "a process is left: " << pid << " " << read_text(entry.path() / "cmdline"));
   }
 }
 
