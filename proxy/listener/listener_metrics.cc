@@ -1,5 +1,7 @@
 #include "proxy/listener/listener_metrics.h"
 
+#include "shared/region/sample.h"
+
 namespace baton::proxy {
 
 ListenerMetrics ListenerMetrics::resolve(StatsStore& store, const std::string& listener) {
@@ -7,7 +9,7 @@ ListenerMetrics ListenerMetrics::resolve(StatsStore& store, const std::string& l
   using region::MetricUnit;
   const auto id = [&](const char* name, const char* help, MetricKind kind, MetricUnit unit) {
     return store.resolve({.name = std::string("baton_listener_") + name,
-                          .labels = "listener=\"" + listener + "\"",
+                          .labels = region::label("listener", listener),
                           .help = help,
                           .kind = kind,
                           .unit = unit});

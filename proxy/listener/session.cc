@@ -12,6 +12,7 @@ using std::chrono::milliseconds;
 // bytes untouched that are still to be sent.
 constexpr milliseconds kLingerTime{1000};
 constexpr milliseconds kLingerStall{10'000};
+constexpr milliseconds kTick{10};
 
 double seconds(milliseconds time) { return std::chrono::duration<double>(time).count(); }
 
@@ -105,12 +106,13 @@ void Session::on_timer(ev::timer&, int) {
   phase_ == Phase::Lingering ? on_linger_timer() : on_idle_timer();
 }
 
-// The timer is not touched when bytes pass; it looks back when it fires and sleeps for the rest.
+// The timer is not touched when bytes pass; it looks back when it fires and sleeps for the rest. At
+// least for one tick of the coarse clock: after a thaw the bytes that wait are read before it fires.
 void Session::start_idle_timer() {
   if (!context_.idle_timeout || phase_ != Phase::Open) return;
   const auto last = std::max(state_.downstream.last_activity, state_.upstream.last_activity);
   const milliseconds left = *context_.idle_timeout - (CoarseClock::now() - last);
-  timer_.start(seconds(std::max(left, milliseconds(0))));
+  timer_.start(seconds(std::max(left, kTick)));
 }
 
 void Session::on_idle_timer() {

@@ -1,5 +1,7 @@
 #include "proxy/upstream/cluster_metrics.h"
 
+#include "shared/region/sample.h"
+
 namespace baton::proxy {
 
 ClusterMetrics ClusterMetrics::resolve(StatsStore& store, const std::string& cluster) {
@@ -7,7 +9,7 @@ ClusterMetrics ClusterMetrics::resolve(StatsStore& store, const std::string& clu
   using region::MetricUnit;
   const auto id = [&](const char* name, const char* help, MetricKind kind, MetricUnit unit) {
     return store.resolve({.name = std::string("baton_upstream_") + name,
-                          .labels = "cluster=\"" + cluster + "\"",
+                          .labels = region::label("cluster", cluster),
                           .help = help,
                           .kind = kind,
                           .unit = unit});

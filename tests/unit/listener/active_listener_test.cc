@@ -1,0 +1,189 @@
+#include "proxy/listener/active_listener.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+
+#include "proxy/tcp/direct_response.h"
+#include "tests/unit/fixture/single_worker.h"
+
+using namespace baton;
+using namespace baton::fixture;
+using namespace std::chrono_literals;
+
+namespace {
+
+// Holds each connection open: a chain that does nothing.
+class Holding final : public proxy::NetworkFilterFactory {
+ public:
+  proxy::MakeNetworkFilter bind(const proxy::FilterContext&) const override {
+    struct Filter final : proxy::NetworkFilter {
+      proxy::FilterStatus on_data(proxy::Buffer& data, proxy::EndOfStream end) override {
+        data.clear();
+        if (end == proxy::EndOfStream::Yes) callbacks.close(proxy::CloseMode::Now);
+        return proxy::FilterStatus::Continue;
+      }
+      explicit Filter(proxy::NetworkFilterCallbacks& handle) : callbacks(handle) {}
+      proxy::NetworkFilterCallbacks& callbacks;
+    };
+    return [](proxy::NetworkFilterCallbacks& callbacks) {
+      return std::make_unique<Filter>(callbacks);
+    };
+  }
+};
+
+SingleWorker::Options holding(std::uint32_t max_connections = 0) {
+  return {.max_connections = max_connections, .filters = {std::make_shared<Holding>()}};
+}
+
+std::vector<TestPeer> connect(const SingleWorker& worker, int count) {
+  std::vector<TestPeer> clients;
+  for (int i = 0; i < count; ++i) clients.emplace_back(connect_to(worker.listening.address));
+  return clients;
+}
+
+// Not one more descriptor for this process while it lives.
+struct NoDescriptors {
+  NoDescriptors() {
+    ::getrlimit(RLIMIT_NOFILE, &before);
+    const os::UniqueFd lowest_free(::dup(0));
+    rlimit none = before;
+    none.rlim_cur = static_cast<rlim_t>(lowest_free.get());
+    ::setrlimit(RLIMIT_NOFILE, &none);
+  }
+  ~NoDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before); }
+  rlimit before{};
+};
+
+}  // namespace
+
+TEST_CASE("listener: many clients at once are all accepted") {
+  SingleWorker worker(holding());
+  std::vector<TestPeer> clients = connect(worker, 300);
+  CHECK(worker.until([&] { return worker.held.count() == 300; }));
+  CHECK(worker.listener_metric("connections_total") == 300);
+  CHECK(worker.listener_metric("connections_active") == 300);
+  clients.clear();
+  CHECK(worker.is_empty());
+  CHECK(worker.listener_metric("connections_active") == 0);
+}
+
+TEST_CASE("listener: beyond max_connections clients wait and are served when there is room") {
+  SingleWorker worker(holding(3));
+  std::vector<TestPeer> clients = connect(worker, 8);
+  REQUIRE(worker.until([&] { return worker.held.count() == 3; }));
+  const auto begun = std::chrono::steady_clock::now();
+  REQUIRE(worker.until([&] { return std::chrono::steady_clock::now() - begun > 50ms; }));
+  CHECK(worker.held.count() == 3);
+  CHECK(worker.listener_metric("connections_active") == 3);
+  CHECK(worker.listener_metric("connections_limited_total") == 1);
+  for (std::int64_t served = 4; served <= 8; ++served) {
+    clients.erase(clients.begin());
+    CHECK(worker.until([&] { return worker.listener_metric("connections_total") == served; }));
+    CHECK(worker.held.count() <= 3);
+  }
+  clients.clear();
+  CHECK(worker.is_empty());
+  CHECK(worker.listener_metric("connections_active") == 0);
+}
+
+TEST_CASE("listener: without descriptors it waits instead of spinning, and then goes on") {
+  SingleWorker worker(holding());
+  const std::vector<TestPeer> clients = connect(worker, 5);
+  const auto begun = std::chrono::steady_clock::now();
+  {
+    const NoDescriptors none;
+    REQUIRE(worker.until([&] { return std::chrono::steady_clock::now() - begun > 250ms; }));
+  }
+  CHECK(worker.held.count() == 0);
+  CHECK(worker.listener_metric("accept_errors_total") >= 2);
+  CHECK(worker.listener_metric("accept_errors_total") <= 4);
+  CHECK(worker.until([&] { return worker.held.count() == 5; }));
+}
+
+TEST_CASE("listener: a released socket keeps its queue, wakes nobody and can be taken up again") {
+  SingleWorker worker(holding());
+  const int fd = worker.listening.fd.get();
+  // Another process holds it, too: closing or stopping alone would not end the registration.
+  const os::UniqueFd other(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  REQUIRE(worker.connect().valid());
+  worker.listener->release(fd);
+  const std::vector<TestPeer> clients = connect(worker, 3);
+  settle(worker.loop);
+  CHECK(worker.listener_metric("connections_total") == 1);
+  worker.listener->accept_on(fd);
+  worker.listener->accept_on(fd);
+  CHECK(worker.until([&] { return worker.listener_metric("connections_total") == 4; }));
+  // In one iteration: libev must not believe that nothing has changed.
+  worker.listener->release(fd);
+  worker.listener->accept_on(fd);
+  const std::vector<TestPeer> more = connect(worker, 2);
+  CHECK(worker.until([&] { return worker.listener_metric("connections_total") == 6; }));
+}
+
+TEST_CASE("listener: retiring accepts all that wait, beyond max_connections too, then stops") {
+  SingleWorker worker(holding(2));
+  worker.listener->release(worker.listening.fd.get());
+  const std::vector<TestPeer> clients = connect(worker, 100);
+  bool retired = false;
+  worker.listener->retire(worker.listening.fd.get(), [&] { retired = true; });
+  CHECK(worker.until([&] { return retired; }));
+  CHECK(worker.listener_metric("connections_total") == 100);
+  const TestPeer late(connect_to(worker.listening.address));
+  settle(worker.loop);
+  CHECK(worker.listener_metric("connections_total") == 100);
+}
+
+TEST_CASE("listener: retiring an empty queue is done at once; releasing ends it as well") {
+  SingleWorker worker(holding());
+  int retired = 0;
+  worker.listener->retire(worker.listening.fd.get(), [&] { ++retired; });
+  CHECK(retired == 1);
+  const std::vector<TestPeer> clients = connect(worker, 40);
+  worker.listener->retire(worker.listening.fd.get(), [&] { ++retired; });
+  CHECK(retired == 1);
+  worker.listener->release(worker.listening.fd.get());
+  CHECK(retired == 2);
+  settle(worker.loop);
+  CHECK(worker.listener_metric("connections_total") == 16);
+}
+
+TEST_CASE("listener: connections that are left are cut with the worker, and counted") {
+  const std::size_t before = open_descriptors();
+  {
+    SingleWorker worker(holding());
+    std::vector<TestPeer> clients = connect(worker, 5);
+    REQUIRE(worker.until([&] { return worker.held.count() == 5; }));
+    worker.listener.reset();
+    CHECK(worker.listener_metric("connections_cut_total") == 5);
+    CHECK(worker.listener_metric("connections_active") == 0);
+    for (TestPeer& client : clients) CHECK(client.read() == Peer::Reset);
+  }
+  CHECK(open_descriptors() == before);
+}
+
+TEST_CASE("listener: the local and the remote address of a connection are its own") {
+  struct Addresses final : proxy::NetworkFilterFactory {
+    proxy::MakeNetworkFilter bind(const proxy::FilterContext&) const override {
+      struct Filter final : proxy::NetworkFilter {
+        explicit Filter(proxy::NetworkFilterCallbacks& handle) : callbacks(handle) {}
+        proxy::FilterStatus on_new_connection() override {
+          proxy::Buffer text;
+          text.append(callbacks.remote_address().text() + " " + callbacks.local_address().text());
+          callbacks.write(text, proxy::EndOfStream::Yes);
+          callbacks.close(proxy::CloseMode::Linger);
+          return proxy::FilterStatus::Continue;
+        }
+        proxy::NetworkFilterCallbacks& callbacks;
+      };
+      return [](proxy::NetworkFilterCallbacks& callbacks) {
+        return std::make_unique<Filter>(callbacks);
+      };
+    }
+  };
+  SingleWorker worker({.filters = {std::make_shared<Addresses>()}});
+  TestPeer client = worker.connect();
+  CHECK(worker.sees(client, Peer::Ended));
+  CHECK(client.received() ==
+        os::SocketAddress::of_socket(client.fd())->text() + " " + worker.listening.address.text());
+}

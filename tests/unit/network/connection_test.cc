@@ -1,0 +1,166 @@
+#include "proxy/network/connection.h"
+
+#include <doctest/doctest.h>
+
+#include <optional>
+
+#include "tests/unit/fixture/loop_driver.h"
+#include "tests/unit/fixture/sockets.h"
+
+using namespace baton;
+using namespace baton::fixture;
+using namespace baton::proxy;
+
+namespace {
+
+struct Leg final : ConnectionSink {
+  Leg() {
+    auto [ours, theirs] = make_socketpair();
+    state.fd = std::move(ours);
+    peer = TestPeer(std::move(theirs));
+    connection.emplace(loop.ref(), state, scratch, counters, *this);
+    connection->start();
+  }
+  void on_received(Buffer& data, EndOfStream end) override {
+    received += data.view();
+    ended = ended || end == EndOfStream::Yes;
+    if (close_on_data) connection->close();
+  }
+  void on_failed() override { ++failures; }
+  void on_flushed() override { ++flushes; }
+
+  WriteStatus write(std::string_view bytes, EndOfStream end = EndOfStream::No) {
+    Buffer data;
+    data.append(bytes);
+    const WriteStatus status = connection->write(data, end);
+    CHECK(data.empty());
+    return status;
+  }
+  bool until(const std::function<bool()>& happened) { return run_until(loop, happened); }
+
+  EventLoop loop;
+  Buffer scratch{1000};
+  region::Cell cells[2] = {};
+  ByteCounters counters{.received = region::Counter(&cells[0]), .sent = region::Counter(&cells[1])};
+  LegState state;
+  TestPeer peer;
+  std::optional<Connection> connection;
+  std::string received;
+  bool ended = false;
+  bool close_on_data = false;
+  int failures = 0;
+  int flushes = 0;
+};
+
+}  // namespace
+
+TEST_CASE(
+    "connection: what the peer sends is received, more than the scratch buffer piece by piece") {
+  Leg leg;
+  const std::string bytes = pattern(50'000, 12);
+  leg.peer.write(bytes);
+  CHECK(leg.until([&] { return leg.received.size() == bytes.size(); }));
+  CHECK(leg.received == bytes);
+  CHECK(leg.state.received_bytes == bytes.size());
+  CHECK(leg.cells[0] == bytes.size());
+  CHECK(leg.scratch.capacity() == 1000);
+}
+
+TEST_CASE("connection: a write that the kernel takes leaves no buffer behind") {
+  Leg leg;
+  CHECK(leg.write("hello") == WriteStatus::Ok);
+  CHECK(leg.state.unsent.capacity() == 0);
+  CHECK_FALSE(leg.connection->full());
+  leg.peer.read();
+  CHECK(leg.peer.received() == "hello");
+  CHECK(leg.cells[1] == 5);
+}
+
+TEST_CASE(
+    "connection: what the kernel does not take waits, in order, and its memory is freed after") {
+  Leg leg;
+  const std::string bytes = pattern(3'000'000, 13);
+  CHECK(leg.write(bytes) == WriteStatus::Ok);
+  CHECK(leg.connection->full());
+  CHECK(leg.write("tail") == WriteStatus::Ok);
+  CHECK(leg.flushes == 0);
+  REQUIRE(leg.until([&] {
+    leg.peer.read();
+    return leg.peer.received().size() == bytes.size() + 4;
+  }));
+  CHECK(leg.peer.received() == bytes + "tail");
+  CHECK(leg.until([&] { return leg.flushes == 1; }));
+  CHECK_FALSE(leg.connection->full());
+  CHECK(leg.state.unsent.capacity() == 0);
+}
+
+TEST_CASE("connection: an end follows the bytes that wait, reading goes on after it") {
+  Leg leg;
+  const std::string bytes = pattern(3'000'000, 14);
+  CHECK(leg.write(bytes, EndOfStream::Yes) == WriteStatus::Ok);
+  CHECK_FALSE(leg.state.write_ended);
+  REQUIRE(leg.until([&] { return leg.peer.read() == Peer::Ended; }));
+  CHECK(leg.peer.received() == bytes);
+  CHECK(leg.state.write_ended);
+  leg.peer.write("still here");
+  CHECK(leg.until([&] { return leg.received == "still here"; }));
+  leg.peer.end();
+  CHECK(leg.until([&] { return leg.ended; }));
+  CHECK(leg.state.ended());
+}
+
+TEST_CASE("connection: nothing is read while any reason to pause is left") {
+  Leg leg;
+  leg.connection->pause(PauseReason::Filter);
+  leg.connection->pause(PauseReason::FilterHold);
+  leg.peer.write("later");
+  settle(leg.loop);
+  CHECK(leg.received.empty());
+  leg.connection->resume(PauseReason::Filter);
+  settle(leg.loop);
+  CHECK(leg.received.empty());
+  leg.connection->resume(PauseReason::FilterHold);
+  CHECK(leg.until([&] { return leg.received == "later"; }));
+}
+
+TEST_CASE(
+    "connection: writing to a peer that has gone fails; what it had sent is still delivered") {
+  Leg leg;
+  leg.peer.write("last words");
+  leg.peer.close();
+  CHECK(leg.write("anyone?") == WriteStatus::Failed);
+  leg.connection->deliver_rest();
+  CHECK(leg.received == "last words");
+  CHECK_FALSE(leg.ended);
+}
+
+TEST_CASE("connection: a peer that goes while bytes wait is a failure, reported once") {
+  Leg leg;
+  CHECK(leg.write(pattern(3'000'000, 15)) == WriteStatus::Ok);
+  leg.peer.close();
+  CHECK(leg.until([&] { return leg.failures == 1; }));
+  settle(leg.loop);
+  CHECK(leg.failures == 1);
+}
+
+TEST_CASE("connection: closing within its own callback is safe") {
+  Leg leg;
+  leg.close_on_data = true;
+  leg.peer.write("stop");
+  CHECK(leg.until([&] { return leg.peer.read() == Peer::Ended; }));
+  settle(leg.loop);
+  CHECK(leg.received == "stop");
+  CHECK_FALSE(leg.state.fd.valid());
+}
+
+TEST_CASE("connection: an end that is written while frozen goes out after thaw") {
+  Leg leg;
+  leg.connection->freeze();
+  CHECK(leg.write("waits", EndOfStream::Yes) == WriteStatus::Ok);
+  leg.peer.read();
+  CHECK(leg.peer.received().empty());
+  CHECK(leg.state.unsent.view() == "waits");
+  leg.connection->thaw();
+  CHECK(leg.until([&] { return leg.peer.read() == Peer::Ended; }));
+  CHECK(leg.peer.received() == "waits");
+}
