@@ -10,9 +10,10 @@ using namespace std::chrono_literals;
 namespace {
 
 struct FrozenTunnel {
-  FrozenTunnel() : upstream(listen_on("127.0.0.1:0")) {
-    worker = std::make_unique<SingleWorker>(
-        SingleWorker::Options{.endpoints = {{.address = upstream.address}}, .idle_timeout = 200ms});
+  explicit FrozenTunnel(std::optional<std::chrono::milliseconds> idle_timeout = std::nullopt)
+      : upstream(listen_on("127.0.0.1:0")) {
+    worker = std::make_unique<SingleWorker>(SingleWorker::Options{
+        .endpoints = {{.address = upstream.address}}, .idle_timeout = idle_timeout});
     client = worker->connect();
     server = worker->accept(upstream);
     REQUIRE(worker->until([&] { return worker->cluster_metric("connections_total") == 1; }));
@@ -91,7 +92,7 @@ TEST_CASE("freeze: bytes that wait for a slow reader are in the state and go out
 }
 
 TEST_CASE("freeze: no event reaches the loop and the idle timer does not run") {
-  FrozenTunnel tunnel;
+  FrozenTunnel tunnel(200ms);
   REQUIRE(tunnel.session().freeze());
   // A second holder of the open files, as during a move: closing alone would not end registrations.
   const os::UniqueFd copy(::dup(tunnel.session().state().downstream.fd.get()));
