@@ -165,7 +165,7 @@ TEST_CASE("tunnel: a slow reader stops the other side, nothing is lost and memor
       return to.received().size() >= bytes.size();
     }));
     CHECK(to.received() == bytes);
-    CHECK(most <= 2 * 64 * 1024);
+    CHECK(most <= 2 * proxy::Worker::kScratchBytes);
     settle(tunnel.worker->loop);
     CHECK(buffered(tunnel) == 0);
   }
