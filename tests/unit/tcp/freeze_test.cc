@@ -51,6 +51,9 @@ int busy_iterations(proxy::EventLoop& loop, int count) {
 TEST_CASE("freeze: nothing is read or written until thaw, and then not a byte is missing") {
   FrozenTunnel tunnel;
   proxy::Session& session = tunnel.session();
+  settle(tunnel.worker->loop);
+  CHECK(epoll_registrations(session.state().downstream.fd.get()) == 1);
+  CHECK(epoll_registrations(session.state().upstream.fd.get()) == 1);
   REQUIRE(session.freeze());
   const std::string up = pattern(50'000, 8);
   const std::string down = pattern(60'000, 9);
@@ -110,6 +113,8 @@ TEST_CASE("freeze: the state can leave; the other process's traffic does not wak
   FrozenTunnel tunnel;
   proxy::Session& session = tunnel.session();
   REQUIRE(session.freeze());
+  CHECK(epoll_registrations(session.state().downstream.fd.get()) == 0);
+  CHECK(epoll_registrations(session.state().upstream.fd.get()) == 0);
   const os::UniqueFd moved_client(::dup(session.state().downstream.fd.get()));
   const os::UniqueFd moved_server(::dup(session.state().upstream.fd.get()));
   session.state().downstream.fd.reset();
