@@ -160,8 +160,7 @@ class Channel {
 
  private:
   friend class Responder;
-  // Left to the implementation.
-  struct Impl;
+  class Impl;  // proto/channel_impl.h
   std::unique_ptr<Impl> impl_;
   std::string name_;
   CloseHandler on_close_;

@@ -21,6 +21,10 @@ bool names_a_host(std::string_view text) {
 }  // namespace
 
 std::expected<os::SocketAddress, std::string> parse_address_text(const std::string& text) {
+  // inet_pton() would stop at it.
+  if (text.find('\0') != std::string::npos) {
+    return std::unexpected(in_quotes(text) + " contains NUL");
+  }
   auto address = os::SocketAddress::parse(text);
   if (!address && names_a_host(text)) {
     return std::unexpected(in_quotes(text) +

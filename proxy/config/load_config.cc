@@ -34,7 +34,7 @@ void check_supervisor(TableReader& root) {
   section->choice("drain_strategy", {"gradual", "immediate"});
   section->duration("probation", 0ms, 1h);
   section->duration("start_timeout", 1ms, 1h);
-  section->integer("max_draining", 1, 64);
+  section->integer("max_draining", 1, 32);
   section->finish();
 }
 

@@ -330,6 +330,9 @@ std::optional<std::vector<TableReader>> TableReader::tables_or_strings(std::stri
 
 void TableReader::finish() {
   if (impl_->table == nullptr) return;
+  std::erase_if(impl_->asked, [this](const std::string& key) {
+    return std::ranges::find(impl_->unavailable, key) != impl_->unavailable.end();
+  });
   for (const auto& [key, node] : *impl_->table) {
     const auto is_key = [&key = key](const std::string& name) { return name == key.str(); };
     if (std::ranges::any_of(impl_->asked, is_key)) continue;

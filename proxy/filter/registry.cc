@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "proxy/config/table_reader.h"
+#include "proxy/filter/ip_filter/ip_filter.h"
 #include "proxy/tcp/direct_response.h"
 #include "proxy/tcp/tcp_proxy.h"
 
@@ -27,8 +28,9 @@ Factory parse_tcp_proxy(TableReader& table) {
   return cluster ? make_tcp_proxy_factory(*std::move(cluster)) : nullptr;
 }
 
-constexpr std::array<NetworkFilterRegistration, 2> kFilters{{
+constexpr std::array<NetworkFilterRegistration, 3> kFilters{{
     {.type = "direct_response", .terminal = true, .parse = parse_direct_response},
+    {.type = "ip_filter", .terminal = false, .parse = IpFilterFactory::parse},
     {.type = "tcp_proxy", .terminal = true, .parse = parse_tcp_proxy},
 }};
 

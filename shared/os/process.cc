@@ -1,11 +1,10 @@
 #include "shared/os/process.h"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-
-#include <linux/close_range.h>
 
 #include <cerrno>
 #include <cstring>
@@ -21,9 +20,11 @@ bool place_inherited(const std::vector<InheritedFd>& inherited, int binary_fd, i
                      int& error_fd) {
   int above = kFirstFd;
   for (const InheritedFd& fd : inherited) above = fd.target >= above ? fd.target + 1 : above;
+  const int moved_error = ::fcntl(error_fd, F_DUPFD_CLOEXEC, above);
+  if (moved_error < 0) return false;  // reported on the one it has
+  error_fd = moved_error;
   moved_binary = ::fcntl(binary_fd, F_DUPFD_CLOEXEC, above);
-  error_fd = ::fcntl(error_fd, F_DUPFD_CLOEXEC, above);
-  if (moved_binary < 0 || error_fd < 0) return false;
+  if (moved_binary < 0) return false;
   std::vector<int> high;
   for (const InheritedFd& fd : inherited) {
     high.push_back(::fcntl(fd.source, F_DUPFD_CLOEXEC, above));

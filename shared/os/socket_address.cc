@@ -26,6 +26,7 @@ Result<std::uint16_t> parse_port(std::string_view text, std::string_view whole) 
 Result<SocketAddress> SocketAddress::parse(std::string_view text) {
   SocketAddress result;
   const std::string whole(text);
+  if (text.find('\0') != std::string_view::npos) return plain_error("NUL in", whole);
   if (text.starts_with("unix:")) {
     const std::string_view path = text.substr(5);
     sockaddr_un& address = result.storage_.path;
@@ -33,7 +34,6 @@ Result<SocketAddress> SocketAddress::parse(std::string_view text) {
     if (path.size() >= sizeof address.sun_path) {
       return plain_error("path longer than 107 bytes in", whole);
     }
-    if (path.find('\0') != std::string_view::npos) return plain_error("NUL in", whole);
     address.sun_family = AF_UNIX;
     std::memcpy(address.sun_path, path.data(), path.size());
     const bool abstract = path.front() == '@';
@@ -96,7 +96,9 @@ bool SocketAddress::is_unix_path() const {
 }
 
 std::string SocketAddress::unix_path() const {
-  return is_unix_path() ? std::string(storage_.path.sun_path) : std::string();
+  if (!is_unix_path()) return {};
+  // A path of 108 bytes, which others may have bound, has no NUL at its end: unix(7).
+  return {storage_.path.sun_path, ::strnlen(storage_.path.sun_path, length_ - kPathOffset)};
 }
 
 std::uint16_t SocketAddress::port() const {
@@ -123,7 +125,8 @@ std::string SocketAddress::text() const {
       if (length_ <= kPathOffset) return "unix:";
       if (is_unix_path()) return "unix:" + unix_path();
       return "unix:@" + std::string(storage_.path.sun_path + 1, length_ - kPathOffset - 1);
-    default: return "unknown";
+    default:
+      return "unknown";
   }
 }
 

@@ -79,11 +79,14 @@ os::Result<MetricId> Directory::find_or_add(const MetricDescription& description
   const std::uint32_t hash = hash_of(description);
   if (const auto found = find(description, hash)) {
     DirectoryEntry& entry = memory_.entries[*found];
-    if (entry.kind_and_unit != pack(description.kind, description.unit)) {
+    if (entry.kind_and_unit == pack(description.kind, description.unit)) {
+      entry.users.fetch_or(user_bit(slot), kRelaxed);
+      return MetricId{.first_cell = entry.first_cell};
+    }
+    if (!is_dead(*found)) {
       return os::plain_error("metric exists with another kind or unit:", description.name);
     }
-    entry.users.fetch_or(user_bit(slot), kRelaxed);
-    return MetricId{.first_cell = entry.first_cell};
+    remove(*found);
   }
   const auto place = make_place(cells_of(description.kind));
   if (!place) return os::plain_error("the region is full, no room for", description.name);

@@ -7,9 +7,10 @@
 //
 // Thread: any; every call takes the directory's lock and fails, unchanged, when it cannot be had
 // within a second. Borrows: the region's memory, the lanes.
-// Invariants, restored by repair() when a process died holding the lock: published entries are
-// well-formed; no two of them share a cell; all are below the high-water marks. An entry is
-// published by one store, the last one.
+// Invariants: no two published entries share a cell, and all are below the high-water marks; an
+// entry is published by one store, the last one, and what is in its way is removed before. So a
+// process may die anywhere: the next one to get the lock has only the marks to put right
+// (repair()).
 #pragma once
 
 #include <cstdint>
@@ -36,7 +37,7 @@ class Directory {
       : memory_(memory), lanes_(lanes), lock_(lock) {}
 
   // The metric of this name and these labels, new or not, now used by `slot` too. Errors: the
-  // region is full; the name is taken with another kind or unit; a text is too long; no lock.
+  // region is full; the name is in use with another kind or unit; a text is too long; no lock.
   os::Result<MetricId> find_or_add(const MetricDescription& description, std::uint32_t slot);
   // The process of `slot` has ended and counts no more.
   os::Result<void> release_user(std::uint32_t slot);

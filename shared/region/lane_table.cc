@@ -34,7 +34,6 @@ std::optional<std::uint32_t> LaneTable::claim(std::uint32_t slot, std::uint32_t 
     // Acquire: what the last owner counted is seen and gone on from.
     if (!header.owner.compare_exchange_strong(expected, owner, std::memory_order_acq_rel)) continue;
     header.index.store(index, kRelaxed);
-    cells(lane, kHeldCell, 1);
     return lane;
   }
   return std::nullopt;
@@ -42,7 +41,6 @@ std::optional<std::uint32_t> LaneTable::claim(std::uint32_t slot, std::uint32_t 
 
 void LaneTable::release(std::uint32_t lane, std::span<const std::uint32_t> gauge_cells) {
   Cell* const cells = memory_.lane_cells(lane);
-  cells[kHeldCell].store(0, kRelaxed);
   for (const std::uint32_t cell : gauge_cells) {
     if (is_touched(lane, cell)) cells[cell].store(0, kRelaxed);
   }

@@ -56,6 +56,7 @@ struct Header {
   std::uint32_t entries;
   std::uint32_t histogram_cells;
   std::uint32_t lock_bytes;  // sizeof(pthread_mutex_t): differs between C libraries
+  std::uint64_t checksum;    // of all of the above: FNV-1a
   // High-water marks: nothing at or above them was ever used.
   Atomic32 entries_used;
   Atomic32 cells_used;
@@ -119,8 +120,9 @@ struct LaneHeader {
   std::uint64_t reserved[2];
 };
 
-static_assert(offsetof(Header, slots) == 24 && offsetof(Header, entries_used) == 48);
-static_assert(offsetof(Header, directory_lock) == 64 && sizeof(Header) == 128);
+static_assert(offsetof(Header, slots) == 24 && offsetof(Header, checksum) == 48);
+static_assert(offsetof(Header, entries_used) == 56 && offsetof(Header, directory_lock) == 128);
+static_assert(sizeof(Header) == 192);
 static_assert(offsetof(GenerationSlot, version) == 64 && sizeof(GenerationSlot) == 128);
 static_assert(offsetof(DirectoryEntry, users) == 8 && sizeof(DirectoryEntry) == 32);
 static_assert(offsetof(DirectoryText, help) == 352 && sizeof(DirectoryText) == 480);
@@ -170,6 +172,17 @@ struct Memory {
   Cell* cells = nullptr;
   Geometry geometry;
 
+  // `address`: of geometry.total_bytes() mapped bytes.
+  static Memory at(void* address, const Geometry& geometry) {
+    auto* const base = static_cast<std::byte*>(address);
+    return {.header = reinterpret_cast<Header*>(base),
+            .generations = reinterpret_cast<GenerationSlot*>(base + geometry.generations_offset()),
+            .entries = reinterpret_cast<DirectoryEntry*>(base + geometry.entries_offset()),
+            .texts = reinterpret_cast<DirectoryText*>(base + geometry.texts_offset()),
+            .lanes = reinterpret_cast<LaneHeader*>(base + geometry.lanes_offset()),
+            .cells = reinterpret_cast<Cell*>(base + geometry.cells_offset()),
+            .geometry = geometry};
+  }
   Cell* lane_cells(std::uint32_t lane) const {
     return cells + std::size_t{lane} * geometry.cells_per_lane;
   }

@@ -33,15 +33,13 @@ class MappableMemfd {
   int fd_;
 };
 
-Memory parts_of(void* address, const Geometry& geometry) {
-  auto* const base = static_cast<std::byte*>(address);
-  return {.header = reinterpret_cast<Header*>(base),
-          .generations = reinterpret_cast<GenerationSlot*>(base + geometry.generations_offset()),
-          .entries = reinterpret_cast<DirectoryEntry*>(base + geometry.entries_offset()),
-          .texts = reinterpret_cast<DirectoryText*>(base + geometry.texts_offset()),
-          .lanes = reinterpret_cast<LaneHeader*>(base + geometry.lanes_offset()),
-          .cells = reinterpret_cast<Cell*>(base + geometry.cells_offset()),
-          .geometry = geometry};
+std::uint64_t checksum_of(const Header& header) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  const auto* const bytes = reinterpret_cast<const unsigned char*>(&header);
+  for (std::size_t i = 0; i < offsetof(Header, checksum); ++i) {
+    hash = (hash ^ bytes[i]) * 0x100000001b3;
+  }
+  return hash;
 }
 
 os::Result<std::size_t> sealed_size(int fd) {
@@ -71,10 +69,10 @@ os::Result<Geometry> read_geometry(int fd, std::uint64_t layout) {
   }
   const Geometry geometry{
       .lanes = header.lanes, .cells_per_lane = header.cells_per_lane, .entries = header.entries};
-  if (!geometry.valid() || header.slots != kSlots || header.histogram_cells != kHistogramCells ||
-      header.lock_bytes != sizeof(pthread_mutex_t) || header.total_bytes != *size ||
-      geometry.total_bytes() != *size) {
-    return os::plain_error("region is damaged: its sizes do not add up");
+  if (header.checksum != checksum_of(header) || !geometry.valid() || header.slots != kSlots ||
+      header.histogram_cells != kHistogramCells || header.lock_bytes != sizeof(pthread_mutex_t) ||
+      header.total_bytes != *size || geometry.total_bytes() != *size) {
+    return os::plain_error("region is damaged: its header does not add up");
   }
   return geometry;
 }
@@ -122,7 +120,7 @@ os::Result<std::unique_ptr<Region>> Region::map(os::UniqueFd fd, const Geometry&
 Region::Region(os::UniqueFd fd, ipc::mapped_region mapping, const Geometry& geometry, Role role)
     : fd_(std::move(fd)),
       mapping_(std::move(mapping)),
-      memory_(parts_of(mapping_.get_address(), geometry)),
+      memory_(Memory::at(mapping_.get_address(), geometry)),
       lock_(&memory_.header->directory_lock, role == Role::Supervisor
                                                  ? RobustLock::WhenUnrecoverable::Reset
                                                  : RobustLock::WhenUnrecoverable::Fail),
@@ -142,6 +140,7 @@ os::Result<void> Region::initialize(const RegionOptions& options) {
   header.entries = options.geometry.entries;
   header.histogram_cells = kHistogramCells;
   header.lock_bytes = sizeof(pthread_mutex_t);
+  header.checksum = checksum_of(header);
   // The first metric gets the first cell: kHeldCell.
   static_assert(kHeldCell == 0);
   const auto held = directory_.find_or_add(held_connections_metric(), kSupervisorSlot);

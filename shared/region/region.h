@@ -55,7 +55,8 @@ class Region {
   const LaneTable& lanes() const { return lanes_; }
 
   // A free lane for a thread of this process, which is in `slot`; `index` tells its threads apart.
-  // The supervisor's slot has one lane, lane 0. Error: all lanes are taken.
+  // The supervisor's slot has one lane, lane 0; one that attaches after its predecessor's death
+  // calls reclaim_dead(kSupervisorSlot) before. Error: all lanes are taken.
   os::Result<Lane> claim_lane(std::uint32_t slot, std::uint32_t index);
   // Connections the generation of `slot` holds now.
   std::uint64_t connections_of(std::uint32_t slot) const;

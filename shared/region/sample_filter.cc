@@ -1,3 +1,7 @@
+// GCC 12 takes a moved-from std::function inside <regex> for uninitialised when it instruments
+// code.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+
 #include "shared/region/sample_filter.h"
 
 #include <regex>

@@ -16,6 +16,7 @@ from harness import processes  # noqa: E402
 from harness.ports import free_port  # noqa: E402
 from harness.programs import Nginx  # noqa: E402
 from harness.upstreams import Upstream, answer_one_line, echo  # noqa: E402
+from harness.waiting import wait_until  # noqa: E402
 
 LIMIT_OF_A_TEST = 100  # seconds; every wait in a test has a shorter one of its own
 
@@ -47,8 +48,11 @@ def nothing_is_left_on_the_machine():
     yield
     ours = {name for name in set(os.listdir("/dev/shm")) - before if "baton" in name.lower()}
     assert not ours, f"left in /dev/shm: {ours}"
-    left = {pid for pid in processes.children(os.getpid()) if not processes.is_zombie(pid)}
-    assert not left, f"processes are left: {left}"
+
+    def left():
+        return [pid for pid in processes.children(os.getpid()) if processes.is_alive(pid)]
+
+    wait_until(lambda: not left(), 5, lambda: f"processes are left: {left()}")
 
 
 @pytest.fixture
@@ -73,9 +77,9 @@ def prepare(directory, request):
     try:
         for each in made:
             if each.process is not None and each.process.poll() is None:
-                zombies = [p for p in processes.children(each.pid) if processes.is_zombie(p)]
+                wait_until(lambda: not any(map(processes.is_zombie, processes.children(each.pid))), 5,
+                           "the supervisor has no zombies")
                 each.stop("--now")
-                assert not zombies, f"the supervisor had zombies: {zombies}"
             each.check_nothing_is_left()
     finally:
         for each in made:

@@ -1,10 +1,8 @@
 """What happens to the connections that stay in an old generation."""
 
-import os
-import signal
 import time
 
-from harness import sockets
+from harness import processes, sockets
 from harness.baton import FAILED
 from harness.tables import relay
 from harness.waiting import wait_until
@@ -131,7 +129,7 @@ def test_a_draining_generation_that_is_stopped_in_its_tracks_is_ended_at_its_dea
     with hold(address, 1) as client:
         baton.reload()
         pid = baton.wait_generation(1, "draining")["pid"]
-        os.kill(pid, signal.SIGSTOP)
+        processes.suspend(pid)
         baton.ask("drain", "--drain-time", "100ms")
         assert sockets.is_closed_by_peer(client)
         baton.wait_generation(1, "gone")

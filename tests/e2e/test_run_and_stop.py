@@ -66,13 +66,8 @@ def test_reloads_leak_no_descriptor_thread_or_process(start, address, echoer):
 
 def test_no_descriptor_without_a_reason_reaches_a_generation(start, address, echoer):
     """What the caller of `run` had open is not the proxies' business."""
-    stray = os.open("/etc/hostname", os.O_RDONLY)
-    os.set_inheritable(stray, True)
-    try:
-        baton = start(relay(address, echoer.address),
-                      wrapper=["sh", "-c", f'exec 7</etc/passwd 9<&{stray}; exec "$@"', "sh"])
-    finally:
-        os.close(stray)
+    baton = start(relay(address, echoer.address),
+                  wrapper=["sh", "-c", 'exec 7</etc/passwd 9</etc/hostname; exec "$@"', "sh"])
     baton.reload("--wait-drained")
     files = set(processes.fds(baton.in_charge()["pid"]).values())
     assert not {"/etc/passwd", "/etc/hostname"} & files, files
@@ -218,11 +213,11 @@ def test_the_control_socket_is_for_its_owner_only(start, address, echoer):
         assert answer.code == REFUSED and answer.err, answer
 
 
-def test_the_control_sockets_directory_is_made(start, address, directory):
-    nested = directory / "a" / "b" / "control.sock"
-    baton = start(saying(address, "x"), arguments=["--control", nested])
-    baton.control = nested
-    assert baton.in_charge() is not None
+def test_the_control_sockets_directory_is_made(prepare, address, directory):
+    nested = directory / "made" / "control.sock"
+    baton = prepare(saying(address, "x"))
+    baton.use_control(nested)
+    baton.start()
 
 
 def start_at_a_default_path(prepare, address, env):

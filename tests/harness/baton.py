@@ -85,6 +85,10 @@ class Baton:
             self.command += ["--proxy", proxy]
         self.process = None
 
+    def use_control(self, path):
+        self.command[self.command.index(self.control)] = path
+        self.control = path
+
     # --- configuration
 
     def write(self, tables, name="baton.toml"):

@@ -4,6 +4,8 @@ import ctypes
 import os
 import signal
 
+from .waiting import wait_until
+
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -95,6 +97,17 @@ def cpu_seconds(pid):
     except FileNotFoundError:
         pass
     return total / 1e9
+
+
+def suspend(pid):
+    """SIGSTOP, and waits until each of its threads has noticed."""
+    os.kill(pid, signal.SIGSTOP)
+
+    def all_stopped():
+        return all((_stat(f"{pid}/task/{thread}") or "Z")[0] in "TZX"
+                   for thread in os.listdir(f"/proc/{pid}/task"))
+
+    wait_until(all_stopped, 5, f"process {pid} is stopped")
 
 
 def kill(pid, number=signal.SIGKILL):

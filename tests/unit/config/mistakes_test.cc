@@ -115,8 +115,8 @@ std::vector<Row> rows() {
        with_good("[supervisor]\ndrain_strategy = \"slow\"\n"),
        {R"(f:10:18: supervisor.drain_strategy: "slow" is unknown; allowed: "gradual", "immediate")"}},
       {"too many draining generations",
-       with_good("[supervisor]\nmax_draining = 65\n"),
-       {"f:10:16: supervisor.max_draining: 65 is out of range; allowed: 1 to 64"}},
+       with_good("[supervisor]\nmax_draining = 33\n"),
+       {"f:10:16: supervisor.max_draining: 33 is out of range; allowed: 1 to 32"}},
 
       // [proxy] and [admin]
       {"a negative number of workers",
@@ -183,6 +183,9 @@ std::vector<Row> rows() {
       {"IPv4 in IPv6 form",
        with_address("[::ffff:127.0.0.1]:80"),
        {R"(f:5:11: listener "db": address: "[::ffff:127.0.0.1]:80" is an IPv4 address in IPv6 form; allowed: the IPv4 form)"}},
+      {"NUL in an address",
+       with_address("127.0.0.1\\u0000:80"),
+       {R"(f:5:11: listener "db": address: "127.0.0.1\x00:80" contains NUL)" + kAddresses}},
       {"a relative unix path",
        with_address("unix:x.sock"),
        {R"(f:5:11: listener "db": address: "unix:x.sock" is a relative path)" + kAddresses}},

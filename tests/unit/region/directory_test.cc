@@ -77,15 +77,26 @@ TEST_CASE("directory: configuration changes never fill the region up") {
 
 TEST_CASE("directory: many small gaps together hold a large metric") {
   const auto region = make_region({.lanes = 2, .cells_per_lane = 512, .entries = 600});
-  for (int i = 0; i < 511; ++i) {
-    cell_of(*region, counter("c" + std::to_string(i)), i < 100 ? 1 : 2);
+  const auto name = [](int i) { return "c" + std::to_string(i); };
+  {
+    const Lane lane = lane_of(*region, 1);
+    for (int i = 0; i < 511; ++i) {
+      lane.counter(cell_of(*region, counter(name(i)), i < 100 ? 1 : 2)).add(7);
+    }
   }
   CHECK_FALSE(region->directory().find_or_add(histogram("seconds"), 1).has_value());
   REQUIRE(region->directory().release_user(2).has_value());
   const std::uint32_t first = cell_of(*region, histogram("seconds"), 1);
-  CHECK(first >= 100);
+  CHECK(first > 100);
   CHECK(first + kHistogramCells <= 512);
-  CHECK(exported(*region, "c99") == 0);
+  CHECK(exported(*region, "seconds") == 0);
+  CHECK(exported(*region, "c99") == 7);
+
+  // The names that were in its place are new ones now, elsewhere.
+  for (int i = 100; i < 511 - static_cast<int>(kHistogramCells); ++i) {
+    const std::uint32_t cell = cell_of(*region, counter(name(i)), 1);
+    CHECK((cell < first || cell >= first + kHistogramCells));
+  }
 }
 
 TEST_CASE("directory: a name taken with another kind or unit is refused") {
@@ -95,6 +106,10 @@ TEST_CASE("directory: a name taken with another kind or unit is refused") {
   auto bytes = counter("sent_bytes_total");
   bytes.unit = MetricUnit::Bytes;
   CHECK_FALSE(region->directory().find_or_add(bytes, 1).has_value());
+
+  // Once nobody uses it as what it was, it may become something else.
+  REQUIRE(region->directory().release_user(1).has_value());
+  CHECK(region->directory().find_or_add(gauge("sent_bytes_total"), 2).has_value());
 }
 
 TEST_CASE("directory: texts that do not fit are refused, the longest that fit are kept") {

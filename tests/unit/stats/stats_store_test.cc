@@ -1,4 +1,3 @@
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include "proxy/stats/stats_store.h"
 
 #include <doctest/doctest.h>

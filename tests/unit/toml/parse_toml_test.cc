@@ -52,6 +52,16 @@ TEST_CASE("what trips the library is a syntax error with a place") {
   }
 }
 
+// Under UBSan this shows what the library calls unreachable.
+TEST_CASE("a character outside ASCII where none belongs is a syntax error") {
+  for (const char* character : {"\u00e4", "\u2028", "\uFE70", "\uFEFC", "\U0001F600"}) {
+    for (const char* before : {"a = 1", "[", "a = \"\"\"\\", "a = true", "a = [1"}) {
+      CAPTURE(std::string(before));
+      CHECK_FALSE(parse_toml(std::string(before) + character).has_value());
+    }
+  }
+}
+
 TEST_CASE("nesting of any kind and depth is refused, not followed until the stack is exhausted") {
   const auto repeated = [](std::string_view piece) {
     std::string text;

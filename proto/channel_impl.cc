@@ -1,0 +1,338 @@
+#include "proto/channel_impl.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "shared/os/log.h"
+#include "shared/os/loop_backend.h"
+
+namespace baton::proto {
+namespace {
+
+// Datagrams handled per wake-up, so that a talkative peer does not starve the loop's other work.
+constexpr int kBatch = 16;
+// How often, and how long, a message is tried again whose descriptors the kernel refuses because
+// too many are in flight. A request gives up at its own deadline if that is sooner.
+constexpr ev::tstamp kRetrySeconds = 0.01;
+constexpr std::chrono::seconds kRetryLimit{10};
+
+CallError::Code to_call_error(ErrorReply::Code code) {
+  switch (code) {
+    case ErrorReply::UNSUPPORTED:
+      return CallError::Code::Unsupported;
+    case ErrorReply::REFUSED:
+      return CallError::Code::Refused;
+    case ErrorReply::BAD_REQUEST:
+      return CallError::Code::BadRequest;
+    default:
+      return CallError::Code::Failed;  // FAILED, and codes of later releases
+  }
+}
+
+// Nothing: it fits into one datagram.
+std::optional<std::string> misfit(const google::protobuf::MessageLite& body, std::size_t fds) {
+  if (fds > kMaxFdsPerMessage) return "more than 253 descriptors in one message";
+  if (body.ByteSizeLong() + kFrameHeadBytes > kMaxDatagramBytes) return "message over 64 KiB";
+  return std::nullopt;
+}
+
+std::string encode(std::uint16_t kind, std::uint16_t flags, std::uint32_t id,
+                   const google::protobuf::MessageLite& body, std::size_t fds) {
+  const std::string bytes = body.SerializeAsString();
+  return encode_frame({.kind = kind,
+                       .flags = flags,
+                       .id = id,
+                       .fds = static_cast<std::uint32_t>(fds),
+                       .body = bytes});
+}
+
+}  // namespace
+
+Channel::Impl::Impl(Channel* owner, ev::loop_ref loop, os::UniqueFd socket)
+    : owner_(owner),
+      epoll_fd_(os::loop_epoll_fd(loop)),
+      socket_(std::move(socket)),
+      read_(loop),
+      write_(loop),
+      retry_(loop),
+      deadline_(loop),
+      wake_(loop) {
+  read_.set<Impl, &Impl::on_readable>(this);
+  write_.set<Impl, &Impl::flush>(this);
+  retry_.set<Impl, &Impl::flush>(this);
+  deadline_.set<Impl, &Impl::on_deadline>(this);
+  wake_.set<Impl, &Impl::on_wake>(this);
+  // Before timers: a reply that has arrived counts even when the loop comes late to read it.
+  ev_set_priority(static_cast<ev_io*>(&read_), 1);
+  if (open()) {
+    read_.start(socket_.get(), ev::READ);
+  } else {
+    lose("there is no socket");
+  }
+}
+
+void Channel::Impl::handle(std::uint16_t kind, RawHandler handler) {
+  handlers_[kind] = std::make_shared<RawHandler>(std::move(handler));
+}
+
+// --- Sending ------------------------------------------------------------------------------------
+
+void Channel::Impl::request(std::uint16_t kind, const google::protobuf::MessageLite& body,
+                            std::span<const int> fds, std::chrono::milliseconds deadline,
+                            RawReplyHandler on_reply) {
+  const auto refuse = [&](CallError::Code code, std::string text) {
+    deliver_later(std::make_shared<RawReplyHandler>(std::move(on_reply)), {code, std::move(text)});
+  };
+  if (!open()) return refuse(CallError::Code::Closed, "the channel is closed");
+  if (auto reason = misfit(body, fds.size())) {
+    return refuse(CallError::Code::BadRequest, std::move(*reason));
+  }
+  const std::uint32_t id = calls_.add(kind, std::move(on_reply), deadline, Clock::now());
+  arm_deadline();
+  transmit(encode(kind, 0, id, body, fds.size()), fds, id);
+}
+
+void Channel::Impl::answer(std::uint16_t kind, std::uint16_t flags, std::uint32_t id,
+                           const google::protobuf::MessageLite& body, std::span<const int> fds) {
+  if (!open()) return;
+  if (const auto reason = misfit(body, fds.size())) {
+    ErrorReply error;
+    error.set_code(ErrorReply::FAILED);
+    error.set_text("the answer does not fit: " + *reason);
+    transmit(encode(kind, kReply | kError, id, error, 0), {}, 0);
+    return;
+  }
+  transmit(encode(kind, flags, id, body, fds.size()), fds, 0);
+}
+
+void Channel::Impl::notify(std::uint16_t kind, const google::protobuf::MessageLite& body,
+                           std::span<const int> fds) {
+  if (!open()) return;
+  if (const auto reason = misfit(body, fds.size())) {
+    log::error("{}: event {} not sent: {}", owner_->name_, kind, *reason);
+    return;
+  }
+  transmit(encode(kind, 0, 0, body, fds.size()), fds, 0);
+}
+
+void Channel::Impl::transmit(std::string bytes, std::span<const int> fds, std::uint32_t request) {
+  if (peer_gone_) return;
+  if (!queue_.empty()) return enqueue(std::move(bytes), fds, request);
+  const IoStatus status = send_datagram(socket_.get(), std::as_bytes(std::span(bytes)), fds);
+  const int error = errno;
+  if (status == IoStatus::WouldBlock || (status == IoStatus::Failed && error == ETOOMANYREFS)) {
+    enqueue(std::move(bytes), fds, request);
+    if (queue_.empty()) return;  // it could not be queued, which has been dealt with
+  }
+  sent(status, error);
+}
+
+void Channel::Impl::enqueue(std::string bytes, std::span<const int> fds, std::uint32_t request) {
+  const auto queued = queue_.push(std::move(bytes), fds, request);
+  if (!queued) {
+    const CallTable::Handler handler = calls_.take(request);
+    if (!handler) return lose(queued.error().text());  // nobody else would learn that it is missing
+    arm_deadline();
+    return deliver_later(handler, {CallError::Code::Failed, queued.error().text()});
+  }
+  if (queue_.bytes() > kMaxQueuedBytes || queue_.fds() > kMaxQueuedFds) {
+    fail("does not read: " + std::to_string(queue_.bytes()) + " bytes and " +
+         std::to_string(queue_.fds()) + " descriptors queued");
+  }
+}
+
+void Channel::Impl::flush() noexcept {
+  const IoStatus status = queue_.flush(socket_.get(), kBatch);
+  sent(status, errno);
+}
+
+// What becomes of the watchers after a send, or a number of them.
+void Channel::Impl::sent(IoStatus status, int error) {
+  if (!open()) return;
+  if (status == IoStatus::Failed && error == ETOOMANYREFS) return retry_later();
+  refused_since_.reset();
+  retry_.stop();
+  switch (status) {
+    case IoStatus::Done:
+    case IoStatus::WouldBlock:
+      if (queue_.empty()) {
+        write_.stop();
+      } else if (!write_.is_active()) {
+        write_.start(socket_.get(), ev::WRITE);
+      }
+      return;
+    case IoStatus::Closed:
+      peer_gone_ = true;
+      queue_.clear();
+      write_.stop();
+      wake_.start(0.0);
+      return;
+    case IoStatus::Malformed:
+    case IoStatus::Failed:
+      return lose(std::string("send: ") + std::strerror(error));
+  }
+}
+
+// The socket may well be writable, so that watching it would spin.
+void Channel::Impl::retry_later() {
+  const auto now = Clock::now();
+  if (!refused_since_) refused_since_ = now;
+  if (now - *refused_since_ > kRetryLimit) {
+    return lose(std::string("send: ") + std::strerror(ETOOMANYREFS));
+  }
+  write_.stop();
+  retry_.start(kRetrySeconds);
+}
+
+// --- Receiving ----------------------------------------------------------------------------------
+
+void Channel::Impl::on_readable() noexcept {
+  const std::weak_ptr alive = owner_->self_;
+  Datagram datagram;
+  for (int i = 0; i < kBatch; ++i) {
+    switch (receive_datagram(socket_.get(), datagram)) {
+      case IoStatus::Done:
+        break;
+      case IoStatus::WouldBlock:
+        if (peer_gone_) lose("has closed the channel");
+        return;
+      case IoStatus::Closed:
+        return lose("has closed the channel");
+      case IoStatus::Malformed:
+        return fail("truncated message");
+      case IoStatus::Failed:
+        return lose(std::string("receive: ") + std::strerror(errno));
+    }
+    dispatch(datagram);
+    if (alive.expired() || !open()) return;
+  }
+  if (peer_gone_) wake_.start(0.0);
+}
+
+void Channel::Impl::dispatch(Datagram& datagram) {
+  const std::optional<Frame> frame = decode_frame(datagram.bytes);
+  if (!frame) return fail("malformed message");
+  if (frame->fds != datagram.fds.size()) {
+    return fail("message announces " + std::to_string(frame->fds) + " descriptors and carries " +
+                std::to_string(datagram.fds.size()));
+  }
+  if ((frame->flags & kReply) != 0) {
+    on_reply(*frame, std::move(datagram.fds));
+  } else {
+    on_message(*frame, std::move(datagram.fds));
+  }
+}
+
+void Channel::Impl::on_message(const Frame& frame, Fds fds) {
+  const Responder responder(owner_->self_, frame.kind, frame.id);
+  const auto found = handlers_.find(frame.kind);
+  if (found == handlers_.end()) {
+    log::debug("{}: message of unknown kind {}", owner_->name_, frame.kind);
+    responder.fail(ErrorReply::UNSUPPORTED, "unknown message " + std::to_string(frame.kind));
+    return;
+  }
+  const std::shared_ptr<RawHandler> handler = found->second;  // outlives the channel if need be
+  (*handler)(frame.body, std::move(fds), responder);
+}
+
+void Channel::Impl::on_reply(const Frame& frame, Fds fds) {
+  const bool partial = (frame.flags & kPartial) != 0;
+  ErrorReply error;
+  if ((frame.flags & kError) != 0 &&
+      !error.ParseFromArray(frame.body.data(), static_cast<int>(frame.body.size()))) {
+    return fail("malformed error reply");
+  }
+  const CallTable::Answer answer = calls_.answer(frame.id, frame.kind, partial, Clock::now());
+  if (answer.match == CallTable::Match::Unknown) return fail("reply to a request never made");
+  if (answer.match == CallTable::Match::Late) return;
+  arm_deadline();
+  if ((frame.flags & kError) != 0) {
+    (*answer.handler)(std::unexpected(CallError{to_call_error(error.code()), error.text()}));
+  } else {
+    (*answer.handler)(RawReply{.body = frame.body, .fds = std::move(fds), .partial = partial});
+  }
+}
+
+// --- Ending -------------------------------------------------------------------------------------
+
+void Channel::Impl::arm_deadline() {
+  const auto due = calls_.next_due();
+  if (!due || !open()) return deadline_.stop();
+  const std::chrono::duration<double> left = *due - Clock::now();
+  deadline_.start(std::max(left.count(), 0.0));
+}
+
+void Channel::Impl::on_deadline() noexcept {
+  const std::weak_ptr alive = owner_->self_;
+  const auto now = Clock::now();
+  while (const auto expired = calls_.take_due(now)) {
+    if (queue_.withdraw(expired->id) && queue_.empty()) sent(IoStatus::Done, 0);
+    (*expired->handler)(std::unexpected(
+        CallError{CallError::Code::DeadlineExceeded, owner_->name_ + " did not answer in time"}));
+    if (alive.expired()) return;
+  }
+  arm_deadline();
+}
+
+void Channel::Impl::on_wake() noexcept {
+  const std::weak_ptr alive = owner_->self_;
+  if (peer_gone_ && open()) on_readable();
+  if (alive.expired()) return;
+  for (Verdict& verdict : std::exchange(verdicts_, {})) {
+    (*verdict.handler)(std::unexpected(std::move(verdict.error)));
+    if (alive.expired()) return;
+  }
+  const auto reason = std::exchange(close_reason_, std::nullopt);
+  if (!reason) return;
+  const CloseHandler handler = std::exchange(owner_->on_close_, nullptr);
+  if (handler) handler(*reason);
+}
+
+void Channel::Impl::close() {
+  close_reason_.reset();
+  if (!open()) return;
+  close_socket();
+  end_calls("the channel was closed");
+}
+
+void Channel::Impl::fail(const std::string& reason) {
+  if (!open()) return;
+  log::warning("{}: channel closed: {}", owner_->name_, reason);
+  close_socket();
+  close_reason_ = reason;
+  end_calls(reason);
+}
+
+// As fail(), for ends that are no fault of what the peer sent.
+void Channel::Impl::lose(const std::string& reason) {
+  log::debug("{}: {}", owner_->name_, reason);
+  close_socket();
+  close_reason_ = reason;
+  end_calls(reason);
+}
+
+void Channel::Impl::end_calls(const std::string& reason) {
+  for (CallTable::Handler& handler : calls_.take_all()) {
+    verdicts_.push_back({std::move(handler), {CallError::Code::Closed, reason}});
+  }
+  wake_.start(0.0);
+}
+
+void Channel::Impl::deliver_later(CallTable::Handler handler, CallError error) {
+  verdicts_.push_back({std::move(handler), std::move(error)});
+  wake_.start(0.0);
+}
+
+void Channel::Impl::close_socket() {
+  read_.stop();
+  write_.stop();
+  retry_.stop();
+  deadline_.stop();
+  queue_.clear();
+  os::forget_fd(epoll_fd_, socket_.get());
+  socket_.reset();
+}
+
+}  // namespace baton::proto

@@ -1,0 +1,158 @@
+#include "supervisor/client_commands.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <thread>
+
+#include "shared/os/memfd.h"
+#include "supervisor/client.h"
+#include "supervisor/progress_view.h"
+#include "supervisor/state.h"
+#include "supervisor/status_view.h"
+
+namespace baton::supervisor {
+namespace {
+
+constexpr std::chrono::milliseconds kAnswerTime{10'000};
+constexpr std::chrono::milliseconds kNoDeadline{0};
+constexpr std::size_t kMaxStatsBytes = 256 * 1024 * 1024;
+
+int complain(const ClientError& error) {
+  std::fprintf(stderr, "supervisor: %s\n", error.text.c_str());
+  return error.exit_status;
+}
+
+void print(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+proto::ReloadRequest reload_request(const CommandLine& line) {
+  proto::ReloadRequest request;
+  if (line.config) request.set_config(*line.config);
+  if (line.proxy) request.set_proxy(*line.proxy);
+  const SettingsLayer& flags = line.flags;
+  if (flags.drain_time) {
+    request.set_drain_time_ms(static_cast<std::uint64_t>(flags.drain_time->count()));
+  }
+  if (flags.drain_strategy) {
+    request.set_drain_strategy(*flags.drain_strategy == DrainStrategy::Immediate ? proto::IMMEDIATE
+                                                                                 : proto::GRADUAL);
+  }
+  if (flags.probation) {
+    request.set_probation_ms(static_cast<std::uint64_t>(flags.probation->count()));
+  }
+  request.set_wait(line.wait);
+  return request;
+}
+
+int report(const proto::ReloadReply& reply, proto::WaitFor waited_for) {
+  if (reply.ok()) {
+    print(fmt::format("generation {} {}\n", reply.to(),
+                      waited_for == proto::WAIT_SERVING ? "serves, on probation" : "is in charge"));
+    return kDone;
+  }
+  // Lines about a file come as they are, so that tools find "file:line:column" at their beginning.
+  const std::string outcome =
+      reply.rolled_back() ? "the reload has failed and was rolled back" : "the reload has failed";
+  const std::string old = reply.from() == 0
+                              ? ""
+                              : fmt::format(": generation {} {}", reply.from(),
+                                            reply.rolled_back() ? "serves again" : "goes on");
+  std::fputs(fmt::format("{}\nsupervisor: {}{}\n", reply.reason(), outcome, old).c_str(), stderr);
+  return kFailed;
+}
+
+std::expected<proto::StatusReply, ClientError> ask_status(Client& client) {
+  proto::StatusReply whole;
+  const auto merge = [&whole](std::string_view body) {
+    proto::StatusReply part;
+    if (part.ParseFromArray(body.data(), static_cast<int>(body.size()))) whole.MergeFrom(part);
+  };
+  const auto last =
+      client.ask<proto::StatusReply>(proto::STATUS, proto::StatusRequest(), kAnswerTime, merge);
+  if (!last) return std::unexpected(last.error());
+  whole.MergeFrom(*last);
+  return whole;
+}
+
+}  // namespace
+
+int reload_command(const CommandLine& line) {
+  const auto client = Client::connect(line.control);
+  if (!client) return complain(client.error());
+  const auto kind = line.command == Command::Rollback ? proto::ROLLBACK : proto::RELOAD;
+  std::expected<proto::ReloadReply, ClientError> reply;
+  {
+    ProgressView view(ProgressView::detect());
+    reply = (*client)->ask<proto::ReloadReply>(
+        kind, reload_request(line), kNoDeadline, [&view](std::string_view body) {
+          proto::Progress progress;
+          if (progress.ParseFromArray(body.data(), static_cast<int>(body.size()))) {
+            view.show(progress);
+          }
+        });
+  }
+  if (!reply) return complain(reply.error());
+  return report(*reply, line.wait);
+}
+
+int drain_command(const CommandLine& line) {
+  const auto client = Client::connect(line.control);
+  if (!client) return complain(client.error());
+  proto::RetuneDrainRequest request;
+  request.set_drain_time_ms(static_cast<std::uint64_t>(line.flags.drain_time->count()));
+  const auto reply = (*client)->ask<proto::CommandReply>(proto::RETUNE_DRAIN, request, kAnswerTime);
+  if (!reply) return complain(reply.error());
+  if (reply->exit_status() == 0) return kDone;
+  return complain({static_cast<int>(reply->exit_status()), reply->text()});
+}
+
+int status_command(const CommandLine& line) {
+  const auto client = Client::connect(line.control);
+  if (!client) return complain(client.error());
+  const bool redraw = line.watch && !line.json && ::isatty(STDOUT_FILENO);
+  for (;;) {
+    const auto status = ask_status(**client);
+    if (!status) return complain(status.error());
+    print((redraw ? "\x1b[H\x1b[2J" : "") +
+          (line.json ? status_json(*status) : status_text(*status, now())));
+    if (!line.watch) return kDone;
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+  }
+}
+
+int stats_command(const CommandLine& line) {
+  const auto client = Client::connect(line.control);
+  if (!client) return complain(client.error());
+  proto::StatsRequest request;
+  request.set_format(line.stats_format);
+  request.set_filter(line.filter);
+  const auto reply = (*client)->call(proto::STATS, request, kAnswerTime);
+  if (!reply) return complain(reply.error());
+  if (reply->fds.size() != 1) return complain({kFailed, "the supervisor's answer is malformed"});
+  const auto text = os::read_sealed_memfd(reply->fds.front().get(), kMaxStatsBytes);
+  if (!text) return complain({kFailed, text.error().text()});
+  print(*text);
+  return kDone;
+}
+
+int stop_command(const CommandLine& line) {
+  const auto client = Client::connect(line.control);
+  if (!client) return complain(client.error());
+  proto::StopRequest request;
+  request.set_now(line.now);
+  if (line.flags.drain_time) {
+    request.set_drain_time_ms(static_cast<std::uint64_t>(line.flags.drain_time->count()));
+  }
+  const auto reply = (*client)->ask<proto::CommandReply>(proto::STOP, request, kNoDeadline);
+  // Gone is what was asked for, however the last words got lost.
+  if (!reply && reply.error().exit_status != kNoSupervisor) return complain(reply.error());
+  if ((*client)->wait_for_end(kAnswerTime)) return kDone;
+  return complain({kFailed, "the supervisor has stopped its generations but does not end"});
+}
+
+}  // namespace baton::supervisor

@@ -1,0 +1,240 @@
+#include "supervisor/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "shared/os/duration.h"
+#include "shared/os/log.h"
+#include "supervisor/control_socket.h"
+#include "supervisor/version.h"
+
+namespace baton::supervisor {
+namespace {
+
+using Milliseconds = std::optional<std::chrono::milliseconds>;
+
+// Adds the options of each subcommand; each writes straight into the result.
+class Grammar {
+ public:
+  explicit Grammar(CommandLine& line) : line_(line) {
+    app_.name("supervisor");
+    app_.require_subcommand(1);
+    app_.set_version_flag("--version", fmt::format("supervisor {}", kVersion));
+    add_run();
+    add_reload();
+    add_rollback();
+    add_drain();
+    add_status();
+    add_stats();
+    add_stop();
+    add_check();
+  }
+
+  void parse(int argc, char** argv) { app_.parse(argc, argv); }
+  int print(const CLI::ParseError& error) { return app_.exit(error); }
+
+ private:
+  CLI::App& add(const std::string& name, const std::string& description, Command command) {
+    CLI::App& sub = *app_.add_subcommand(name, description);
+    sub.callback([this, command] { line_.command = command; });
+    if (command != Command::Check) {
+      const auto usual = default_control_path();
+      sub.add_option("--control", line_.control,
+                     fmt::format("Control socket [{}]", usual.value_or("none is known")))
+          ->type_name("PATH");
+    }
+    return sub;
+  }
+
+  static void add_path(CLI::App& sub, const std::string& flag, std::optional<std::string>& target,
+                       const std::string& description) {
+    sub.add_option_function<std::string>(
+           flag,
+           [&target, flag](const std::string& path) {
+             if (path.empty()) throw CLI::ValidationError(flag, "the path is empty");
+             target = std::filesystem::absolute(path).lexically_normal().string();
+           },
+           description)
+        ->type_name("FILE");
+  }
+
+  static void add_duration(CLI::App& sub, const std::string& flag, Milliseconds& target,
+                           const std::string& description) {
+    sub.add_option_function<std::string>(
+           flag,
+           [&target, flag](const std::string& text) {
+             target = os::parse_duration(text);
+             if (target) return;
+             throw CLI::ValidationError(flag, fmt::format("expected {}", os::kDurationSyntax));
+           },
+           description)
+        ->type_name("DURATION");
+  }
+
+  // The texts say what holds without the flag.
+  void add_drain_flags(CLI::App& sub, const std::string& time, const std::string& strategy,
+                       const std::string& probation) {
+    add_duration(sub, "--drain-time", line_.flags.drain_time,
+                 fmt::format("How long old connections may go on [{}]", time));
+    sub.add_option_function<std::string>(
+           "--drain-strategy",
+           [this](const std::string& text) {
+             line_.flags.drain_strategy = parse_drain_strategy(text);
+             if (line_.flags.drain_strategy) return;
+             throw CLI::ValidationError("--drain-strategy", "expected gradual or immediate");
+           },
+           fmt::format("gradual or immediate [{}]", strategy))
+        ->type_name("STRATEGY");
+    add_duration(sub, "--probation", line_.flags.probation,
+                 fmt::format("How long new must prove itself [{}]", probation));
+  }
+
+  // CLI11's own exclusion puts noise into --help.
+  static void exclude(CLI::App& sub, const std::string& one, const std::string& other) {
+    sub.parse_complete_callback([&sub, one, other] {
+      if (sub.count(one) != 0 && sub.count(other) != 0) {
+        throw CLI::ValidationError(one, "excludes " + other);
+      }
+    });
+  }
+
+  void add_run() {
+    CLI::App& sub =
+        add("run", "Start a proxy, keep it running, and obey the other commands", Command::Run);
+    add_path(sub, "--config", line_.config, "Configuration (TOML); without it, the built-in one");
+    add_path(sub, "--proxy", line_.proxy, "Proxy binary [" + default_proxy_path() + "]");
+    const Settings usual;
+    add_drain_flags(sub, os::format_duration(usual.drain_time),
+                    std::string(drain_strategy_name(usual.drain_strategy)),
+                    os::format_duration(usual.probation));
+    sub.add_option("--control-group", line_.control_group, "Group whose members may command, too")
+        ->type_name("GROUP");
+    sub.add_option("--log-level", line_.log_level, "debug, info, warning, error or off")
+        ->type_name("LEVEL")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}).description(""));
+    sub.add_option("--log-format", line_.log_format, "text or json")
+        ->type_name("FORMAT")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"text", "json"}).description(""));
+    sub.footer(
+        "Flags win over the configuration's [supervisor] table. Signals: HUP reload,\n"
+        "TERM and INT stop with drain (again: at once), USR1 reopen logs.");
+  }
+
+  void add_reload() {
+    CLI::App& sub =
+        add("reload", "Replace the running generation; fails with the old one still serving",
+            Command::Reload);
+    add_path(sub, "--config", line_.config, "Configuration (TOML) [the same path as before]");
+    add_path(sub, "--proxy", line_.proxy, "Proxy binary [the same path as before]");
+    add_drain_flags(sub, "as configured", "as configured", "as configured");
+    sub.add_flag_callback(
+        "--no-wait", [this] { line_.wait = proto::WAIT_SERVING; },
+        "Return once new serves, before its probation");
+    sub.add_flag_callback(
+        "--wait-drained", [this] { line_.wait = proto::WAIT_DRAINED; },
+        "Return once old has exited");
+    exclude(sub, "--no-wait", "--wait-drained");
+  }
+
+  void add_rollback() {
+    add("rollback", "Go back to the previous binary and configuration, exactly as they ran",
+        Command::Rollback);
+  }
+
+  void add_drain() {
+    CLI::App& sub =
+        add("drain", "Give the generations that drain another deadline, from now", Command::Drain);
+    add_duration(sub, "--drain-time", line_.flags.drain_time, "How long they may go on");
+    sub.get_option("--drain-time")->required();
+  }
+
+  void add_status() {
+    CLI::App& sub = add("status", "Show the generations and the last reload", Command::Status);
+    sub.add_flag("--json", line_.json, "As JSON");
+    sub.add_flag("--watch", line_.watch, "Again every second, until interrupted");
+  }
+
+  void add_stats() {
+    CLI::App& sub = add("stats", "Show all metrics", Command::Stats);
+    sub.add_flag_callback("--json", [this] { line_.stats_format = proto::STATS_JSON; }, "As JSON");
+    sub.add_flag_callback(
+        "--prometheus", [this] { line_.stats_format = proto::STATS_PROMETHEUS; },
+        "In Prometheus text format");
+    exclude(sub, "--json", "--prometheus");
+    sub.add_option("--filter", line_.filter, "Only metrics whose name{labels} matches somewhere")
+        ->type_name("REGEX");
+  }
+
+  void add_stop() {
+    CLI::App& sub =
+        add("stop", "Drain and end everything; returns when it has ended", Command::Stop);
+    add_duration(sub, "--drain-time", line_.flags.drain_time,
+                 "How long connections may go on [as configured]");
+    sub.add_flag("--now", line_.now, "At once, cutting connections");
+    exclude(sub, "--now", "--drain-time");
+  }
+
+  void add_check() {
+    CLI::App& sub = add("check", "Say whether a configuration is good, and every mistake in it",
+                        Command::Check);
+    add_path(sub, "--config", line_.config, "Configuration (TOML); without it, the built-in one");
+    add_path(sub, "--proxy", line_.proxy,
+             "Proxy binary that judges [" + default_proxy_path() + "]");
+  }
+
+  CommandLine& line_;
+  CLI::App app_{
+      "Baton's supervisor: runs the proxy and replaces it without anybody noticing.\n"
+      "Exit status: 0 done; 1 failed, the old generation still serves; 2 wrong usage or\n"
+      "configuration; 3 no supervisor there; 4 refused (busy, not permitted)."};
+};
+
+// A control path names a file that may not be there yet; it only has to be absolute.
+std::expected<void, int> settle_control_path(CommandLine& line) {
+  if (line.command == Command::Check) return {};
+  if (!line.control.empty()) {
+    line.control = std::filesystem::absolute(line.control).lexically_normal().string();
+    return {};
+  }
+  const auto usual = default_control_path();
+  if (!usual) {
+    std::fprintf(stderr, "supervisor: %s\n", usual.error().text().c_str());
+    return std::unexpected(kBadUsage);
+  }
+  line.control = *usual;
+  return {};
+}
+
+}  // namespace
+
+std::expected<CommandLine, int> parse_command_line(int argc, char** argv) {
+  CommandLine line;
+  Grammar grammar(line);
+  try {
+    grammar.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return std::unexpected(grammar.print(error) == 0 ? kDone : kBadUsage);
+  }
+  if (const auto settled = settle_control_path(line); !settled) {
+    return std::unexpected(settled.error());
+  }
+  return line;
+}
+
+std::string default_proxy_path() {
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::filesystem::path directory = self.parent_path();
+  for (const std::filesystem::path& candidate :
+       {directory / "proxy", directory.parent_path() / "proxy" / "proxy"}) {
+    if (std::filesystem::is_regular_file(candidate, error)) return candidate.string();
+  }
+  return BATON_LIBEXECDIR "/baton/proxy";
+}
+
+}  // namespace baton::supervisor

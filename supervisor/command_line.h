@@ -1,0 +1,47 @@
+// The command line of the supervisor: what was asked for, checked and made absolute.
+// Thread: main, at start.
+#pragma once
+
+#include <chrono>
+#include <expected>
+#include <optional>
+#include <string>
+
+#include "proto/control.pb.h"
+#include "supervisor/settings.h"
+
+namespace baton::supervisor {
+
+enum class Command { Run, Reload, Rollback, Drain, Status, Stats, Stop, Check };
+
+struct CommandLine {
+  Command command = Command::Run;
+  std::string control;                // path of the control socket
+  std::optional<std::string> config;  // paths are absolute, against the caller's directory
+  std::optional<std::string> proxy;
+  SettingsLayer flags;
+  std::string control_group;
+  std::string log_level = "info";
+  std::string log_format = "text";
+  proto::WaitFor wait = proto::WAIT_COMMIT;
+  proto::StatsFormat stats_format = proto::STATS_TEXT;
+  std::string filter;
+  bool json = false;
+  bool watch = false;
+  bool now = false;
+};
+
+// Exit statuses of every command.
+inline constexpr int kDone = 0;
+inline constexpr int kFailed = 1;
+inline constexpr int kBadUsage = 2;
+inline constexpr int kNoSupervisor = 3;
+inline constexpr int kRefused = 4;
+
+// The error is the exit status; whatever there was to say has been printed (0: --help, --version).
+std::expected<CommandLine, int> parse_command_line(int argc, char** argv);
+
+// The proxy binary that belongs to this program: beside it, in the build tree, or installed.
+std::string default_proxy_path();
+
+}  // namespace baton::supervisor

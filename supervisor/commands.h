@@ -1,0 +1,30 @@
+// What the command line may ask, in terms of the supervisor.
+// Thread: the supervisor's loop. Borrows: the supervisor.
+#pragma once
+
+#include "supervisor/control_server.h"
+#include "supervisor/supervisor.h"
+
+namespace baton::supervisor {
+
+class Commands final : public ControlHandler {
+ public:
+  explicit Commands(Supervisor& supervisor) : supervisor_(supervisor) {}
+
+  void reload(const proto::ReloadRequest& request, const proto::Responder& client) override;
+  void rollback(const proto::ReloadRequest& request, const proto::Responder& client) override;
+  void retune_drain(const proto::RetuneDrainRequest& request,
+                    const proto::Responder& client) override;
+  void status(const proto::Responder& client) override;
+  void stats(const proto::StatsRequest& request, const proto::Responder& client) override;
+  void stop(const proto::StopRequest& request, const proto::Responder& client) override;
+  void reopen_logs(const proto::Responder& client) override;
+
+ private:
+  void begin(const ReloadPlan& plan, const proto::ReloadRequest& request,
+             const proto::Responder& client);
+
+  Supervisor& supervisor_;
+};
+
+}  // namespace baton::supervisor

@@ -1,0 +1,142 @@
+#include "supervisor/control_server.h"
+
+#include <grp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <vector>
+
+#include "shared/os/log.h"
+
+namespace baton::supervisor {
+namespace {
+
+constexpr double kRetrySeconds = 0.5;
+constexpr std::string_view kNotPermitted =
+    "not permitted: only root, the supervisor's own user and its control group";
+
+}  // namespace
+
+// One connection. Its channel closes it; it is gone when the peer is.
+class ControlServer::Client {
+ public:
+  Client(ControlServer& server, os::UniqueFd socket, bool permitted)
+      : server_(server),
+        channel_(server.loop_, std::move(socket), "command line"),
+        patience_(server.loop_) {
+    patience_.set<Client, &Client::on_idle>(this);
+    patience_.start(std::chrono::duration<double>(kPatience).count());
+    channel_.on_close([this](const std::string&) { server_.remove(this); });
+    if (permitted) {
+      serve();
+    } else {
+      refuse();
+    }
+  }
+
+ private:
+  void on_idle() { server_.remove(this); }
+
+  template <class Message, class Call>
+  void on(proto::ControlKind kind, Call call) {
+    channel_.handle<Message>(
+        static_cast<std::uint16_t>(kind),
+        [this, call](const Message& message, const proto::Fds&, const proto::Responder& responder) {
+          patience_.stop();
+          call(server_.handler_, message, responder);
+        });
+  }
+
+  void serve() {
+    using Handler = ControlHandler;
+    using Responder = proto::Responder;
+    on<proto::ReloadRequest>(proto::RELOAD, [](Handler& handler, const auto& request,
+                                               const Responder& r) { handler.reload(request, r); });
+    on<proto::ReloadRequest>(proto::ROLLBACK,
+                             [](Handler& handler, const auto& request, const Responder& r) {
+                               handler.rollback(request, r);
+                             });
+    on<proto::RetuneDrainRequest>(proto::RETUNE_DRAIN,
+                                  [](Handler& handler, const auto& request, const Responder& r) {
+                                    handler.retune_drain(request, r);
+                                  });
+    on<proto::StatusRequest>(proto::STATUS, [](Handler& handler, const auto&, const Responder& r) {
+      handler.status(r);
+    });
+    on<proto::StatsRequest>(proto::STATS, [](Handler& handler, const auto& request,
+                                             const Responder& r) { handler.stats(request, r); });
+    on<proto::StopRequest>(proto::STOP, [](Handler& handler, const auto& request,
+                                           const Responder& r) { handler.stop(request, r); });
+    on<proto::Empty>(proto::REOPEN_LOGS, [](Handler& handler, const auto&, const Responder& r) {
+      handler.reopen_logs(r);
+    });
+  }
+
+  void refuse() {
+    for (int kind = proto::ControlKind_MIN + 1; kind <= proto::ControlKind_MAX; ++kind) {
+      channel_.handle_raw(static_cast<std::uint16_t>(kind),
+                          [](std::string_view, const proto::Fds&, const proto::Responder& r) {
+                            r.fail(proto::ErrorReply::REFUSED, std::string(kNotPermitted));
+                          });
+    }
+  }
+
+  ControlServer& server_;
+  proto::Channel channel_;
+  ev::timer patience_;
+};
+
+ControlServer::ControlServer(ev::loop_ref loop, int listener, const std::string& group,
+                             ControlHandler& handler)
+    : loop_(loop), listener_(listener), handler_(handler), acceptable_(loop), retry_(loop) {
+  if (const ::group* entry = group.empty() ? nullptr : ::getgrnam(group.c_str())) {
+    group_ = entry->gr_gid;
+  }
+  acceptable_.set<ControlServer, &ControlServer::on_acceptable>(this);
+  acceptable_.start(listener_, ev::READ);
+  retry_.set<ControlServer, &ControlServer::on_retry>(this);
+}
+
+ControlServer::~ControlServer() = default;
+
+void ControlServer::on_acceptable() {
+  os::UniqueFd socket(::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!socket) {
+    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+      log::warning("cannot accept a command: {}", os::Error{errno, "accept", ""}.text());
+      acceptable_.stop();
+      retry_.start(kRetrySeconds);
+    }
+    return;
+  }
+  if (clients_.size() >= kMaxClients) {
+    log::warning("refused a command: {} others are connected", clients_.size());
+    return;
+  }
+  const bool is_permitted = permitted(socket.get());
+  clients_.push_back(std::make_unique<Client>(*this, std::move(socket), is_permitted));
+}
+
+void ControlServer::on_retry() { acceptable_.start(listener_, ev::READ); }
+
+void ControlServer::remove(const Client* client) {
+  clients_.remove_if([client](const auto& each) { return each.get() == client; });
+}
+
+bool ControlServer::permitted(int socket) const {
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
+  if (peer.uid == 0 || peer.uid == ::geteuid()) return true;
+  if (!group_) return false;
+  if (peer.gid == *group_) return true;
+  std::vector<gid_t> groups(256);
+  length = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &length) != 0) return false;
+  groups.resize(length / sizeof(gid_t));
+  return std::ranges::find(groups, *group_) != groups.end();
+}
+
+}  // namespace baton::supervisor

@@ -1,0 +1,62 @@
+// Serves the command line: accepts connections to the control socket, checks who is there, and
+// passes requests to a handler.
+//
+// Thread: the supervisor's loop. Owns: connections. Borrows: the listening socket, the handler.
+// Root, the supervisor's own user and members of the control group are served; anyone else is
+// answered `refused`. A client that asks for nothing is closed after kPatience.
+#pragma once
+
+#include <ev++.h>
+
+#include <chrono>
+#include <list>
+#include <memory>
+#include <string>
+
+#include "proto/channel.h"
+#include "proto/control.pb.h"
+#include "shared/os/unique_fd.h"
+
+namespace baton::supervisor {
+
+class ControlHandler {
+ public:
+  virtual ~ControlHandler() = default;
+  virtual void reload(const proto::ReloadRequest& request, const proto::Responder& client) = 0;
+  virtual void rollback(const proto::ReloadRequest& request, const proto::Responder& client) = 0;
+  virtual void retune_drain(const proto::RetuneDrainRequest& request,
+                            const proto::Responder& client) = 0;
+  virtual void status(const proto::Responder& client) = 0;
+  virtual void stats(const proto::StatsRequest& request, const proto::Responder& client) = 0;
+  virtual void stop(const proto::StopRequest& request, const proto::Responder& client) = 0;
+  virtual void reopen_logs(const proto::Responder& client) = 0;
+};
+
+class ControlServer {
+ public:
+  ControlServer(ev::loop_ref loop, int listener, const std::string& group, ControlHandler& handler);
+  ~ControlServer();
+  ControlServer(const ControlServer&) = delete;
+  ControlServer& operator=(const ControlServer&) = delete;
+
+  static constexpr std::size_t kMaxClients = 64;
+  static constexpr std::chrono::seconds kPatience{10};
+
+ private:
+  class Client;
+
+  void on_acceptable();
+  void on_retry();
+  void remove(const Client* client);
+  bool permitted(int socket) const;
+
+  ev::loop_ref loop_;
+  int listener_;
+  std::optional<gid_t> group_;
+  ControlHandler& handler_;
+  ev::io acceptable_;
+  ev::timer retry_;  // after accept() failed for want of descriptors
+  std::list<std::unique_ptr<Client>> clients_;
+};
+
+}  // namespace baton::supervisor

@@ -1,0 +1,51 @@
+// Claims the path of the control socket: one supervisor a path, whatever a dead one left there.
+//
+// A lock file beside the socket decides who owns the path, so two that start at once cannot both
+// take over a stale socket. The kernel frees the lock with its holder.
+// Thread: any. Source: unix(7), flock(2).
+#pragma once
+
+#include <expected>
+#include <string>
+
+#include "shared/os/error.h"
+#include "shared/os/unique_fd.h"
+#include "supervisor/fd_table.h"
+
+namespace baton::supervisor {
+
+struct ControlSocket {
+  std::string path;
+  FdIndex lock = kNoFd;
+  FdIndex listener = kNoFd;    // listening, non-blocking
+  std::string group;           // whose members may connect, too; empty: nobody's
+  std::string made_directory;  // empty: it was there
+};
+
+struct ControlSocketError {
+  enum class Code { InUse, NotPermitted, BadPath, Failed };
+  Code code;
+  std::string text;
+};
+
+// The descriptors go into `fds`. Creates the last directory of the path when it is missing (0755
+// for root, else 0700).
+std::expected<ControlSocket, ControlSocketError> claim_control_socket(FdTable& fds,
+                                                                      const std::string& path,
+                                                                      const std::string& group);
+
+// Removes the socket, the lock file and a directory that claim_control_socket() has made.
+void release_control_socket(FdTable& fds, ControlSocket& socket);
+
+// Where it is unless told otherwise: $RUNTIME_DIRECTORY/control.sock, else /run/baton/control.sock
+// for root, else $XDG_RUNTIME_DIR/baton/control.sock. Error: none of them applies.
+os::Result<std::string> default_control_path();
+
+// Connects; the peer's pid is the supervisor's. The error's code is connect()'s.
+struct ControlConnection {
+  os::UniqueFd socket;  // non-blocking
+  int pid = 0;
+};
+os::Result<ControlConnection> connect_control_socket(const std::string& path);
+
+}  // namespace baton::supervisor

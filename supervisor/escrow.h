@@ -1,0 +1,46 @@
+// The supervisor's copy of every listening socket, so that no accept queue dies with the process
+// that serves it. Sockets enter before they first listen and leave when no configuration names
+// them any more.
+//
+// Thread: the supervisor's.
+// Owns: nothing; borrows the state, whose entries and descriptors it keeps in order.
+// Invariants: one entry a key and index; a unix socket's path exists as long as its entry.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "proto/channel.h"
+#include "supervisor/state.h"
+
+namespace baton::supervisor {
+
+class Escrow {
+ public:
+  explicit Escrow(SupervisorState& state) : state_(state) {}
+
+  // Keeps a socket; one that is there already under this key and index stays, and `fd` is closed.
+  void put(const SocketKey& key, std::uint32_t index, std::uint64_t generation, os::UniqueFd fd);
+
+  // Positions in state.escrow, in order.
+  using Entries = std::vector<std::size_t>;
+  Entries of(std::span<const SocketKey> keys) const;
+  // What a generation has added under these keys.
+  Entries added_by(std::uint64_t generation, std::span<const SocketKey> keys) const;
+  bool any_added_by(std::uint64_t generation) const;
+  // The generation that goes on is the owner now.
+  void hand_over(std::uint64_t from, std::uint64_t to);
+
+  const EscrowEntry& entry(std::size_t position) const { return state_.escrow[position]; }
+  int fd(std::size_t position) const { return state_.fds.get(state_.escrow[position].fd); }
+
+  // Closes every socket whose key is not among these, and unlinks unix paths nothing uses any more.
+  void keep_only(std::span<const SocketKey> keys);
+  void clear() { keep_only({}); }
+
+ private:
+  SupervisorState& state_;
+};
+
+}  // namespace baton::supervisor

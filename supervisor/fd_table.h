@@ -1,0 +1,46 @@
+// Every descriptor that belongs to the supervisor's state, by a small index, so that the state
+// itself is plain values that can be written down and read back.
+// Thread: the supervisor's. Owns: the descriptors.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "shared/os/check.h"
+#include "shared/os/unique_fd.h"
+
+namespace baton::supervisor {
+
+using FdIndex = std::uint32_t;
+inline constexpr FdIndex kNoFd = ~FdIndex{0};
+
+class FdTable {
+ public:
+  // The index stays valid until close(), and is then used again.
+  FdIndex add(os::UniqueFd fd) {
+    for (FdIndex index = 0; index < fds_.size(); ++index) {
+      if (fds_[index]) continue;
+      fds_[index] = std::move(fd);
+      return index;
+    }
+    fds_.push_back(std::move(fd));
+    return static_cast<FdIndex>(fds_.size() - 1);
+  }
+  // Borrowed; -1 for kNoFd.
+  int get(FdIndex index) const {
+    if (index == kNoFd) return -1;
+    BATON_CHECK(index < fds_.size() && fds_[index].valid());
+    return fds_[index].get();
+  }
+  // kNoFd: nothing to do.
+  void close(FdIndex index) {
+    if (index == kNoFd) return;
+    BATON_CHECK(index < fds_.size() && fds_[index].valid());
+    fds_[index].reset();
+  }
+
+ private:
+  std::vector<os::UniqueFd> fds_;
+};
+
+}  // namespace baton::supervisor

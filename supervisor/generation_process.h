@@ -1,0 +1,115 @@
+// One generation as the supervisor sees it: the process, watched by pidfd, and the channel to it.
+// It knows how to ask for things and when to kill; what follows from an answer is its observer's.
+//
+// Thread: the supervisor's loop.
+// Owns: the channel, watchers and timers. Borrows: loop, state, its record and the observer (all
+// outlive it). The pidfd is the state's.
+// Invariant: the observer's on_exit() is called exactly once, after the process was reaped; it is
+// the last call; no callback comes from within a method of this class.
+#pragma once
+
+#include <ev++.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "proto/channel.h"
+#include "proto/generation.pb.h"
+#include "shared/os/process.h"
+#include "supervisor/state.h"
+
+namespace baton::supervisor {
+
+class GenerationProcess;
+
+class GenerationObserver {
+ public:
+  virtual ~GenerationObserver() = default;
+  virtual void on_hello(GenerationProcess& generation, const proto::Hello& hello,
+                        const proto::Responder& responder) = 0;
+  virtual void on_reached(GenerationProcess& generation, proto::Phase phase) = 0;
+  virtual void on_ready(GenerationProcess& generation, const proto::Ready& ready) = 0;
+  virtual void on_start_failed(GenerationProcess& generation, const std::string& reason) = 0;
+  virtual void on_start_timeout(GenerationProcess& generation) = 0;
+  virtual void on_exit(GenerationProcess& generation, const os::ExitStatus& status) = 0;
+};
+
+struct SpawnSettings {
+  std::chrono::milliseconds start_timeout;  // until it is ready
+  std::string log_level;
+  std::string log_format;
+};
+
+class GenerationProcess {
+ public:
+  // nullopt: done; else what went wrong, for the log and the user. Not called at all when the
+  // channel closes first: then the process has ended, or is killed, and on_exit() tells more.
+  using Answer = std::function<void(std::optional<std::string> error)>;
+
+  // Starts the process from the record's pair and fills in its pid, pidfd and channel.
+  static os::Result<std::unique_ptr<GenerationProcess>> spawn(ev::loop_ref loop,
+                                                              SupervisorState& state,
+                                                              GenerationRecord& record,
+                                                              GenerationObserver& observer,
+                                                              const SpawnSettings& settings);
+  GenerationProcess(const GenerationProcess&) = delete;
+  GenerationProcess& operator=(const GenerationProcess&) = delete;
+
+  GenerationRecord& record() { return record_; }
+  const GenerationRecord& record() const { return record_; }
+  proto::Channel& channel() { return channel_; }
+  std::string name() const { return "generation " + std::to_string(record_.id); }
+
+  // Each is answered within kRequestDeadline (a ping: kPingDeadline), or with an error.
+  void serve(Answer answer);
+  void pause(std::span<const SocketKey> keys, Answer answer);
+  void resume(const proto::Resume& added, std::span<const int> fds, Answer answer);
+  void ping(Answer answer);
+  // Also arms the kill: at the deadline and a grace. Sent again, the new time counts.
+  void drain(std::chrono::milliseconds time, DrainStrategy strategy,
+             std::span<const SocketKey> kept);
+  void introduce(std::uint64_t generation, int fd);
+  void reopen_logs();
+
+  // SIGKILL. on_exit() follows from the loop.
+  void kill();
+  // Reaps the process if it has ended; on_exit() follows once the channel has given its last words.
+  // False: it still runs, or was reaped before.
+  bool reap_if_ended();
+  void stop_start_timer() { start_limit_.stop(); }
+
+  static constexpr std::chrono::milliseconds kRequestDeadline{5000};
+  static constexpr std::chrono::milliseconds kPingDeadline{1000};
+  static constexpr std::chrono::milliseconds kDrainGrace{2000};
+  // How long a process may go on without its channel, and the channel without its process.
+  static constexpr std::chrono::milliseconds kChannelGrace{1000};
+
+ private:
+  GenerationProcess(ev::loop_ref loop, SupervisorState& state, GenerationRecord& record,
+                    GenerationObserver& observer, os::UniqueFd channel);
+  void register_handlers();
+  void ask(proto::GenerationKind kind, const google::protobuf::MessageLite& body,
+           std::span<const int> fds, std::chrono::milliseconds deadline, Answer answer);
+  void on_channel_closed(const std::string& reason);
+  void on_pidfd() { reap_if_ended(); }
+  void finish();
+  void on_start_limit() { observer_.on_start_timeout(*this); }
+  void on_kill_time();
+
+  ev::loop_ref loop_;
+  SupervisorState& state_;
+  GenerationRecord& record_;
+  GenerationObserver& observer_;
+  proto::Channel channel_;
+  ev::io exit_watcher_;
+  ev::timer start_limit_;
+  ev::timer kill_time_;
+  std::string kill_reason_;
+  std::optional<os::ExitStatus> ended_;
+};
+
+}  // namespace baton::supervisor

@@ -1,0 +1,102 @@
+#include "supervisor/generation_services.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "shared/os/log.h"
+#include "shared/os/memfd.h"
+
+namespace baton::supervisor {
+namespace {
+
+using proto::ErrorReply;
+
+// Keeps a message far below the limits of descriptors and of bytes, whatever the keys' length.
+constexpr std::size_t kSocketsPerReply = 128;
+
+bool is_socket(int fd) {
+  struct stat status{};
+  return ::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
+}  // namespace
+
+void GenerationServices::serve(proto::Channel& channel, GenerationRecord& generation) {
+  channel.handle<proto::Sockets>(proto::ESCROW_PUT,
+                                 [this, &generation](const proto::Sockets& sockets, proto::Fds fds,
+                                                     const proto::Responder& responder) {
+                                   put(generation, sockets, std::move(fds), responder);
+                                 });
+  channel.handle<proto::SocketKeys>(
+      proto::ESCROW_GET, [this](const proto::SocketKeys& wanted, proto::Fds,
+                                const proto::Responder& responder) { get(wanted, responder); });
+  channel.handle<proto::StatsDelta>(
+      proto::STATS_DELTA, [this, &generation](const proto::StatsDelta& delta, proto::Fds,
+                                              const proto::Responder& responder) {
+        if (region_.add(generation, delta)) {
+          responder.reply(proto::Done());
+        } else {
+          responder.fail(ErrorReply::FAILED, "some metrics are malformed or do not fit");
+        }
+      });
+  channel.handle<proto::StatsTextRequest>(
+      proto::STATS_TEXT_GET,
+      [this](const proto::StatsTextRequest& request, proto::Fds,
+             const proto::Responder& responder) { stats_text(request, responder); });
+}
+
+void GenerationServices::put(const GenerationRecord& generation, const proto::Sockets& sockets,
+                             proto::Fds fds, const proto::Responder& responder) {
+  if (generation.role != Role::Candidate && generation.role != Role::InCharge) {
+    return responder.fail(ErrorReply::REFUSED, "this generation is leaving");
+  }
+  if (static_cast<std::size_t>(sockets.sockets_size()) != fds.size()) {
+    return responder.fail(ErrorReply::BAD_REQUEST, "as many sockets as descriptors, please");
+  }
+  if (!std::ranges::all_of(fds, [](const os::UniqueFd& fd) { return is_socket(fd.get()); })) {
+    return responder.fail(ErrorReply::BAD_REQUEST, "the escrow takes sockets only");
+  }
+  for (int i = 0; i < sockets.sockets_size(); ++i) {
+    const proto::SocketInfo& info = sockets.sockets(i);
+    escrow_.put(SocketKey::from_message(info.key()), info.index(), generation.id,
+                std::move(fds[static_cast<std::size_t>(i)]));
+  }
+  responder.reply(proto::Done());
+}
+
+void GenerationServices::get(const proto::SocketKeys& wanted, const proto::Responder& responder) {
+  std::vector<SocketKey> keys;
+  for (const proto::SocketKey& key : wanted.keys()) keys.push_back(SocketKey::from_message(key));
+  const Escrow::Entries found = escrow_.of(keys);
+  std::size_t next = 0;
+  do {
+    const std::size_t end = std::min(found.size(), next + kSocketsPerReply);
+    proto::Sockets message;
+    std::vector<int> fds;
+    for (; next < end; ++next) {
+      const EscrowEntry& entry = escrow_.entry(found[next]);
+      proto::SocketInfo& info = *message.add_sockets();
+      entry.key.to_message(*info.mutable_key());
+      info.set_index(entry.index);
+      fds.push_back(state_.fds.get(entry.fd));
+    }
+    if (next < found.size()) {
+      responder.partial(message, fds);
+    } else {
+      responder.reply(message, fds);
+    }
+  } while (next < found.size());
+}
+
+void GenerationServices::stats_text(const proto::StatsTextRequest& request,
+                                    const proto::Responder& responder) {
+  const auto text = region_.text(static_cast<proto::StatsFormat>(request.format()), "");
+  if (!text) return responder.fail(ErrorReply::FAILED, text.error().text());
+  const auto fd = os::create_sealed_memfd("baton-stats", *text);
+  if (!fd) return responder.fail(ErrorReply::FAILED, fd.error().text());
+  const int fds[] = {fd->get()};
+  responder.reply(proto::StatsReply(), fds);
+}
+
+}  // namespace baton::supervisor

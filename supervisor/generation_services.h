@@ -1,0 +1,34 @@
+// What a generation may ask of the supervisor beside its own life: the escrow and the statistics.
+// A refused or malformed request gets an error answer and changes nothing.
+//
+// Thread: the supervisor's. Borrows: state, escrow, region (all outlive every channel).
+#pragma once
+
+#include "proto/channel.h"
+#include "proto/generation.pb.h"
+#include "supervisor/escrow.h"
+#include "supervisor/state.h"
+#include "supervisor/supervisor_region.h"
+
+namespace baton::supervisor {
+
+class GenerationServices {
+ public:
+  GenerationServices(SupervisorState& state, Escrow& escrow, SupervisorRegion& region)
+      : state_(state), escrow_(escrow), region_(region) {}
+
+  // Answers the requests of one generation; the record outlives the channel.
+  void serve(proto::Channel& channel, GenerationRecord& generation);
+
+ private:
+  void put(const GenerationRecord& generation, const proto::Sockets& sockets, proto::Fds fds,
+           const proto::Responder& responder);
+  void get(const proto::SocketKeys& wanted, const proto::Responder& responder);
+  void stats_text(const proto::StatsTextRequest& request, const proto::Responder& responder);
+
+  SupervisorState& state_;
+  Escrow& escrow_;
+  SupervisorRegion& region_;
+};
+
+}  // namespace baton::supervisor

@@ -1,0 +1,123 @@
+#include "supervisor/generation_set.h"
+
+#include <algorithm>
+
+#include "supervisor/open_pair.h"
+
+namespace baton::supervisor {
+
+os::Result<GenerationProcess*> GenerationSet::spawn(PairId pair, const SpawnSettings& settings) {
+  const std::uint64_t id = state_.next_generation++;
+  GenerationRecord& record = state_.generations[id];
+  record.id = id;
+  record.pair = pair;
+  record.started = now();
+  if (const auto claimed = region_.claim_slot(record); !claimed) {
+    state_.generations.erase(id);
+    return std::unexpected(claimed.error());
+  }
+  auto process = GenerationProcess::spawn(loop_, state_, record, observer_, settings);
+  if (!process) {
+    region_.forget(record.region_slot);
+    state_.generations.erase(id);
+    return std::unexpected(process.error());
+  }
+  services_.serve((*process)->channel(), record);
+  region_.publish(record);
+  return (processes_[id] = std::move(*process)).get();
+}
+
+GenerationProcess* GenerationSet::of(Role role) const {
+  for (const auto& [id, process] : processes_) {
+    if (process->record().role == role) return process.get();
+  }
+  return nullptr;
+}
+
+GenerationProcess* GenerationSet::with_pid(pid_t pid) const {
+  for (const auto& [id, process] : processes_) {
+    if (process->record().pid == pid && process->record().pidfd != kNoFd) return process.get();
+  }
+  return nullptr;
+}
+
+GenerationProcess* GenerationSet::with_id(std::uint64_t id) const {
+  const auto found = processes_.find(id);
+  return found == processes_.end() ? nullptr : found->second.get();
+}
+
+std::vector<GenerationProcess*> GenerationSet::draining() const {
+  std::vector<GenerationProcess*> found;
+  for (const auto& [id, process] : processes_) {
+    if (process->record().role == Role::Draining) found.push_back(process.get());
+  }
+  return found;
+}
+
+std::vector<GenerationProcess*> GenerationSet::all() const {
+  std::vector<GenerationProcess*> found;
+  for (const auto& [id, process] : processes_) found.push_back(process.get());
+  return found;
+}
+
+void GenerationSet::set_phase(GenerationProcess& generation, Phase phase) {
+  generation.record().phase = phase;
+  region_.publish(generation.record());
+}
+
+void GenerationSet::set_role(GenerationProcess& generation, Role role) {
+  generation.record().role = role;
+  region_.publish(generation.record());
+}
+
+void GenerationSet::drain(GenerationProcess& generation, std::chrono::milliseconds time,
+                          DrainStrategy strategy, std::span<const SocketKey> kept) {
+  GenerationRecord& record = generation.record();
+  if (!record.draining_since) {
+    record.draining_since = now();
+    record.drain_total = region_.connections(record);
+  }
+  record.drain_deadline = now() + std::chrono::duration<double>(time).count();
+  record.role = Role::Draining;
+  record.phase = Phase::Draining;
+  region_.publish(record);
+  generation.drain(time, strategy, kept);
+}
+
+void GenerationSet::kill(GenerationProcess& generation) {
+  set_role(generation, Role::Dying);
+  generation.kill();
+}
+
+void GenerationSet::remove(GenerationProcess& generation, Metrics metrics) {
+  GenerationRecord& record = generation.record();
+  const std::uint64_t id = record.id;
+  record.role = Role::Dying;
+  region_.publish(record);
+  region_.reclaim(record);
+  if (metrics == Metrics::KeepForReplacement) {
+    state_.orphaned_slots.push_back(record.region_slot);
+  } else {
+    region_.forget(record.region_slot);
+  }
+  processes_.erase(id);
+  state_.generations.erase(id);
+}
+
+void GenerationSet::forget_orphans() {
+  for (const std::uint32_t slot : state_.orphaned_slots) region_.forget(slot);
+  state_.orphaned_slots.clear();
+}
+
+void GenerationSet::drop_unused_pairs() {
+  std::erase_if(state_.pairs, [this](const auto& entry) {
+    const auto& [id, pair] = entry;
+    if (id == state_.good || id == state_.previous) return false;
+    const bool used = std::ranges::any_of(
+        state_.generations, [id](const auto& each) { return each.second.pair == id; });
+    if (!used) close_pair(state_.fds, pair);
+    return !used;
+  });
+}
+
+}  // namespace baton::supervisor

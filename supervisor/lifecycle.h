@@ -1,0 +1,132 @@
+// The life of the generation in charge and of the one that is to follow it, as a pure state
+// machine: no descriptor, clock or log in here. The Supervisor turns what happens into events and
+// carries out the actions; generations that drain are no part of this (each ends on its own).
+//
+//               Start                                        ReloadRequested
+//      Idle ──────────► Starting ── CandidateServing ─► Serving ────────────► Preparing
+//                           │                           ▲ ▲ ▲                    │ CandidateReady
+//                           │ fails                     │ │ │ ProbationPassed    ▼
+//                           ▼                           │ │ └── Probation ◄─ Pausing ◄─ Switching
+//                       Stopping ── AllGone ► Stopped   │ │        │ fails      │ fails    │ fails
+//                           ▲                           │ │ InChargeResumed     │          │
+//                           │ StopRequested, anywhere   │ └──── Restoring ◄─────┴──────────┘
+//                                                       │                        (Preparing, too)
+//      InChargeDied:  Serving, Restoring ─► Recovering ─┤ CandidateServing
+//                                             │    ▲    │
+//                              fails: wait    ▼    │ BackOffOver
+//                                          BackingOff ─── ReloadRequested ──┐
+//                     Preparing, Switching ─► PreparingAlone ◄──────────────┘
+//                                             │ CandidateServing: commits, there is no way back
+//                     Pausing, Probation ─────┴─► Serving: the candidate serves already
+//
+// Thread: any; pure functions of plain values.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace baton::supervisor::lifecycle {
+
+enum class Stage : std::uint8_t {
+  Idle,
+  Starting,        // the very first generation; nothing serves
+  Serving,         // one generation in charge, nothing pending
+  Preparing,       // reload: the candidate starts, the generation in charge serves
+  PreparingAlone,  // reload without a generation in charge: it crashed
+  Switching,       // the candidate was told to serve
+  Pausing,         // the candidate serves; the generation in charge was told to pause
+  Probation,       // the candidate serves and must prove itself; the other one is paused
+  Restoring,       // the reload has failed; the generation in charge is to accept again
+  Recovering,      // after a crash: a fresh generation starts from the sockets in escrow
+  BackingOff,      // waits before the next Recovering
+  Stopping,        // everything drains, or is being killed
+  Stopped,
+};
+inline constexpr int kStages = static_cast<int>(Stage::Stopped) + 1;
+
+enum class EventKind : std::uint8_t {
+  Start,
+  ReloadRequested,    // reload or rollback; what to run is open already
+  StopRequested,      // with drain
+  StopNowRequested,   // at once
+  CandidateReady,     // warmed up, waits for the word to serve
+  CandidateServing,   // every worker accepts
+  CandidateFailed,    // could not be started, reported a reason, or answered an error
+  CandidateDied,      // the process has ended
+  CandidateTimedOut,  // start limit, or a request or ping without answer
+  ProbationPassed,
+  InChargePaused,
+  InChargeResumed,
+  InChargeFailed,  // did not do what it was asked: pause or resume
+  InChargeDied,
+  BackOffOver,
+  AllGone,  // no process is left
+};
+inline constexpr int kEventKinds = static_cast<int>(EventKind::AllGone) + 1;
+
+struct Event {
+  EventKind kind;
+  bool soon = false;  // InChargeDied: within kQuickCrash of serving
+};
+
+enum class Action : std::uint8_t {
+  SpawnCandidate,    // from what the reload (or the start) asked for
+  SpawnReplacement,  // from the last good binary and configuration
+  FallBack,          // the previous binary and configuration become the good ones
+  SendServe,
+  SendPause,
+  BeginProbation,
+  EndProbation,
+  TakeCharge,  // the candidate is in charge; nothing was there before, or it has died
+  Commit,      // of a reload: TakeCharge, drop unused sockets, drain the one before
+  KillCandidate,
+  KillInCharge,
+  ReturnSockets,   // what the candidate had added goes to the generation in charge...
+  ResumeInCharge,  // ... which also accepts again: the reload is rolled back
+  ReportServing,
+  ReportCommitted,
+  ReportFailed,
+  RefuseReload,
+  ReportStartFailed,
+  AnnounceReady,  // the first generation serves
+  ArmBackOff,
+  DisarmBackOff,
+  DrainAll,
+  CutAll,
+  Exit,
+};
+
+struct State {
+  Stage stage = Stage::Idle;
+  std::uint32_t quick_crashes = 0;  // in a row
+  bool has_previous = false;        // there is something to fall back to
+  bool fell_back = false;           // since the last reload
+  friend bool operator==(const State&, const State&) = default;
+};
+
+struct Step {
+  State state;
+  std::vector<Action> actions;  // in this order
+};
+
+// An event that means nothing in a state (a late answer) leaves it as it is.
+Step step(const State& state, Event event);
+
+// Whether a reload may begin; otherwise it is refused for the reason that refusal() gives.
+bool accepts_reload(Stage stage);
+std::string_view refusal(Stage stage);
+
+// A crash within this time of serving counts as one of a loop.
+inline constexpr std::chrono::seconds kQuickCrash{10};
+// So many quick crashes in a row: the previous good pair is used.
+inline constexpr std::uint32_t kCrashesToFallBack = 3;
+// The wait before the next start: none, none, 100 ms, 200 ms, ... 10 s.
+std::chrono::milliseconds back_off(std::uint32_t quick_crashes);
+
+std::string_view name(Stage stage);
+std::string_view name(EventKind kind);
+std::string_view name(Action action);
+
+}  // namespace baton::supervisor::lifecycle

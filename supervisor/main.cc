@@ -1,0 +1,46 @@
+// The supervisor and its command line, in one program.
+#include <cstdio>
+#include <exception>
+
+#include "supervisor/check_command.h"
+#include "supervisor/client_commands.h"
+#include "supervisor/command_line.h"
+#include "supervisor/run_command.h"
+
+namespace {
+
+using baton::supervisor::Command;
+
+int run(int argc, char** argv) {
+  const auto line = baton::supervisor::parse_command_line(argc, argv);
+  if (!line) return line.error();
+  switch (line->command) {
+    case Command::Run:
+      return baton::supervisor::run_command(*line);
+    case Command::Reload:
+    case Command::Rollback:
+      return baton::supervisor::reload_command(*line);
+    case Command::Drain:
+      return baton::supervisor::drain_command(*line);
+    case Command::Status:
+      return baton::supervisor::status_command(*line);
+    case Command::Stats:
+      return baton::supervisor::stats_command(*line);
+    case Command::Stop:
+      return baton::supervisor::stop_command(*line);
+    case Command::Check:
+      return baton::supervisor::check_command(*line);
+  }
+  return baton::supervisor::kBadUsage;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "supervisor: %s\n", error.what());
+    return baton::supervisor::kFailed;
+  }
+}

@@ -1,0 +1,55 @@
+#include "supervisor/progress_view.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace baton::supervisor {
+namespace {
+
+constexpr std::uint64_t kBarCells = 30;
+constexpr const char* kClearLine = "\r\x1b[K";
+
+}  // namespace
+
+ProgressView::Output ProgressView::detect() {
+  return ::isatty(STDOUT_FILENO) ? Output::Terminal : Output::Plain;
+}
+
+ProgressView::~ProgressView() {
+  if (!drawn_) return;
+  std::fputs(kClearLine, stdout);
+  std::fflush(stdout);
+}
+
+void ProgressView::show(const proto::Progress& progress) {
+  if (progress.has_ms()) {
+    if (drawn_) std::fputs(kClearLine, stdout);
+    drawn_ = false;
+    std::fputs(fmt::format("{:<10} {:>10.1f} ms\n", progress.phase(), progress.ms()).c_str(),
+               stdout);
+    std::fflush(stdout);
+    return;
+  }
+  if (output_ == Output::Plain) return;
+  if (progress.connections_total() == 0) return redraw(fmt::format("{:<10} ...", progress.phase()));
+  redraw(fmt::format("{:<10} {}", progress.phase(),
+                     bar(progress.connections_left(), progress.connections_total())));
+}
+
+std::string ProgressView::bar(std::uint64_t left, std::uint64_t total) {
+  const std::uint64_t gone = total - std::min(left, total);
+  const std::uint64_t cells = total == 0 ? kBarCells : gone * kBarCells / total;
+  return fmt::format("[{:#<{}}{:-<{}}] {} of {} connections left", "", cells, "", kBarCells - cells,
+                     left, total);
+}
+
+void ProgressView::redraw(const std::string& line) {
+  std::fputs((kClearLine + line).c_str(), stdout);
+  std::fflush(stdout);
+  drawn_ = true;
+}
+
+}  // namespace baton::supervisor

@@ -1,0 +1,101 @@
+#include "supervisor/reload_report.h"
+
+#include <utility>
+
+namespace baton::supervisor {
+namespace {
+
+// Leaves room in a datagram for what goes with it.
+constexpr std::size_t kMaxReasonBytes = 32 * 1024;
+
+}  // namespace
+
+ReloadReport::ReloadReport(std::optional<proto::Responder> client, proto::WaitFor wait,
+                           std::uint64_t from)
+    : client_(std::move(client)), wait_(wait), record_{.from = from} {}
+
+void ReloadReport::enter(std::string_view phase) {
+  if (phase_ == phase) return;
+  end_phase();
+  phase_ = phase;
+  phase_began_ = std::chrono::steady_clock::now();
+  proto::Progress progress;
+  progress.set_phase(phase_);
+  send(progress);
+}
+
+void ReloadReport::end_phase() {
+  if (phase_.empty()) return;
+  const double ms = elapsed_ms();
+  proto::Progress progress;
+  progress.set_phase(phase_);
+  progress.set_ms(ms);
+  send(progress);
+  record_.phases.push_back({std::exchange(phase_, ""), ms});
+}
+
+void ReloadReport::set_reason(const std::string& reason) {
+  if (record_.reason.empty()) record_.reason = reason.substr(0, kMaxReasonBytes);
+}
+
+void ReloadReport::serving() {
+  if (wait_ != proto::WAIT_SERVING) return;
+  record_.ok = true;
+  end_phase();
+  answer();
+}
+
+void ReloadReport::committed() {
+  end_phase();
+  record_.ok = true;
+  if (waits_for_drain()) {
+    enter("drain");
+  } else {
+    answer();
+  }
+}
+
+void ReloadReport::failed() {
+  // A phase that was cut short has no time of its own.
+  phase_.clear();
+  record_.ok = false;
+  set_reason("the supervisor was told to stop");
+  answer();
+}
+
+void ReloadReport::drain_progress(std::uint64_t connections_left, std::uint64_t connections_total) {
+  proto::Progress progress;
+  progress.set_phase(phase_);
+  progress.set_connections_left(connections_left);
+  progress.set_connections_total(connections_total);
+  send(progress);
+}
+
+void ReloadReport::drained() {
+  end_phase();
+  answer();
+}
+
+void ReloadReport::send(const proto::Progress& progress) const {
+  if (client_) client_->partial(progress);
+}
+
+void ReloadReport::answer() {
+  if (!client_) return;
+  proto::ReloadReply reply;
+  reply.set_ok(record_.ok);
+  reply.set_rolled_back(record_.rolled_back);
+  reply.set_reason(record_.reason);
+  reply.set_from(record_.from);
+  reply.set_to(record_.to);
+  client_->reply(reply);
+  client_.reset();
+}
+
+double ReloadReport::elapsed_ms() const {
+  const std::chrono::duration<double, std::milli> elapsed =
+      std::chrono::steady_clock::now() - phase_began_;
+  return elapsed.count();
+}
+
+}  // namespace baton::supervisor

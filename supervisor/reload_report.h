@@ -1,0 +1,58 @@
+// One reload as those who wait for it see it: phases with their times as they pass, then how it
+// ended. Also its record for `status`.
+//
+// Thread: the supervisor's. Owns: what is needed to answer. Source: proto/control.proto.
+// Invariant: a client that waits is answered exactly once; one that has gone is not missed.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "proto/channel.h"
+#include "proto/control.pb.h"
+#include "supervisor/state.h"
+
+namespace baton::supervisor {
+
+class ReloadReport {
+ public:
+  // Without a responder (a signal asked) nobody is told but the log.
+  ReloadReport(std::optional<proto::Responder> client, proto::WaitFor wait, std::uint64_t from);
+
+  // The next phase begins; the one before it, if any, has ended.
+  void enter(std::string_view phase);
+  void end_phase();
+
+  // Why it fails; the first reason counts.
+  void set_reason(const std::string& reason);
+  void set_to(std::uint64_t generation) { record_.to = generation; }
+  void mark_rolled_back() { record_.rolled_back = true; }
+
+  // The new generation serves: the answer for a client that waits for that.
+  void serving();
+  // Ended well; a client that waits for the drain stays.
+  void committed();
+  void failed();
+
+  // After committed(): how far the drain of the generation before is, and that it is over.
+  void drain_progress(std::uint64_t connections_left, std::uint64_t connections_total);
+  void drained();
+  bool waits_for_drain() const { return client_ && wait_ == proto::WAIT_DRAINED; }
+
+  const LastReload& record() const { return record_; }
+
+ private:
+  void send(const proto::Progress& progress) const;
+  void answer();
+  double elapsed_ms() const;
+
+  std::optional<proto::Responder> client_;  // none once answered
+  proto::WaitFor wait_;
+  LastReload record_;
+  std::string phase_;
+  std::chrono::steady_clock::time_point phase_began_;
+};
+
+}  // namespace baton::supervisor

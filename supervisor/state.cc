@@ -1,0 +1,54 @@
+#include "supervisor/state.h"
+
+#include <chrono>
+
+namespace baton::supervisor {
+
+double now() {
+  const std::chrono::duration<double> since = std::chrono::system_clock::now().time_since_epoch();
+  return since.count();
+}
+
+std::string_view status_name(const GenerationRecord& generation) {
+  if (generation.role == Role::Dying) return "exited";
+  switch (generation.phase) {
+    case Phase::Starting:
+    case Phase::Negotiating:
+    case Phase::Inheriting:
+    case Phase::Warming:
+      return "starting";
+    case Phase::Ready:
+      return "ready";
+    case Phase::Serving:
+      return "serving";
+    case Phase::Paused:
+      return "paused";
+    case Phase::Draining:
+      return "draining";
+  }
+  return "";
+}
+
+std::string_view doing(const GenerationRecord& generation) {
+  switch (generation.phase) {
+    case Phase::Starting:
+      return "while starting";
+    case Phase::Negotiating:
+      return "while negotiating";
+    case Phase::Inheriting:
+      return "while inheriting";
+    case Phase::Warming:
+      return "while warming";
+    case Phase::Ready:
+      return "while beginning to serve";
+    case Phase::Serving:
+      return generation.role == Role::Candidate ? "in probation" : "while serving";
+    case Phase::Paused:
+      return "while paused";
+    case Phase::Draining:
+      return "while draining";
+  }
+  return "";
+}
+
+}  // namespace baton::supervisor

@@ -1,0 +1,131 @@
+// Everything the supervisor knows that must outlive it when it replaces itself: plain values, with
+// descriptors named by their index in one table. Nothing else in this folder holds anything that
+// could not be made again from this (watchers, channels' queues, waiting clients).
+//
+// Thread: the supervisor's.
+// Owns: the descriptors, by way of `fds`; a channel's socket is owned by its Channel.
+// Invariants: at most one generation is InCharge and one is Candidate; every index names an open
+// descriptor; every pair but `good` and `previous` is used by a generation.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "supervisor/control_socket.h"
+#include "supervisor/fd_table.h"
+#include "supervisor/lifecycle.h"
+#include "supervisor/settings.h"
+#include "supervisor/socket_key.h"
+
+namespace baton::supervisor {
+
+using PairId = std::uint32_t;
+inline constexpr PairId kNoPair = 0;
+
+// A binary and a configuration as they were when asked for: immutable, whatever their paths hold by
+// now, so that going back to them brings back exactly what ran.
+struct Pair {
+  std::string binary_path;
+  FdIndex binary = kNoFd;
+  std::string config_path;  // empty: the generation's built-in configuration
+  FdIndex config = kNoFd;   // sealed memory file; kNoFd with an empty path
+  SettingsLayer settings;   // its [supervisor] table
+  std::vector<std::string> settings_errors;
+};
+
+enum class Role : std::uint8_t {
+  Candidate,  // starting, or serving on probation
+  InCharge,   // serving, or paused while a candidate is on probation
+  Draining,   // committed away; ends on its own, or at its deadline
+  Dying,      // killed, not yet reaped
+};
+
+enum class Phase : std::uint8_t {
+  Starting,  // the process runs, no word from it yet
+  Negotiating,
+  Inheriting,
+  Warming,
+  Ready,
+  Serving,
+  Paused,
+  Draining,
+};
+
+struct GenerationRecord {
+  std::uint64_t id = 0;
+  Role role = Role::Candidate;
+  Phase phase = Phase::Starting;
+  pid_t pid = -1;
+  FdIndex pidfd = kNoFd;
+  int channel_fd = -1;  // the Channel's own
+  PairId pair = kNoPair;
+  std::uint32_t region_slot = 0;
+  bool shares_region = false;
+  std::string version;
+  std::vector<std::string> features;
+  std::vector<SocketKey> keys;         // every address it listens on, from Ready on
+  std::vector<std::string> listeners;  // for `status`
+  double started = 0;                  // seconds since the epoch, as all times here
+  std::optional<double> serving_since;
+  std::optional<double> draining_since;
+  std::optional<double> drain_deadline;
+  std::uint64_t drain_total = 0;  // connections held when its drain began
+  // What it has reported of gauges by RPC, by cell: taken back when it ends.
+  std::map<std::uint32_t, std::int64_t> reported_gauges;
+};
+
+struct EscrowEntry {
+  SocketKey key;
+  std::uint32_t index = 0;  // worker i of M serves i, i+M, i+2M...
+  FdIndex fd = kNoFd;
+  std::uint64_t added_by = 0;  // generation
+};
+
+struct PhaseTime {
+  std::string name;
+  double ms = 0;
+};
+
+struct LastReload {
+  bool ok = false;
+  bool rolled_back = false;
+  std::uint64_t from = 0;  // generation; 0: none was in charge
+  std::uint64_t to = 0;    // 0: none was started
+  std::string reason;
+  std::vector<PhaseTime> phases;
+};
+
+struct SupervisorState {
+  double started = 0;
+  lifecycle::State life;
+  std::uint64_t next_generation = 1;
+  PairId next_pair = 1;
+  PairId good = kNoPair;      // of the generation in charge: what a crash is answered with
+  PairId previous = kNoPair;  // what `rollback` goes back to
+  SettingsLayer flags;        // of the command line of `run`: they win over the configuration
+  FdTable fds;
+  ControlSocket control;
+  std::map<PairId, Pair> pairs;
+  std::map<std::uint64_t, GenerationRecord> generations;
+  std::vector<EscrowEntry> escrow;  // by key, then index
+  int region_fd = -1;               // the Region's own
+  // Slots of crashed generations whose metrics wait for the replacement to take them over.
+  std::vector<std::uint32_t> orphaned_slots;
+  std::optional<LastReload> last_reload;
+};
+
+// Seconds since the epoch.
+double now();
+
+// `state` of section "generations" in `status`: starting, ready, serving, paused, draining, exited.
+std::string_view status_name(const GenerationRecord& generation);
+// What a generation was doing when it failed: "while warming", "in probation".
+std::string_view doing(const GenerationRecord& generation);
+
+}  // namespace baton::supervisor

@@ -1,0 +1,130 @@
+#include "supervisor/status_view.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <vector>
+
+#include "shared/os/duration.h"
+
+namespace baton::supervisor {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using proto::StatusReply;
+
+// Times are exact to the millisecond, phases to the microsecond; more digits are noise.
+double rounded(double value) { return std::round(value * 1000) / 1000; }
+
+Json generation_json(const StatusReply::Generation& generation) {
+  Json row{{"id", generation.id()},
+           {"pid", generation.pid()},
+           {"state", generation.state()},
+           {"version", generation.version()},
+           {"binary", generation.binary()},
+           {"config", generation.config()},
+           {"started", rounded(generation.started())},
+           {"listeners", Json::array()},
+           {"connections", generation.connections()},
+           {"moved_in", generation.moved_in()},
+           {"moved_out", generation.moved_out()},
+           {"drain_deadline", nullptr}};
+  for (const std::string& listener : generation.listeners()) row["listeners"].push_back(listener);
+  if (generation.has_drain_deadline()) row["drain_deadline"] = rounded(generation.drain_deadline());
+  return row;
+}
+
+Json last_reload_json(const StatusReply& status) {
+  if (!status.has_last_reload()) return nullptr;
+  const StatusReply::LastReload& last = status.last_reload();
+  Json row{{"ok", last.ok()},
+           {"from", last.from()},
+           {"to", last.to()},
+           {"reason", last.reason()},
+           {"phases", Json::array()}};
+  for (const StatusReply::Phase& phase : last.phases()) {
+    row["phases"].push_back({{"name", phase.name()}, {"ms", rounded(phase.ms())}});
+  }
+  return row;
+}
+
+std::string span(double seconds) {
+  return os::format_duration(std::chrono::seconds(std::llround(std::max(0.0, seconds))));
+}
+
+std::string state_text(const StatusReply::Generation& generation, double now) {
+  if (!generation.has_drain_deadline()) return generation.state();
+  return fmt::format("{} ({} left)", generation.state(), span(generation.drain_deadline() - now));
+}
+
+using Row = std::vector<std::string>;
+
+std::string table(const std::vector<Row>& rows) {
+  std::vector<std::size_t> widths(rows.front().size());
+  for (const Row& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const Row& row : rows) {
+    std::string line;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      line += fmt::format("{:<{}}  ", row[i], widths[i]);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += line + "\n";
+  }
+  return text;
+}
+
+std::string last_reload_text(const StatusReply::LastReload& last) {
+  std::string text = fmt::format("last reload: generation {} to {}: ", last.from(), last.to());
+  if (!last.ok()) return text + "failed: " + last.reason() + "\n";
+  text += "ok";
+  for (const StatusReply::Phase& phase : last.phases()) {
+    text += fmt::format(", {} {:.1f} ms", phase.name(), phase.ms());
+  }
+  return text + "\n";
+}
+
+}  // namespace
+
+std::string status_json(const StatusReply& status) {
+  const StatusReply::Supervisor& supervisor = status.supervisor();
+  Json json{{"supervisor",
+             {{"pid", supervisor.pid()},
+              {"version", supervisor.version()},
+              {"started", rounded(supervisor.started())}}},
+            {"generations", Json::array()},
+            {"last_reload", last_reload_json(status)}};
+  for (const StatusReply::Generation& generation : status.generations()) {
+    json["generations"].push_back(generation_json(generation));
+  }
+  // Paths need not be UTF-8, JSON must be.
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string status_text(const StatusReply& status, double now) {
+  const StatusReply::Supervisor& supervisor = status.supervisor();
+  std::string text = fmt::format("supervisor {}, process {}, up {}\n\n", supervisor.version(),
+                                 supervisor.pid(), span(now - supervisor.started()));
+  std::vector<Row> rows{{"GENERATION", "PROCESS", "STATE", "VERSION", "UP", "CONNECTIONS", "BINARY",
+                         "CONFIGURATION"}};
+  for (const StatusReply::Generation& each : status.generations()) {
+    rows.push_back({std::to_string(each.id()), std::to_string(each.pid()), state_text(each, now),
+                    each.version(), span(now - each.started()), std::to_string(each.connections()),
+                    each.binary(), each.config().empty() ? "(built in)" : each.config()});
+  }
+  text += table(rows);
+  for (const StatusReply::Generation& each : status.generations()) {
+    if (each.listeners().empty()) continue;
+    text += fmt::format("\ngeneration {} listens on:\n", each.id());
+    for (const std::string& listener : each.listeners()) text += "  " + listener + "\n";
+  }
+  if (status.has_last_reload()) text += "\n" + last_reload_text(status.last_reload());
+  return text;
+}
+
+}  // namespace baton::supervisor

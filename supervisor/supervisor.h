@@ -1,0 +1,137 @@
+// The supervisor itself: one loop that turns what happens (messages, deaths, commands, time) into
+// events of the lifecycle and carries out the actions that follow.
+//
+// Thread: one; everything here is bound to its loop. Owns: generations, timers, the reload under
+// way. Borrows: the state and the region (outlive it).
+// It never touches traffic, and nothing a generation or a client sends makes it fail.
+#pragma once
+
+#include <ev++.h>
+
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "supervisor/control_server.h"
+#include "supervisor/drain_waiters.h"
+#include "supervisor/escrow.h"
+#include "supervisor/generation_set.h"
+#include "supervisor/probation.h"
+#include "supervisor/reload_report.h"
+#include "supervisor/state.h"
+
+namespace baton::supervisor {
+
+// What a reload is to run.
+struct ReloadPlan {
+  std::optional<std::string> binary_path;  // absent: as before
+  std::optional<std::string> config_path;
+  bool back_to_previous = false;  // the previous pair, exactly; the paths do not count
+  SettingsLayer flags;
+};
+
+// How `run` ends.
+struct RunResult {
+  int exit_status = 0;
+  std::string reason;  // lines for the user
+};
+
+class Supervisor final : private GenerationObserver {
+ public:
+  struct LogOptions {
+    std::string level;
+    std::string format;
+  };
+  Supervisor(ev::loop_ref loop, SupervisorState& state, SupervisorRegion& region, LogOptions log);
+  ~Supervisor() override;
+
+  // Starts the first generation and runs the loop until everything has ended.
+  RunResult run(const std::string& binary_path, const std::string& config_path);
+
+  // Begins a reload; the client, if any, is told how it goes. Refused: not begun, and why.
+  std::optional<std::string> reload(const ReloadPlan& plan, std::optional<proto::Responder> client,
+                                    proto::WaitFor wait);
+  // Drains everything and ends; `client` is answered at the very end.
+  void stop(std::optional<std::chrono::milliseconds> drain_time,
+            std::optional<proto::Responder> client);
+  void stop_now(std::optional<proto::Responder> client);
+  // False: nothing is draining.
+  bool retune_drains(std::chrono::milliseconds time);
+  void reopen_logs();
+  // Reaps whatever child has ended: generations, and orphans that were adopted.
+  void reap_children();
+
+  const SupervisorState& state() const { return state_; }
+  SupervisorRegion& region() { return region_; }
+
+ private:
+  // Events.
+  void feed(lifecycle::Event event);
+  void candidate_failed(lifecycle::EventKind kind, std::string reason);
+  void on_hello(GenerationProcess& generation, const proto::Hello& hello,
+                const proto::Responder& responder) override;
+  void on_reached(GenerationProcess& generation, proto::Phase phase) override;
+  void on_ready(GenerationProcess& generation, const proto::Ready& ready) override;
+  void on_start_failed(GenerationProcess& generation, const std::string& reason) override;
+  void on_start_timeout(GenerationProcess& generation) override;
+  void on_exit(GenerationProcess& generation, const os::ExitStatus& status) override;
+  void welcome(GenerationProcess& generation, const proto::Hello& hello,
+               const std::vector<std::string>& features, const proto::Responder& responder);
+  os::UniqueFd introduce_to_in_charge(const GenerationProcess& next);
+
+  // Actions.
+  void act(lifecycle::Action action);
+  void spawn(PairId pair);
+  void fall_back();
+  void send_serve();
+  void send_pause();
+  void begin_probation();
+  void take_charge();
+  void commit();
+  void kill_candidate();
+  void restore(lifecycle::Action how);
+  void send_resume();
+  void report_committed();
+  void report_failed();
+  void report_start_failed();
+  void announce(std::string_view notification);
+  void arm_back_off();
+  void on_back_off_over() { feed({lifecycle::EventKind::BackOffOver}); }
+  void drain_all();
+  void cut_all();
+  void exit();
+
+  Settings settings_of(PairId pair, const SettingsLayer& more) const;
+  std::uint64_t in_charge_id() const;
+  void enter_phase(std::string_view name);
+
+  ev::loop_ref loop_;
+  SupervisorState& state_;
+  SupervisorRegion& region_;
+  LogOptions log_;
+  Escrow escrow_;
+  GenerationServices services_;
+  GenerationSet generations_;
+  DrainWaiters drain_waiters_;
+  ev::timer back_off_;
+  std::unique_ptr<Probation> probation_;
+  std::deque<lifecycle::Event> events_;
+  bool feeding_ = false;
+
+  // The reload under way, and what its candidate runs.
+  std::optional<ReloadReport> reload_;
+  SettingsLayer reload_flags_;
+  PairId wanted_pair_ = kNoPair;
+  std::uint64_t candidate_id_ = 0;  // the last one
+  std::string failure_;             // why that one failed
+  bool bad_config_ = false;         // ... it is the configuration
+
+  std::optional<std::chrono::milliseconds> stop_drain_time_;
+  std::vector<proto::Responder> stop_clients_;
+  RunResult result_;
+};
+
+}  // namespace baton::supervisor

@@ -1,0 +1,311 @@
+// What the actions of the lifecycle mean. supervisor.cc has what leads to them.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "shared/os/duration.h"
+#include "shared/os/log.h"
+#include "supervisor/notify.h"
+#include "supervisor/supervisor.h"
+
+namespace baton::supervisor {
+namespace {
+
+// Far below the limits of descriptors and of bytes in a message.
+constexpr std::size_t kSocketsPerResume = 128;
+
+double seconds(std::chrono::milliseconds time) { return static_cast<double>(time.count()) / 1000; }
+
+}  // namespace
+
+using lifecycle::Action;
+using lifecycle::EventKind;
+
+void Supervisor::act(Action action) {
+  switch (action) {
+    case Action::SpawnCandidate:
+      return spawn(wanted_pair_);
+    case Action::SpawnReplacement:
+      return spawn(state_.good);
+    case Action::FallBack:
+      return fall_back();
+    case Action::SendServe:
+      return send_serve();
+    case Action::SendPause:
+      return send_pause();
+    case Action::BeginProbation:
+      return begin_probation();
+    case Action::EndProbation:
+      return probation_.reset();
+    case Action::TakeCharge:
+      return take_charge();
+    case Action::Commit:
+      return commit();
+    case Action::KillCandidate:
+      return kill_candidate();
+    case Action::KillInCharge:
+      return generations_.in_charge()->kill();
+    case Action::ReturnSockets:
+    case Action::ResumeInCharge:
+      return restore(action);
+    case Action::ReportServing:
+      return reload_->serving();
+    case Action::ReportCommitted:
+      return report_committed();
+    case Action::ReportFailed:
+      return report_failed();
+    case Action::RefuseReload:
+      return;  // reload() has answered before it asked
+    case Action::ReportStartFailed:
+      return report_start_failed();
+    case Action::AnnounceReady:
+      return announce("READY=1");
+    case Action::ArmBackOff:
+      return arm_back_off();
+    case Action::DisarmBackOff:
+      return back_off_.stop();
+    case Action::DrainAll:
+      return drain_all();
+    case Action::CutAll:
+      return cut_all();
+    case Action::Exit:
+      return exit();
+  }
+}
+
+void Supervisor::spawn(PairId pair) {
+  bad_config_ = false;
+  failure_.clear();
+  const Settings settings = settings_of(pair, reload_ ? reload_flags_ : SettingsLayer{});
+  candidate_id_ = state_.next_generation;
+  if (reload_) reload_->set_to(candidate_id_);
+  const auto spawned = generations_.spawn(pair, {settings.start_timeout, log_.level, log_.format});
+  if (!spawned) return candidate_failed(EventKind::CandidateFailed, spawned.error().text());
+  const Pair& runs = state_.pairs.at(pair);
+  log::info("{} is process {}: {} with {}", (*spawned)->name(), (*spawned)->record().pid,
+            runs.binary_path,
+            runs.config_path.empty() ? "the built-in configuration" : runs.config_path);
+}
+
+void Supervisor::fall_back() {
+  std::swap(state_.good, state_.previous);
+  log::error("{} crashes in a row: going back to {}", state_.life.quick_crashes,
+             state_.pairs.at(state_.good).binary_path);
+}
+
+void Supervisor::send_serve() {
+  enter_phase("serve");
+  GenerationProcess* candidate = generations_.candidate();
+  candidate->serve([this, candidate](const std::optional<std::string>& error) {
+    GenerationRecord& record = candidate->record();
+    if (record.role != Role::Candidate) return;
+    if (error) {
+      return candidate_failed(
+          EventKind::CandidateFailed,
+          fmt::format("{} did not begin to serve: {}", candidate->name(), *error));
+    }
+    record.serving_since = now();
+    generations_.set_phase(*candidate, Phase::Serving);
+    feed({EventKind::CandidateServing});
+  });
+}
+
+void Supervisor::send_pause() {
+  GenerationProcess* in_charge = generations_.in_charge();
+  in_charge->pause(generations_.candidate()->record().keys,
+                   [this, in_charge](const std::optional<std::string>& error) {
+                     if (in_charge->record().role != Role::InCharge) return;
+                     if (error) {
+                       failure_ = fmt::format("{} did not pause: {}", in_charge->name(), *error);
+                       log::error("{}", failure_);
+                       return feed({EventKind::InChargeFailed});
+                     }
+                     generations_.set_phase(*in_charge, Phase::Paused);
+                     feed({EventKind::InChargePaused});
+                   });
+}
+
+void Supervisor::begin_probation() {
+  enter_phase("probation");
+  GenerationProcess* candidate = generations_.candidate();
+  const Settings settings = settings_of(candidate->record().pair, reload_flags_);
+  probation_ = std::make_unique<Probation>(
+      loop_, *candidate, settings.probation,
+      [this, name = candidate->name()](const std::optional<std::string>& error) {
+        if (!error) return feed({EventKind::ProbationPassed});
+        candidate_failed(EventKind::CandidateTimedOut, name + " " + *error + " in probation");
+      });
+}
+
+// The candidate is the one in charge from here on. What its configuration does not name is closed.
+void Supervisor::take_charge() {
+  GenerationProcess* candidate = generations_.candidate();
+  state_.good = candidate->record().pair;
+  generations_.set_role(*candidate, Role::InCharge);
+  escrow_.keep_only(candidate->record().keys);
+  generations_.forget_orphans();
+  log::info("{} ({}) is in charge", candidate->name(), candidate->record().version);
+}
+
+void Supervisor::commit() {
+  enter_phase("commit");
+  GenerationProcess* before = generations_.in_charge();
+  const PairId pair_before = state_.good;
+  // Off the role first: two are never in charge.
+  if (before != nullptr) generations_.set_role(*before, Role::Draining);
+  take_charge();
+  GenerationProcess* next = generations_.in_charge();
+  if (state_.good != pair_before) state_.previous = pair_before;
+  const Settings settings = settings_of(state_.good, reload_flags_);
+  if (before != nullptr) {
+    generations_.drain(*before, settings.drain_time, settings.drain_strategy, next->record().keys);
+  }
+  const std::vector<GenerationProcess*> draining = generations_.draining();
+  for (std::size_t i = 0; i + settings.max_draining < draining.size(); ++i) {
+    log::warning("{} is cut: more than {} are draining", draining[i]->name(),
+                 settings.max_draining);
+    generations_.drain(*draining[i], std::chrono::milliseconds(0), DrainStrategy::Immediate, {});
+  }
+  generations_.drop_unused_pairs();
+}
+
+void Supervisor::kill_candidate() {
+  if (GenerationProcess* candidate = generations_.candidate()) generations_.kill(*candidate);
+}
+
+// The one in charge goes on alone, and owns what the failed candidate has added to its addresses:
+// connections may wait there.
+void Supervisor::restore(Action how) {
+  GenerationProcess* in_charge = generations_.in_charge();
+  if (how == Action::ResumeInCharge) {
+    reload_->mark_rolled_back();
+  } else if (!escrow_.any_added_by(candidate_id_)) {
+    return feed({EventKind::InChargeResumed});
+  }
+  send_resume();
+  escrow_.hand_over(candidate_id_, in_charge->record().id);
+  escrow_.keep_only(in_charge->record().keys);
+}
+
+void Supervisor::send_resume() {
+  GenerationProcess* in_charge = generations_.in_charge();
+  const Escrow::Entries added = escrow_.added_by(candidate_id_, in_charge->record().keys);
+  std::size_t next = 0;
+  do {
+    const std::size_t end = std::min(added.size(), next + kSocketsPerResume);
+    proto::Resume message;
+    std::vector<int> fds;
+    for (; next < end; ++next) {
+      proto::SocketInfo& info = *message.add_added();
+      escrow_.entry(added[next]).key.to_message(*info.mutable_key());
+      info.set_index(escrow_.entry(added[next]).index);
+      fds.push_back(escrow_.fd(added[next]));
+    }
+    const bool last = next == added.size();
+    in_charge->resume(message, fds,
+                      [this, in_charge, last](const std::optional<std::string>& error) {
+                        if (in_charge->record().role != Role::InCharge) return;
+                        if (error) {
+                          log::error("{} did not resume: {}", in_charge->name(), *error);
+                          return feed({EventKind::InChargeFailed});
+                        }
+                        if (!last) return;
+                        generations_.set_phase(*in_charge, Phase::Serving);
+                        feed({EventKind::InChargeResumed});
+                      });
+  } while (next < added.size());
+}
+
+void Supervisor::report_committed() {
+  reload_->committed();
+  state_.last_reload = reload_->record();
+  region_.count_reload(SupervisorRegion::ReloadResult::Ok);
+  announce("READY=1");
+  GenerationProcess* before = generations_.with_id(reload_->record().from);
+  if (reload_->waits_for_drain()) {
+    if (before != nullptr) {
+      drain_waiters_.add(before->record().id, std::move(*reload_));
+    } else {
+      reload_->drained();
+    }
+  }
+  reload_.reset();
+}
+
+void Supervisor::report_failed() {
+  using Result = SupervisorRegion::ReloadResult;
+  if (!reload_) return;
+  reload_->set_reason(failure_);
+  reload_->failed();
+  const LastReload& record = reload_->record();
+  log::error("the reload has failed{}: {}", record.rolled_back ? " and was rolled back" : "",
+             record.reason);
+  region_.count_reload(record.rolled_back ? Result::RolledBack : Result::Failed);
+  state_.last_reload = record;
+  reload_.reset();
+  generations_.drop_unused_pairs();
+  announce("READY=1");
+}
+
+void Supervisor::report_start_failed() { result_ = {bad_config_ ? 2 : 1, failure_}; }
+
+void Supervisor::announce(std::string_view notification) {
+  const GenerationProcess* in_charge = generations_.in_charge();
+  const std::string status =
+      in_charge == nullptr ? "no generation is in charge" : in_charge->name() + " is in charge";
+  notify(fmt::format("{}\nSTATUS={}", notification, status));
+}
+
+void Supervisor::arm_back_off() {
+  const std::chrono::milliseconds wait = lifecycle::back_off(state_.life.quick_crashes);
+  log::warning("crash loop: the next start is in {}", os::format_duration(wait));
+  back_off_.start(seconds(wait));
+}
+
+void Supervisor::drain_all() {
+  announce("STOPPING=1");
+  escrow_.clear();
+  for (GenerationProcess* generation : generations_.all()) {
+    const GenerationRecord& record = generation->record();
+    if (record.role == Role::Dying) continue;
+    const Settings settings = settings_of(record.pair, {});
+    std::chrono::milliseconds time = stop_drain_time_.value_or(settings.drain_time);
+    if (record.role == Role::Draining && record.drain_deadline) {
+      const std::chrono::duration<double> left(std::max(0.0, *record.drain_deadline - now()));
+      time = std::min(time, std::chrono::ceil<std::chrono::milliseconds>(left));
+    }
+    generations_.drain(*generation, time, settings.drain_strategy, {});
+  }
+}
+
+void Supervisor::cut_all() {
+  announce("STOPPING=1");
+  escrow_.clear();
+  for (GenerationProcess* generation : generations_.all()) generations_.kill(*generation);
+}
+
+void Supervisor::exit() {
+  release_control_socket(state_.fds, state_.control);
+  proto::CommandReply reply;
+  for (const proto::Responder& client : stop_clients_) client.reply(reply);
+  loop_.break_loop(ev::ALL);
+}
+
+Settings Supervisor::settings_of(PairId pair, const SettingsLayer& more) const {
+  Settings settings;
+  state_.pairs.at(pair).settings.apply_to(settings);
+  state_.flags.apply_to(settings);
+  more.apply_to(settings);
+  return settings;
+}
+
+std::uint64_t Supervisor::in_charge_id() const {
+  const GenerationProcess* in_charge = generations_.in_charge();
+  return in_charge == nullptr ? 0 : in_charge->record().id;
+}
+
+void Supervisor::enter_phase(std::string_view name) {
+  if (reload_) reload_->enter(name);
+}
+
+}  // namespace baton::supervisor

@@ -1,0 +1,208 @@
+#include "supervisor/supervisor_region.h"
+
+#include "shared/os/log.h"
+#include "shared/region/exporters.h"
+#include "shared/region/sample_filter.h"
+#include "shared/region/snapshot.h"
+
+namespace baton::supervisor {
+namespace {
+
+using region::MetricDescription;
+using region::MetricKind;
+using region::MetricUnit;
+
+std::uint64_t to_unix_ms(double seconds) { return static_cast<std::uint64_t>(seconds * 1000); }
+
+region::GenerationState region_state(const GenerationRecord& generation) {
+  if (generation.role == Role::Dying) return region::GenerationState::Exited;
+  switch (generation.phase) {
+    case Phase::Starting:
+    case Phase::Negotiating:
+    case Phase::Inheriting:
+    case Phase::Warming:
+      return region::GenerationState::Starting;
+    case Phase::Ready:
+      return region::GenerationState::Ready;
+    case Phase::Serving:
+      return region::GenerationState::Serving;
+    case Phase::Paused:
+      return region::GenerationState::Paused;
+    case Phase::Draining:
+      return region::GenerationState::Draining;
+  }
+  return region::GenerationState::Exited;
+}
+
+MetricDescription reloads_metric(std::string_view result) {
+  return {.name = "baton_reloads_total",
+          .labels = region::label("result", result),
+          .help = "Reloads and rollbacks asked for, by their outcome"};
+}
+
+region::MetricSample generation_sample(const GenerationRecord& generation) {
+  return {.description = {.name = "baton_generation",
+                          .labels = region::label("id", std::to_string(generation.id)) + "," +
+                                    region::label("state", status_name(generation)) + "," +
+                                    region::label("version", generation.version),
+                          .help = "1 for each generation that runs",
+                          .kind = MetricKind::Gauge},
+          .cells = {1}};
+}
+
+bool is_kind(std::uint32_t kind) {
+  return kind >= static_cast<std::uint32_t>(MetricKind::Counter) &&
+         kind <= static_cast<std::uint32_t>(MetricKind::Histogram);
+}
+
+bool is_unit(std::uint32_t unit) {
+  return unit <= static_cast<std::uint32_t>(MetricUnit::Microseconds);
+}
+
+}  // namespace
+
+os::Result<std::unique_ptr<SupervisorRegion>> SupervisorRegion::create(SupervisorState& state) {
+  auto region = region::Region::create();
+  if (!region) return std::unexpected(region.error());
+  auto lane = (*region)->claim_lane(region::kSupervisorSlot, 0);
+  if (!lane) return std::unexpected(lane.error());
+  std::unique_ptr<SupervisorRegion> result(
+      new SupervisorRegion(state, std::move(*region), std::move(*lane)));
+  if (const auto resolved = result->resolve_counters(); !resolved) {
+    return std::unexpected(resolved.error());
+  }
+  return result;
+}
+
+SupervisorRegion::SupervisorRegion(SupervisorState& state, std::unique_ptr<region::Region> region,
+                                   region::Lane lane)
+    : state_(state), region_(std::move(region)), lane_(std::move(lane)) {
+  state_.region_fd = region_->fd();
+}
+
+os::Result<void> SupervisorRegion::resolve_counters() {
+  const auto counter = [this](const MetricDescription& metric) -> os::Result<region::Counter> {
+    const auto id = region_->directory().find_or_add(metric, region::kSupervisorSlot);
+    if (!id) return std::unexpected(id.error());
+    return lane_.counter(id->first_cell);
+  };
+  int position = 0;
+  for (const std::string_view result : {"ok", "failed", "rolled_back"}) {
+    auto reloads = counter(reloads_metric(result));
+    if (!reloads) return std::unexpected(reloads.error());
+    reloads_[position++] = *reloads;
+  }
+  auto crashes = counter({.name = "baton_generation_crashes_total",
+                          .help = "Generations in charge that ended without being told to"});
+  if (!crashes) return std::unexpected(crashes.error());
+  crashes_ = *crashes;
+  return {};
+}
+
+os::Result<void> SupervisorRegion::claim_slot(GenerationRecord& generation) {
+  const auto slot = region_->generations().claim(generation.id, to_unix_ms(generation.started));
+  if (!slot) return os::plain_error("too many generations are still running");
+  generation.region_slot = *slot;
+  return {};
+}
+
+void SupervisorRegion::publish(const GenerationRecord& generation) {
+  region::GenerationTable& table = region_->generations();
+  table.set_pid(generation.region_slot, static_cast<std::uint32_t>(generation.pid));
+  table.set_state(generation.region_slot, region_state(generation));
+  table.set_version(generation.region_slot, generation.version);
+  table.set_drain_deadline(generation.region_slot,
+                           to_unix_ms(generation.drain_deadline.value_or(0)));
+}
+
+std::uint64_t SupervisorRegion::connections(const GenerationRecord& generation) const {
+  if (generation.shares_region) return region_->connections_of(generation.region_slot);
+  const auto reported = generation.reported_gauges.find(region::kHeldCell);
+  if (reported == generation.reported_gauges.end() || reported->second < 0) return 0;
+  return static_cast<std::uint64_t>(reported->second);
+}
+
+std::uint64_t SupervisorRegion::moved_in(const GenerationRecord& generation) const {
+  const auto info = region_->generations().at(generation.region_slot);
+  return info ? info->moved_in : 0;
+}
+
+std::uint64_t SupervisorRegion::moved_out(const GenerationRecord& generation) const {
+  const auto info = region_->generations().at(generation.region_slot);
+  return info ? info->moved_out : 0;
+}
+
+void SupervisorRegion::reclaim(const GenerationRecord& generation) {
+  if (const auto done = region_->reclaim_dead(generation.region_slot); !done) {
+    log::error("cannot free the lanes of generation {}: {}", generation.id, done.error().text());
+  }
+  for (const auto& [cell, value] : generation.reported_gauges) lane_.gauge(cell).sub(value);
+}
+
+void SupervisorRegion::forget(std::uint32_t slot) {
+  if (const auto done = region_->forget(slot); !done) {
+    log::error("cannot free slot {} of the region: {}", slot, done.error().text());
+  }
+}
+
+void SupervisorRegion::count_reload(ReloadResult result) {
+  reloads_[static_cast<int>(result)].add();
+}
+
+void SupervisorRegion::count_crash() { crashes_.add(); }
+
+bool SupervisorRegion::add(GenerationRecord& generation, const proto::StatsDelta& delta) {
+  bool all = true;
+  for (const proto::StatsDelta::Metric& metric : delta.metrics()) {
+    if (!is_kind(metric.kind()) || !is_unit(metric.unit())) {
+      all = false;
+      continue;
+    }
+    const MetricDescription description{.name = metric.name(),
+                                        .labels = metric.labels(),
+                                        .help = metric.help(),
+                                        .kind = static_cast<MetricKind>(metric.kind()),
+                                        .unit = static_cast<MetricUnit>(metric.unit())};
+    if (static_cast<std::uint32_t>(metric.cells_size()) != region::cells_of(description.kind)) {
+      all = false;
+      continue;
+    }
+    // In the name of the generation: when it has gone, and nobody else uses them, they go too.
+    const auto id = region_->directory().find_or_add(description, generation.region_slot);
+    if (!id) {
+      all = false;
+      continue;
+    }
+    if (description.kind == MetricKind::Gauge) {
+      lane_.gauge(id->first_cell).add(metric.cells(0));
+      generation.reported_gauges[id->first_cell] += metric.cells(0);
+      continue;
+    }
+    for (int i = 0; i < metric.cells_size(); ++i) {
+      lane_.counter(id->first_cell + static_cast<std::uint32_t>(i))
+          .add(static_cast<std::uint64_t>(metric.cells(i)));
+    }
+  }
+  return all;
+}
+
+os::Result<std::string> SupervisorRegion::text(proto::StatsFormat format,
+                                               const std::string& filter) {
+  auto samples = region::snapshot(*region_);
+  if (!samples) return std::unexpected(samples.error());
+  for (const auto& [id, generation] : state_.generations) {
+    samples->push_back(generation_sample(generation));
+  }
+  auto wanted = region::filter_samples(std::move(*samples), filter);
+  if (!wanted) return std::unexpected(wanted.error());
+  switch (format) {
+    case proto::STATS_JSON:
+      return region::json_text(std::move(*wanted));
+    case proto::STATS_PROMETHEUS:
+      return region::prometheus_text(std::move(*wanted));
+    default:
+      return region::plain_text(std::move(*wanted));
+  }
+}
+
+}  // namespace baton::supervisor

@@ -1,0 +1,63 @@
+// The supervisor's part in the region: generations' slots, what dead ones leave behind, its own
+// counters, counts that arrive by RPC, and the export.
+//
+// Thread: the supervisor's. Owns: the region's mapping and lane 0. Borrows: the state.
+// Invariant: every generation has a slot from its start until its metrics may go.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "proto/control.pb.h"
+#include "proto/generation.pb.h"
+#include "shared/os/error.h"
+#include "shared/region/region.h"
+#include "supervisor/state.h"
+
+namespace baton::supervisor {
+
+class SupervisorRegion {
+ public:
+  static os::Result<std::unique_ptr<SupervisorRegion>> create(SupervisorState& state);
+
+  int fd() const { return region_->fd(); }
+  static std::uint64_t layout() { return region::kLayoutVersion; }
+
+  // Error: all slots are taken.
+  os::Result<void> claim_slot(GenerationRecord& generation);
+  // Copies what `status` shows into the generation's slot.
+  void publish(const GenerationRecord& generation);
+
+  std::uint64_t connections(const GenerationRecord& generation) const;
+  std::uint64_t moved_in(const GenerationRecord& generation) const;
+  std::uint64_t moved_out(const GenerationRecord& generation) const;
+
+  // The process has ended: its gauges are zeroed, its lanes free, its counters stay.
+  void reclaim(const GenerationRecord& generation);
+  // ... and nobody waits for its metrics.
+  void forget(std::uint32_t slot);
+
+  enum class ReloadResult : std::uint8_t { Ok, Failed, RolledBack };
+  void count_reload(ReloadResult result);
+  void count_crash();
+
+  // Counts that a generation could not make in the region itself. False: some did not fit.
+  bool add(GenerationRecord& generation, const proto::StatsDelta& delta);
+
+  // Every metric in use, the supervisor's own about generations included. Error: a bad filter.
+  os::Result<std::string> text(proto::StatsFormat format, const std::string& filter);
+
+ private:
+  SupervisorRegion(SupervisorState& state, std::unique_ptr<region::Region> region,
+                   region::Lane lane);
+  os::Result<void> resolve_counters();
+
+  SupervisorState& state_;
+  std::unique_ptr<region::Region> region_;
+  region::Lane lane_;
+  region::Counter reloads_[3];
+  region::Counter crashes_;
+};
+
+}  // namespace baton::supervisor

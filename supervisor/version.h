@@ -1,0 +1,7 @@
+#pragma once
+
+namespace baton::supervisor {
+
+inline constexpr const char* kVersion = BATON_VERSION;
+
+}  // namespace baton::supervisor

@@ -1,0 +1,110 @@
+#include "supervisor/control_socket.h"
+
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "temporary_directory.h"
+
+namespace baton::supervisor {
+namespace {
+
+using Code = ControlSocketError::Code;
+
+// One environment variable for the length of a test.
+class Environment {
+ public:
+  Environment(const char* name, const char* value) : name_(name) {
+    if (const char* before = std::getenv(name)) before_ = before;
+    value == nullptr ? ::unsetenv(name) : ::setenv(name, value, 1);
+  }
+  ~Environment() { before_.empty() ? ::unsetenv(name_) : ::setenv(name_, before_.c_str(), 1); }
+
+ private:
+  const char* name_;
+  std::string before_;
+};
+
+TEST_CASE("control socket: is the owner's alone, and leaves nothing behind") {
+  TemporaryDirectory directory;
+  const std::string path = directory / "new/control.sock";
+  FdTable fds;
+  auto claimed = claim_control_socket(fds, path, "");
+  REQUIRE(claimed);
+  struct stat status{};
+  REQUIRE(::stat(path.c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0600);
+  release_control_socket(fds, *claimed);
+  CHECK(std::filesystem::is_empty(directory.path()));
+}
+
+TEST_CASE("control socket: while it is held, another claim says by whom") {
+  TemporaryDirectory directory;
+  const std::string path = directory / "control.sock";
+  FdTable fds;
+  auto first = claim_control_socket(fds, path, "");
+  REQUIRE(first);
+  const auto second = claim_control_socket(fds, path, "");
+  REQUIRE_FALSE(second);
+  CHECK(second.error().code == Code::InUse);
+  CHECK(second.error().text.ends_with("process " + std::to_string(::getpid())));
+  CHECK(connect_control_socket(path));
+  release_control_socket(fds, *first);
+}
+
+TEST_CASE("control socket: what a dead process left is taken over") {
+  TemporaryDirectory directory;
+  const std::string path = directory / "control.sock";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    FdTable fds;
+    ::_exit(claim_control_socket(fds, path, "") ? 0 : 1);
+  }
+  int status = -1;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(status == 0);
+  REQUIRE(std::filesystem::exists(path));
+  FdTable fds;
+  auto claimed = claim_control_socket(fds, path, "");
+  REQUIRE(claimed);
+  CHECK(connect_control_socket(path));
+  release_control_socket(fds, *claimed);
+}
+
+TEST_CASE("control socket: refusals name their reason and touch nothing") {
+  TemporaryDirectory directory;
+  std::ofstream(directory / "file") << "precious";
+  FdTable fds;
+  const auto refused = [&fds](const std::string& path, const std::string& group) {
+    const auto claimed = claim_control_socket(fds, path, group);
+    REQUIRE_FALSE(claimed);
+    return claimed.error();
+  };
+  const ControlSocketError too_long = refused(directory / std::string(120, 'x'), "");
+  CHECK(too_long.code == Code::BadPath);
+  CHECK(too_long.text.find("107 are the limit") != std::string::npos);
+  CHECK(refused(directory / "file", "").text.find("not a socket") != std::string::npos);
+  CHECK(std::filesystem::file_size(directory / "file") == 8);
+  CHECK_FALSE(std::filesystem::exists(directory / "file.lock"));
+  CHECK(refused(directory / "a", "no-such-group").text == "no such group: no-such-group");
+  CHECK(refused(directory / "not/there/a", "").text.find("No such file") != std::string::npos);
+}
+
+TEST_CASE("control socket: the usual path follows the environment") {
+  {
+    const Environment systemd("RUNTIME_DIRECTORY", "/run/one:/run/two");
+    CHECK(default_control_path().value() == "/run/one/control.sock");
+  }
+  const Environment none("RUNTIME_DIRECTORY", nullptr);
+  const Environment user("XDG_RUNTIME_DIR", "/run/user/7");
+  const bool root = ::geteuid() == 0;
+  CHECK(default_control_path().value() ==
+        (root ? "/run/baton/control.sock" : "/run/user/7/baton/control.sock"));
+}
+
+}  // namespace
+}  // namespace baton::supervisor

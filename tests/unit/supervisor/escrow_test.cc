@@ -1,0 +1,89 @@
+#include "supervisor/escrow.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "temporary_directory.h"
+
+namespace baton::supervisor {
+namespace {
+
+SocketKey tcp(const std::string& address) { return {address, proto::SocketKey::STREAM, ""}; }
+
+os::UniqueFd some_socket() {
+  return os::UniqueFd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+}
+
+bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
+
+TEST_CASE("escrow: keeps a socket once, under its key and index") {
+  SupervisorState state;
+  Escrow escrow(state);
+  os::UniqueFd first = some_socket();
+  const int kept = first.get();
+  escrow.put(tcp("127.0.0.1:1"), 0, 1, std::move(first));
+  os::UniqueFd again = some_socket();
+  const int closed = again.get();
+  escrow.put(tcp("127.0.0.1:1"), 0, 2, std::move(again));
+  CHECK(is_open(kept));
+  CHECK_FALSE(is_open(closed));
+  escrow.put(tcp("127.0.0.1:1"), 1, 2, some_socket());
+  REQUIRE(escrow.of(std::vector{tcp("127.0.0.1:1")}).size() == 2);
+  CHECK(escrow.fd(0) == kept);
+  CHECK(escrow.entry(1).index == 1);
+}
+
+TEST_CASE("escrow: type and options tell keys apart") {
+  SupervisorState state;
+  Escrow escrow(state);
+  const SocketKey udp{"127.0.0.1:1", proto::SocketKey::DATAGRAM, ""};
+  const SocketKey shared{"127.0.0.1:1", proto::SocketKey::STREAM, "reuseport"};
+  for (const SocketKey& key : {tcp("127.0.0.1:1"), udp, shared}) {
+    escrow.put(key, 0, 1, some_socket());
+  }
+  CHECK(state.escrow.size() == 3);
+  CHECK(escrow.of(std::vector{udp}).size() == 1);
+}
+
+TEST_CASE("escrow: what a failed generation added goes to the one that stays") {
+  SupervisorState state;
+  Escrow escrow(state);
+  const std::vector keys{tcp("a:1"), tcp("b:1")};
+  escrow.put(keys[0], 0, 1, some_socket());
+  escrow.put(keys[0], 1, 2, some_socket());
+  escrow.put(keys[1], 0, 2, some_socket());
+  CHECK(escrow.any_added_by(2));
+  CHECK(escrow.added_by(2, std::span(keys).first(1)).size() == 1);
+  escrow.hand_over(2, 1);
+  CHECK_FALSE(escrow.any_added_by(2));
+  escrow.keep_only(std::span(keys).first(1));
+  CHECK(state.escrow.size() == 2);
+}
+
+TEST_CASE("escrow: dropping closes the socket and unlinks its path, unless another key uses it") {
+  TemporaryDirectory directory;
+  std::ofstream(directory / "gone.sock") << "";
+  std::ofstream(directory / "used.sock") << "";
+  SupervisorState state;
+  Escrow escrow(state);
+  os::UniqueFd socket = some_socket();
+  const int fd = socket.get();
+  const SocketKey used{"unix:" + (directory / "used.sock"), proto::SocketKey::STREAM, "new"};
+  escrow.put(tcp("unix:" + (directory / "gone.sock")), 0, 1, std::move(socket));
+  escrow.put(tcp(used.address), 0, 1, some_socket());
+  escrow.put(used, 0, 2, some_socket());
+  escrow.keep_only(std::vector{used});
+  CHECK_FALSE(is_open(fd));
+  CHECK_FALSE(std::filesystem::exists(directory / "gone.sock"));
+  CHECK(std::filesystem::exists(directory / "used.sock"));
+  escrow.clear();
+  CHECK(state.escrow.empty());
+  CHECK_FALSE(std::filesystem::exists(directory / "used.sock"));
+}
+
+}  // namespace
+}  // namespace baton::supervisor

@@ -1,0 +1,83 @@
+#include "supervisor/supervisor_region.h"
+
+#include <doctest/doctest.h>
+
+#include "shared/region/sample.h"
+
+namespace baton::supervisor {
+namespace {
+
+proto::StatsDelta delta(const std::string& name, region::MetricKind kind, std::int64_t value) {
+  proto::StatsDelta delta;
+  proto::StatsDelta::Metric& metric = *delta.add_metrics();
+  metric.set_name(name);
+  metric.set_kind(static_cast<std::uint32_t>(kind));
+  metric.add_cells(value);
+  return delta;
+}
+
+// A region with one generation that has another layout and so reports by RPC.
+struct Fixture {
+  SupervisorState state;
+  std::unique_ptr<SupervisorRegion> region = SupervisorRegion::create(state).value();
+  GenerationRecord& generation = state.generations[1];
+
+  Fixture() {
+    generation.id = 1;
+    REQUIRE(region->claim_slot(generation));
+    region->publish(generation);
+  }
+  bool shows(const std::string& line) {
+    const std::string text = "\n" + region->text(proto::STATS_PROMETHEUS, "").value();
+    return text.find("\n" + line + "\n") != std::string::npos;
+  }
+};
+
+TEST_CASE_FIXTURE(Fixture, "region: counts that arrive by RPC add up") {
+  CHECK(region->add(generation, delta("seen_total", region::MetricKind::Counter, 3)));
+  CHECK(region->add(generation, delta("seen_total", region::MetricKind::Counter, 4)));
+  CHECK(shows("seen_total 7"));
+}
+
+TEST_CASE_FIXTURE(Fixture,
+                  "region: gauges that arrived by RPC fall to zero with their generation") {
+  CHECK(region->add(generation, delta("now", region::MetricKind::Gauge, 5)));
+  CHECK(region->add(generation, delta("now", region::MetricKind::Gauge, -2)));
+  CHECK(shows("now 3"));
+  region->reclaim(generation);
+  CHECK(shows("now 0"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "region: held connections are known without a shared region") {
+  const std::string held = region::held_connections_metric().name;
+  CHECK(region->add(generation, delta(held, region::MetricKind::Gauge, 9)));
+  CHECK(region->connections(generation) == 9);
+}
+
+TEST_CASE_FIXTURE(Fixture, "region: malformed counts are refused, the rest is taken") {
+  proto::StatsDelta mixed = delta("good_total", region::MetricKind::Counter, 1);
+  *mixed.add_metrics() = delta("", region::MetricKind::Histogram, 1).metrics(0);
+  mixed.add_metrics()->set_kind(99);
+  CHECK_FALSE(region->add(generation, mixed));
+  CHECK(shows("good_total 1"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "region: what nobody uses any more is no longer shown") {
+  CHECK(region->add(generation, delta("seen_total", region::MetricKind::Counter, 3)));
+  region->reclaim(generation);
+  CHECK(shows("seen_total 3"));
+  region->forget(generation.region_slot);
+  CHECK_FALSE(shows("seen_total 3"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "region: reloads, crashes and generations are counted and shown") {
+  region->count_reload(SupervisorRegion::ReloadResult::RolledBack);
+  region->count_crash();
+  CHECK(shows("baton_reloads_total{result=\"rolled_back\"} 1"));
+  CHECK(shows("baton_reloads_total{result=\"ok\"} 0"));
+  CHECK(shows("baton_generation_crashes_total 1"));
+  CHECK(shows("baton_generation{id=\"1\",state=\"starting\",version=\"\"} 1"));
+}
+
+}  // namespace
+}  // namespace baton::supervisor

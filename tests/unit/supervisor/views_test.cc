@@ -1,0 +1,66 @@
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include "supervisor/progress_view.h"
+#include "supervisor/status_view.h"
+
+namespace baton::supervisor {
+namespace {
+
+proto::StatusReply example() {
+  proto::StatusReply status;
+  status.mutable_supervisor()->set_pid(7);
+  status.mutable_supervisor()->set_version("1.2");
+  status.mutable_supervisor()->set_started(1000.5);
+  proto::StatusReply::Generation& generation = *status.add_generations();
+  generation.set_id(3);
+  generation.set_state("draining");
+  generation.set_config("/etc/\xff.toml");
+  generation.add_listeners("db 127.0.0.1:5432");
+  generation.set_connections(12);
+  generation.set_drain_deadline(2000);
+  return status;
+}
+
+TEST_CASE("status: the JSON has every key of the contract, and is JSON whatever a path holds") {
+  const auto json = nlohmann::json::parse(status_json(example()));
+  CHECK(json["supervisor"]["pid"] == 7);
+  CHECK(json["supervisor"]["started"] == 1000.5);
+  CHECK(json["last_reload"].is_null());
+  const auto& row = json["generations"][0];
+  for (const char* key : {"id", "pid", "state", "version", "binary", "config", "started",
+                          "listeners", "connections", "moved_in", "moved_out", "drain_deadline"}) {
+    CHECK_MESSAGE(row.contains(key), key);
+  }
+  CHECK(row["drain_deadline"] == 2000.0);
+  CHECK(row["connections"] == 12);
+}
+
+TEST_CASE("status: a last reload with its phases") {
+  proto::StatusReply status = example();
+  status.mutable_last_reload()->set_ok(true);
+  proto::StatusReply::Phase& phase = *status.mutable_last_reload()->add_phases();
+  phase.set_name("spawn");
+  phase.set_ms(1.23456);
+  const auto json = nlohmann::json::parse(status_json(status))["last_reload"];
+  CHECK(json["ok"] == true);
+  CHECK(json["phases"][0]["name"] == "spawn");
+  CHECK(json["phases"][0]["ms"] == 1.235);
+}
+
+TEST_CASE("status: the text says how long a drain has left") {
+  const std::string text = status_text(example(), 1990);
+  CHECK(text.find("draining (10s left)") != std::string::npos);
+  CHECK(text.find("db 127.0.0.1:5432") != std::string::npos);
+}
+
+TEST_CASE("progress: the bar fills as connections leave") {
+  CHECK(ProgressView::bar(40, 40) == "[" + std::string(30, '-') + "] 40 of 40 connections left");
+  CHECK(ProgressView::bar(10, 20) ==
+        "[" + std::string(15, '#') + std::string(15, '-') + "] 10 of 20 connections left");
+  CHECK(ProgressView::bar(0, 3) == "[" + std::string(30, '#') + "] 0 of 3 connections left");
+  CHECK(ProgressView::bar(5, 0) == "[" + std::string(30, '#') + "] 5 of 0 connections left");
+}
+
+}  // namespace
+}  // namespace baton::supervisor
