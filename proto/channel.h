@@ -7,8 +7,9 @@
 // oversized, or answering a request never made (or already answered) closes the channel.
 // No callback is ever called from within a call into the channel: all come from the loop. So a
 // channel may be closed or destroyed from within any of its own callbacks. Destroying it drops the
-// callbacks still due; close() answers them. Messages arrive in the order they were sent; what a
-// closing channel had queued is lost. Source: docs/protocol.md.
+// callbacks still due; close() answers them.
+// Messages arrive in the order they were sent; what a closing channel had queued is lost.
+// Source: docs/protocol.md.
 #pragma once
 
 #include <ev++.h>

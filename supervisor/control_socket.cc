@@ -40,13 +40,21 @@ os::Result<sockaddr_un> address_of(const std::string& path) {
   return address;
 }
 
-// The path of the directory if it was made here.
-os::Result<std::string> make_directory(const std::string& socket_path) {
-  const std::string directory = std::filesystem::path(socket_path).parent_path();
-  if (directory.empty()) return std::string();
-  if (::mkdir(directory.c_str(), ::geteuid() == 0 ? 0755 : 0700) == 0) return directory;
-  if (errno != EEXIST) return os::errno_error("create directory", directory);
-  return std::string();
+// Those that were made here.
+os::Result<std::vector<std::string>> make_directories(const std::string& socket_path) {
+  std::vector<std::string> made;
+  std::filesystem::path directory;
+  for (const auto& part : std::filesystem::path(socket_path).parent_path()) {
+    directory /= part;
+    struct stat status{};
+    if (::stat(directory.c_str(), &status) == 0) continue;
+    if (::mkdir(directory.c_str(), ::geteuid() == 0 ? 0755 : 0700) == 0) {
+      made.push_back(directory.string());
+    } else if (errno != EEXIST) {
+      return os::errno_error("create directory", directory);
+    }
+  }
+  return made;
 }
 
 // Nothing: somebody else holds it.
@@ -116,7 +124,7 @@ std::expected<ControlSocket, ControlSocketError> claim_control_socket(FdTable& f
     if (entry == nullptr) return failed({0, "no such group:", group});
     gid = entry->gr_gid;
   }
-  auto made = make_directory(path);
+  auto made = make_directories(path);
   if (!made) return failed(made.error());
   auto lock = take_lock(lock_path(path));
   if (!lock) return failed(lock.error());
@@ -130,13 +138,16 @@ std::expected<ControlSocket, ControlSocketError> claim_control_socket(FdTable& f
                        .lock = fds.add(std::move(**lock)),
                        .listener = fds.add(std::move(*listener)),
                        .group = group,
-                       .made_directory = std::move(*made)};
+                       .made_directories = std::move(*made)};
 }
 
 void release_control_socket(FdTable& fds, ControlSocket& socket) {
   ::unlink(socket.path.c_str());
   ::unlink(lock_path(socket.path).c_str());
-  if (!socket.made_directory.empty()) ::rmdir(socket.made_directory.c_str());
+  while (!socket.made_directories.empty()) {
+    ::rmdir(socket.made_directories.back().c_str());
+    socket.made_directories.pop_back();
+  }
   fds.close(std::exchange(socket.listener, kNoFd));
   fds.close(std::exchange(socket.lock, kNoFd));
 }

@@ -7,6 +7,7 @@
 
 #include <expected>
 #include <string>
+#include <vector>
 
 #include "shared/os/error.h"
 #include "shared/os/unique_fd.h"
@@ -17,9 +18,9 @@ namespace baton::supervisor {
 struct ControlSocket {
   std::string path;
   FdIndex lock = kNoFd;
-  FdIndex listener = kNoFd;    // listening, non-blocking
-  std::string group;           // whose members may connect, too; empty: nobody's
-  std::string made_directory;  // empty: it was there
+  FdIndex listener = kNoFd;                   // listening, non-blocking
+  std::string group;                          // whose members may connect, too; empty: nobody's
+  std::vector<std::string> made_directories;  // the outermost first
 };
 
 struct ControlSocketError {
@@ -28,13 +29,13 @@ struct ControlSocketError {
   std::string text;
 };
 
-// The descriptors go into `fds`. Creates the last directory of the path when it is missing (0755
-// for root, else 0700).
+// The descriptors go into `fds`. Creates what is missing of the directory (0755 for root, else
+// 0700).
 std::expected<ControlSocket, ControlSocketError> claim_control_socket(FdTable& fds,
                                                                       const std::string& path,
                                                                       const std::string& group);
 
-// Removes the socket, the lock file and a directory that claim_control_socket() has made.
+// Removes the socket, the lock file and the directories that claim_control_socket() has made.
 void release_control_socket(FdTable& fds, ControlSocket& socket);
 
 // Where it is unless told otherwise: $RUNTIME_DIRECTORY/control.sock, else /run/baton/control.sock

@@ -45,20 +45,20 @@ const NetworkFilterRegistration* filter_type(TableReader& section) {
 struct FilterChain {
   std::vector<std::shared_ptr<const NetworkFilterFactory>> factories;
   const NetworkFilterRegistration* terminal = nullptr;
-  bool all_known = true;
+  bool complete = true;  // false: something that could have ended it cannot be read
 };
 
 FilterChain read_filters(TableReader& listener) {
   FilterChain chain;
   auto sections = listener.tables("filter", "type");
   if (!sections) {
-    chain.all_known = false;
+    chain.complete = false;
     return chain;
   }
   for (TableReader& section : *sections) {
     const NetworkFilterRegistration* const filter = filter_type(section);
     if (filter == nullptr) {
-      chain.all_known = false;
+      chain.complete = false;
       continue;
     }
     if (filter->terminal) {
@@ -86,7 +86,7 @@ void end_chain(TableReader& section, FilterChain& chain) {
     } else if (cluster) {
       chain.factories.push_back(make_tcp_proxy_factory(*cluster));
     }
-  } else if (chain.terminal == nullptr && chain.all_known) {
+  } else if (chain.terminal == nullptr && chain.complete) {
     section.error("cluster",
                   "is missing, and no filter ends the chain; allowed: the name of a "
                   "cluster, or a last filter of type " +
@@ -104,9 +104,8 @@ ListenerConfig read_listener(TableReader& section, UniqueNames& names,
   section.require("protocol", R"("tcp")");
   const auto protocol = section.choice("protocol", {"tcp"}, {"udp", "http"});
   FilterChain chain = read_filters(section);
-  // What ends the chain of another protocol is not known here.
-  const bool can_end = protocol || !section.has("protocol");
-  if (can_end && !section.has("route")) end_chain(section, chain);
+  if ((section.has("protocol") && !protocol) || section.has("route")) chain.complete = false;
+  end_chain(section, chain);
   listener.filters = std::move(chain.factories);
   listener.idle_timeout = section.duration("idle_timeout", 1ms, std::chrono::days(365));
   listener.max_connections = static_cast<std::uint32_t>(

@@ -14,6 +14,9 @@ constexpr milliseconds kLingerTime{1000};
 constexpr milliseconds kLingerStall{10'000};
 constexpr milliseconds kTick{10};
 
+// With its terminal filter and what the allocator adds, an idle tunnel stays below 1 KiB.
+static_assert(sizeof(Session) <= 512);
+
 double seconds(milliseconds time) { return std::chrono::duration<double>(time).count(); }
 
 }  // namespace
@@ -51,6 +54,12 @@ os::SocketAddress Session::local_address() const {
 }
 
 void Session::send_downstream(Buffer& data, EndOfStream end) {
+  if (end == EndOfStream::Yes && data.empty() && state_.downstream.unsent.empty() &&
+      state_.downstream.read_ended && state_.upstream.ended()) {
+    // The last of the four ends: closing the sockets says the same with one system call less.
+    close(CloseMode::Now);
+    return;
+  }
   if (downstream_.write(data, end) == WriteStatus::Ok) return;
   downstream_.deliver_rest();
   close(CloseMode::Reset);

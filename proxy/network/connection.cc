@@ -10,6 +10,9 @@
 namespace baton::proxy {
 namespace {
 
+// Fairness: how many full buffers in a row one connection may carry before the others' turn.
+constexpr int kReadsPerTurn = 4;
+
 bool is_temporary(int error) { return error == EAGAIN || error == EINTR; }
 
 }  // namespace
@@ -29,13 +32,17 @@ void Connection::start() {
 
 // Reading comes first: a peer that answered and then reset is heard before the write fails.
 void Connection::on_ready(ev::io&, int events) {
-  if ((events & ev::READ) != 0 && (watched_ & ev::READ) != 0) receive();
+  if ((events & ev::READ) != 0) {
+    int turns = kReadsPerTurn;
+    while ((watched_ & ev::READ) != 0 && receive() == Received::Full && --turns > 0) {
+    }
+  }
   if ((events & ev::WRITE) != 0 && (watched_ & ev::WRITE) != 0) flush();
 }
 
-// One recv a readiness: level-triggered epoll calls again when there is more, after the other
-// connections had their turn.
-void Connection::receive() {
+// A buffer that was not filled has emptied the socket: no second recv, and should more have come
+// meanwhile, level-triggered epoll tells.
+Connection::Received Connection::receive() {
   scratch_.clear();
   const ssize_t count = socket_receive(leg_.fd.get(), scratch_.writable());
   if (count > 0) [[likely]] {
@@ -44,15 +51,19 @@ void Connection::receive() {
     leg_.received_bytes += bytes;
     leg_.last_activity = CoarseClock::now();
     counters_.received.add(bytes);
+    const Received received = scratch_.writable().empty() ? Received::Full : Received::Part;
     sink_.on_received(scratch_, EndOfStream::No);
-  } else if (count == 0) {
+    scratch_.clear();
+    return received;
+  }
+  if (count == 0) {
     leg_.read_ended = true;
     watch();
     sink_.on_received(scratch_, EndOfStream::Yes);
   } else if (!is_temporary(errno)) {
     fail();
   }
-  scratch_.clear();
+  return Received::Part;
 }
 
 void Connection::deliver_rest() {

@@ -1,8 +1,8 @@
 // One leg of a tunnel: reads from its socket into the worker's scratch buffer, writes to it, keeps
 // what the kernel does not take, and carries half-close both ways.
 //
-// In steady state a message costs one recv here and one send on the other leg, nothing else: the
-// read watcher stays registered, the write watcher is on only while bytes are waiting.
+// In steady state a small message costs one recv here and one send on the other leg, nothing else:
+// the read watcher stays registered, the write watcher is on only while bytes are waiting.
 //
 // Thread: its worker's. Owns: the watcher. Borrows: the leg's state (with its socket), the scratch
 // buffer, the counters, the sink.
@@ -89,7 +89,8 @@ class Connection {
 
  private:
   void on_ready(ev::io& watcher, int events);
-  void receive();
+  enum class Received : std::uint8_t { Part, Full };
+  Received receive();
   void flush();
   [[nodiscard]] WriteStatus send_from(Buffer& data);
   void send_end_if_due();

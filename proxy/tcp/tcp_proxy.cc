@@ -39,6 +39,13 @@ void TcpProxy::on_connected(os::UniqueFd socket, std::shared_ptr<const Endpoint>
 void TcpProxy::on_exhausted() { callbacks_.close(CloseMode::Now); }
 
 FilterStatus TcpProxy::on_data(Buffer& data, EndOfStream end) {
+  const TunnelState& tunnel = callbacks_.tunnel();
+  if (end == EndOfStream::Yes && data.empty() && tunnel.upstream.unsent.empty() &&
+      tunnel.upstream.read_ended && tunnel.downstream.ended()) {
+    // The last of the four ends: closing the sockets says the same with one system call less.
+    callbacks_.close(CloseMode::Now);
+    return FilterStatus::Continue;
+  }
   if (upstream_.write(data, end) == WriteStatus::Failed) {
     on_upstream_write_failed();
     return FilterStatus::Continue;

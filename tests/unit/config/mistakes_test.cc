@@ -209,6 +209,11 @@ std::vector<Row> rows() {
        "\"http\"\n[[listener.route]]\npath = \"/\"\n",
        {R"(f:4:12: listener "web": protocol: "http" is not available in this version; allowed: "tcp")",
         R"(f:5:1: listener "web": route: is not available in this version; allowed: cluster or [[listener.filter]])"}},
+      {"a later protocol with a cluster",
+       "[[listener]]\nname = \"web\"\naddress = \"127.0.0.1:80\"\nprotocol = \"udp\"\ncluster = "
+       "\"pg\"\n"
+       "[[cluster]]\nname = \"pg\"\nendpoints = [\"127.0.0.1:1\"]\n",
+       {R"(f:4:12: listener "web": protocol: "udp" is not available in this version; allowed: "tcp")"}},
       {"no protocol",
        "[[listener]]\nname = \"db\"\naddress = \"127.0.0.1:80\"\n[[listener.filter]]\ntype = "
        "\"direct_response\"\nbody = \"\"\n",

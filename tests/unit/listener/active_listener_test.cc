@@ -1,7 +1,6 @@
 #include "proxy/listener/active_listener.h"
 
 #include <doctest/doctest.h>
-#include <fcntl.h>
 #include <sys/resource.h>
 
 #include "proxy/tcp/direct_response.h"
@@ -104,10 +103,10 @@ TEST_CASE("listener: without descriptors it waits instead of spinning, and then 
 TEST_CASE("listener: a released socket keeps its queue, wakes nobody and can be taken up again") {
   SingleWorker worker(holding());
   const int fd = worker.listening.fd.get();
-  // Another process holds it, too: closing or stopping alone would not end the registration.
-  const os::UniqueFd other(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
   REQUIRE(worker.connect().valid());
+  CHECK(epoll_registrations(fd) == 1);
   worker.listener->release(fd);
+  CHECK(epoll_registrations(fd) == 0);
   const std::vector<TestPeer> clients = connect(worker, 3);
   settle(worker.loop);
   CHECK(worker.listener_metric("connections_total") == 1);

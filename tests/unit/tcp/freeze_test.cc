@@ -10,9 +10,10 @@ using namespace std::chrono_literals;
 namespace {
 
 struct FrozenTunnel {
-  FrozenTunnel() : upstream(listen_on("127.0.0.1:0")) {
-    worker = std::make_unique<SingleWorker>(
-        SingleWorker::Options{.endpoints = {{.address = upstream.address}}, .idle_timeout = 200ms});
+  explicit FrozenTunnel(std::optional<std::chrono::milliseconds> idle_timeout = std::nullopt)
+      : upstream(listen_on("127.0.0.1:0")) {
+    worker = std::make_unique<SingleWorker>(SingleWorker::Options{
+        .endpoints = {{.address = upstream.address}}, .idle_timeout = idle_timeout});
     client = worker->connect();
     server = worker->accept(upstream);
     REQUIRE(worker->until([&] { return worker->cluster_metric("connections_total") == 1; }));
@@ -50,6 +51,9 @@ int busy_iterations(proxy::EventLoop& loop, int count) {
 TEST_CASE("freeze: nothing is read or written until thaw, and then not a byte is missing") {
   FrozenTunnel tunnel;
   proxy::Session& session = tunnel.session();
+  settle(tunnel.worker->loop);
+  CHECK(epoll_registrations(session.state().downstream.fd.get()) == 1);
+  CHECK(epoll_registrations(session.state().upstream.fd.get()) == 1);
   REQUIRE(session.freeze());
   const std::string up = pattern(50'000, 8);
   const std::string down = pattern(60'000, 9);
@@ -91,7 +95,7 @@ TEST_CASE("freeze: bytes that wait for a slow reader are in the state and go out
 }
 
 TEST_CASE("freeze: no event reaches the loop and the idle timer does not run") {
-  FrozenTunnel tunnel;
+  FrozenTunnel tunnel(200ms);
   REQUIRE(tunnel.session().freeze());
   // A second holder of the open files, as during a move: closing alone would not end registrations.
   const os::UniqueFd copy(::dup(tunnel.session().state().downstream.fd.get()));
@@ -109,6 +113,8 @@ TEST_CASE("freeze: the state can leave; the other process's traffic does not wak
   FrozenTunnel tunnel;
   proxy::Session& session = tunnel.session();
   REQUIRE(session.freeze());
+  CHECK(epoll_registrations(session.state().downstream.fd.get()) == 0);
+  CHECK(epoll_registrations(session.state().upstream.fd.get()) == 0);
   const os::UniqueFd moved_client(::dup(session.state().downstream.fd.get()));
   const os::UniqueFd moved_server(::dup(session.state().upstream.fd.get()));
   session.state().downstream.fd.reset();
