@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -15,6 +16,14 @@ namespace baton::supervisor {
 namespace {
 
 using Milliseconds = std::optional<std::chrono::milliseconds>;
+
+// Against the caller's directory. Symbolic links stay: what they point to may change until the next
+// reload. With a "..", which may follow one, nothing is simplified.
+std::string absolute(const std::filesystem::path& path) {
+  const std::filesystem::path whole = std::filesystem::absolute(path);
+  const bool upwards = std::ranges::find(path, "..") != path.end();
+  return upwards ? whole.string() : whole.lexically_normal().string();
+}
 
 // Adds the options of each subcommand; each writes straight into the result.
 class Grammar {
@@ -55,7 +64,7 @@ class Grammar {
            flag,
            [&target, flag](const std::string& path) {
              if (path.empty()) throw CLI::ValidationError(flag, "the path is empty");
-             target = std::filesystem::absolute(path).lexically_normal().string();
+             target = absolute(path);
            },
            description)
         ->type_name("FILE");
@@ -198,7 +207,7 @@ class Grammar {
 std::expected<void, int> settle_control_path(CommandLine& line) {
   if (line.command == Command::Check) return {};
   if (!line.control.empty()) {
-    line.control = std::filesystem::absolute(line.control).lexically_normal().string();
+    line.control = absolute(line.control);
     return {};
   }
   const auto usual = default_control_path();
