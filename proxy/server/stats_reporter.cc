@@ -7,8 +7,8 @@ namespace {
 
 constexpr double kReportSeconds = 1;
 constexpr std::chrono::milliseconds kAcknowledgeTime{2000};
-// Keeps a report well below a datagram's size; what does not fit goes with the next one.
-constexpr std::size_t kMaxReportBytes = 48 * 1024;
+// Keeps a report well below what a message may hold; what does not fit goes with the next one.
+constexpr std::size_t kMaxReportBytes = 4 * 1024 * 1024;
 
 std::string identity(const std::string& name, const std::string& labels) {
   return name + "{" + labels + "}";
@@ -58,6 +58,7 @@ void StatsReporter::report(std::function<void()> done) {
 
 proto::StatsDelta StatsReporter::delta_since_last() const {
   proto::StatsDelta delta;
+  std::size_t bytes = 0;
   for (const StatsStore::PrivateMetric& metric : store_.private_metrics()) {
     const auto& description = metric.description;
     const auto before = reported_.find(identity(description.name, description.labels));
@@ -74,7 +75,8 @@ proto::StatsDelta StatsReporter::delta_since_last() const {
     entry.set_help(description.help);
     entry.set_kind(static_cast<std::uint32_t>(description.kind));
     entry.set_unit(static_cast<std::uint32_t>(description.unit));
-    if (delta.ByteSizeLong() + entry.ByteSizeLong() > kMaxReportBytes) break;
+    bytes += entry.ByteSizeLong();
+    if (bytes > kMaxReportBytes) break;
     *delta.add_metrics() = std::move(entry);
   }
   return delta;

@@ -88,8 +88,15 @@ os::Result<MetricId> Directory::find_or_add(const MetricDescription& description
     }
     remove(*found);
   }
-  const auto place = make_place(cells_of(description.kind));
-  if (!place) return os::plain_error("the region is full, no room for", description.name);
+  const std::uint32_t cell_count = cells_of(description.kind);
+  Atomic32& full_for_cells = memory_.header->full_for_cells;
+  const std::uint32_t full_for = full_for_cells.load(kRelaxed);
+  const bool known_full = full_for != 0 && cell_count >= full_for;
+  const auto place = known_full ? std::nullopt : make_place(cell_count);
+  if (!place) {
+    if (!known_full) full_for_cells.store(cell_count, kRelaxed);
+    return os::plain_error("the region is full, no room for", description.name);
+  }
   write(*place, description, hash, slot);
   return MetricId{.first_cell = place->first_cell};
 }
@@ -101,6 +108,7 @@ os::Result<void> Directory::release_user(std::uint32_t slot) {
   for (std::uint32_t i = 0; i < used(); ++i) {
     memory_.entries[i].users.fetch_and(~user_bit(slot), kRelaxed);
   }
+  memory_.header->full_for_cells.store(0, kRelaxed);
   return {};
 }
 
@@ -158,6 +166,7 @@ void Directory::repair() {
   }
   memory_.header->entries_used.store(entries_end, kRelaxed);
   memory_.header->cells_used.store(cells_end, kRelaxed);
+  memory_.header->full_for_cells.store(0, kRelaxed);
 }
 
 std::uint32_t Directory::used() const {

@@ -61,7 +61,9 @@ struct Header {
   Atomic32 entries_used;
   Atomic32 cells_used;
   Atomic32 lanes_used;
-  std::uint32_t reserved;
+  // So many cells and more found no place since metrics were last let go of; 0: there is room.
+  // Guarded by the directory's lock; keeps a full region from being searched for each metric.
+  Atomic32 full_for_cells;
   LockMemory directory_lock;
 };
 
