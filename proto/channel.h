@@ -61,7 +61,7 @@ class Responder {
   Responder(std::weak_ptr<Channel*> channel, std::uint16_t kind, std::uint32_t id);
   // True for a request, false for an event: then all the following do nothing.
   bool wanted() const { return id_ != 0; }
-  // An answer that does not fit into one message (64 KiB, 253 fds) goes out as a failure.
+  // An answer that does not fit into one message (16 MiB, 253 fds) goes out as a failure.
   void reply(const google::protobuf::MessageLite& body, std::span<const int> fds = {}) const;
   void partial(const google::protobuf::MessageLite& body, std::span<const int> fds = {}) const;
   void fail(ErrorReply::Code code, const std::string& text) const;
@@ -111,7 +111,7 @@ class Channel {
 
   // Sends a request; `on_reply(std::expected<Reply, CallError>, Fds)` is called exactly once, never
   // from within this call. Partial replies are skipped. The fds are borrowed only for the call.
-  // A request that does not fit into one message (64 KiB, 253 fds) ends BadRequest and is not sent;
+  // A request that does not fit into one message (16 MiB, 253 fds) ends BadRequest and is not sent;
   // one whose deadline passes while it is still queued is withdrawn.
   template <class Reply, class OnReply>
   void request(std::uint16_t kind, const google::protobuf::MessageLite& body,

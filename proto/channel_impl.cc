@@ -7,6 +7,7 @@
 
 #include "shared/os/log.h"
 #include "shared/os/loop_backend.h"
+#include "shared/os/memfd.h"
 
 namespace baton::proto {
 namespace {
@@ -31,21 +32,34 @@ CallError::Code to_call_error(ErrorReply::Code code) {
   }
 }
 
-// Nothing: it fits into one datagram.
-std::optional<std::string> misfit(const google::protobuf::MessageLite& body, std::size_t fds) {
-  if (fds > kMaxFdsPerMessage) return "more than 253 descriptors in one message";
-  if (body.ByteSizeLong() + kFrameHeadBytes > kMaxDatagramBytes) return "message over 64 KiB";
-  return std::nullopt;
-}
+// A message ready to be sent. A body that exceeds a datagram is in `memory`, whose descriptor is
+// the last of `fds`; all others are borrowed.
+struct Packed {
+  std::string bytes;
+  std::vector<int> fds;
+  os::UniqueFd memory;
+};
 
-std::string encode(std::uint16_t kind, std::uint16_t flags, std::uint32_t id,
-                   const google::protobuf::MessageLite& body, std::size_t fds) {
-  const std::string bytes = body.SerializeAsString();
-  return encode_frame({.kind = kind,
-                       .flags = flags,
-                       .id = id,
-                       .fds = static_cast<std::uint32_t>(fds),
-                       .body = bytes});
+std::expected<Packed, std::string> pack(Frame head, const google::protobuf::MessageLite& body,
+                                        std::span<const int> fds) {
+  Packed packed{.bytes = {}, .fds = {fds.begin(), fds.end()}, .memory = {}};
+  std::string bytes = body.SerializeAsString();
+  if (bytes.size() > kMaxBodyBytes) return std::unexpected("message over 16 MiB");
+  if (bytes.size() + kFrameHeadBytes > kMaxDatagramBytes) {
+    auto memory = os::create_sealed_memfd("baton-message", bytes);
+    if (!memory) return std::unexpected(memory.error().text());
+    packed.memory = std::move(*memory);
+    packed.fds.push_back(packed.memory.get());
+    head.flags |= kInMemory;
+    bytes.clear();
+  }
+  if (packed.fds.size() > kMaxFdsPerMessage) {
+    return std::unexpected("more than 253 descriptors in one message");
+  }
+  head.fds = static_cast<std::uint32_t>(packed.fds.size());
+  head.body = bytes;
+  packed.bytes = encode_frame(head);
+  return packed;
 }
 
 }  // namespace
@@ -82,39 +96,41 @@ void Channel::Impl::handle(std::uint16_t kind, RawHandler handler) {
 void Channel::Impl::request(std::uint16_t kind, const google::protobuf::MessageLite& body,
                             std::span<const int> fds, std::chrono::milliseconds deadline,
                             RawReplyHandler on_reply) {
-  const auto refuse = [&](CallError::Code code, std::string text) {
-    deliver_later(std::make_shared<RawReplyHandler>(std::move(on_reply)), {code, std::move(text)});
-  };
-  if (!open()) return refuse(CallError::Code::Closed, "the channel is closed");
-  if (auto reason = misfit(body, fds.size())) {
-    return refuse(CallError::Code::BadRequest, std::move(*reason));
+  if (!open()) {
+    return deliver_later(std::make_shared<RawReplyHandler>(std::move(on_reply)),
+                         {CallError::Code::Closed, "the channel is closed"});
   }
   const std::uint32_t id = calls_.add(kind, std::move(on_reply), deadline, Clock::now());
+  auto packed = pack({.kind = kind, .id = id}, body, fds);
+  if (!packed) {
+    return deliver_later(calls_.take(id), {CallError::Code::BadRequest, packed.error()});
+  }
   arm_deadline();
-  transmit(encode(kind, 0, id, body, fds.size()), fds, id);
+  transmit(std::move(packed->bytes), packed->fds, id);
 }
 
 void Channel::Impl::answer(std::uint16_t kind, std::uint16_t flags, std::uint32_t id,
                            const google::protobuf::MessageLite& body, std::span<const int> fds) {
   if (!open()) return;
-  if (const auto reason = misfit(body, fds.size())) {
+  auto packed = pack({.kind = kind, .flags = flags, .id = id}, body, fds);
+  if (!packed) {
     ErrorReply error;
     error.set_code(ErrorReply::FAILED);
-    error.set_text("the answer does not fit: " + *reason);
-    transmit(encode(kind, kReply | kError, id, error, 0), {}, 0);
-    return;
+    error.set_text("the answer does not fit: " + packed.error());
+    packed = pack({.kind = kind, .flags = kReply | kError, .id = id}, error, {});
   }
-  transmit(encode(kind, flags, id, body, fds.size()), fds, 0);
+  transmit(std::move(packed->bytes), packed->fds, 0);
 }
 
 void Channel::Impl::notify(std::uint16_t kind, const google::protobuf::MessageLite& body,
                            std::span<const int> fds) {
   if (!open()) return;
-  if (const auto reason = misfit(body, fds.size())) {
-    log::error("{}: event {} not sent: {}", owner_->name_, kind, *reason);
+  auto packed = pack({.kind = kind}, body, fds);
+  if (!packed) {
+    log::error("{}: event {} not sent: {}", owner_->name_, kind, packed.error());
     return;
   }
-  transmit(encode(kind, 0, 0, body, fds.size()), fds, 0);
+  transmit(std::move(packed->bytes), packed->fds, 0);
 }
 
 void Channel::Impl::transmit(std::string bytes, std::span<const int> fds, std::uint32_t request) {
@@ -212,11 +228,20 @@ void Channel::Impl::on_readable() noexcept {
 }
 
 void Channel::Impl::dispatch(Datagram& datagram) {
-  const std::optional<Frame> frame = decode_frame(datagram.bytes);
+  std::optional<Frame> frame = decode_frame(datagram.bytes);
   if (!frame) return fail("malformed message");
   if (frame->fds != datagram.fds.size()) {
     return fail("message announces " + std::to_string(frame->fds) + " descriptors and carries " +
                 std::to_string(datagram.fds.size()));
+  }
+  std::string body;
+  if ((frame->flags & kInMemory) != 0) {
+    const os::UniqueFd memory = std::move(datagram.fds.back());
+    datagram.fds.pop_back();
+    auto read = os::read_sealed_memfd(memory.get(), kMaxBodyBytes);
+    if (!read) return fail("message in memory: " + read.error().text());
+    body = std::move(*read);
+    frame->body = body;
   }
   if ((frame->flags & kReply) != 0) {
     on_reply(*frame, std::move(datagram.fds));

@@ -4,7 +4,7 @@ namespace baton::proto {
 namespace {
 
 constexpr std::string_view kMagic = "BTN1";
-constexpr std::uint16_t kKnownFlags = kReply | kPartial | kError;
+constexpr std::uint16_t kKnownFlags = kReply | kPartial | kError | kInMemory;
 
 template <class Unsigned>
 void put(std::string& out, Unsigned value) {
@@ -25,6 +25,7 @@ Unsigned get(std::string_view bytes, std::size_t offset) {
 
 bool flags_fit(const Frame& frame) {
   if ((frame.flags & ~kKnownFlags) != 0) return false;
+  if ((frame.flags & kInMemory) != 0 && (frame.fds == 0 || !frame.body.empty())) return false;
   const bool reply = (frame.flags & kReply) != 0;
   const bool partial = (frame.flags & kPartial) != 0;
   const bool error = (frame.flags & kError) != 0;

@@ -16,6 +16,7 @@ namespace baton::proto {
 
 inline constexpr std::size_t kMaxFdsPerMessage = 253;  // SCM_MAX_FD; one more is EINVAL
 inline constexpr std::size_t kMaxDatagramBytes = 64 * 1024;
+inline constexpr std::size_t kMaxBodyBytes = 16 * 1024 * 1024;  // in memory, beside the datagram
 
 enum class IoStatus { Done, WouldBlock, Closed, Malformed, Failed };
 

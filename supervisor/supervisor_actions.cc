@@ -112,6 +112,8 @@ void Supervisor::send_serve() {
 
 void Supervisor::send_pause() {
   GenerationProcess* in_charge = generations_.in_charge();
+  // In the same turn as the candidate's Serving: `status` never shows two that serve, or none.
+  generations_.set_phase(*in_charge, Phase::Paused);
   in_charge->pause(generations_.candidate()->record().keys,
                    [this, in_charge](const std::optional<std::string>& error) {
                      if (in_charge->record().role != Role::InCharge) return;
@@ -120,7 +122,6 @@ void Supervisor::send_pause() {
                        log::error("{}", failure_);
                        return feed({EventKind::InChargeFailed});
                      }
-                     generations_.set_phase(*in_charge, Phase::Paused);
                      feed({EventKind::InChargePaused});
                    });
 }

@@ -1,11 +1,11 @@
 #include "proxy/admin/admin_server.h"
 
-#include <sys/socket.h>
-
-#include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
+#include <sys/socket.h>
+
+#include <algorithm>
 #include <cerrno>
 
 #include "shared/os/unique_fd.h"
@@ -32,7 +32,10 @@ std::string response(std::string_view status, std::string_view body) {
 class AdminServer::Client {
  public:
   Client(AdminServer& server, os::UniqueFd fd)
-      : server_(server), fd_(std::move(fd)), watcher_(server.loop_.ref()), timer_(server.loop_.ref()) {
+      : server_(server),
+        fd_(std::move(fd)),
+        watcher_(server.loop_.ref()),
+        timer_(server.loop_.ref()) {
     parser_.header_limit(kMaxHeadBytes);
     watcher_.set<Client, &Client::on_ready>(this);
     watcher_.start(fd_.get(), ev::READ);
@@ -47,9 +50,7 @@ class AdminServer::Client {
     watcher_.start(fd_.get(), ev::WRITE);
   }
   bool head_only() const { return parser_.get().method() == http::verb::head; }
-  bool is_read_request() const {
-    return head_only() || parser_.get().method() == http::verb::get;
-  }
+  bool is_read_request() const { return head_only() || parser_.get().method() == http::verb::get; }
 
  private:
   enum class Verdict { Keep, Close };

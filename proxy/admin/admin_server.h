@@ -17,8 +17,8 @@ namespace baton::proxy {
 
 class AdminServer {
  public:
-  // Calls back on the main thread, now or later, with the text of /metrics; an empty text: it is not
-  // to be had now (503).
+  // Calls back on the main thread, now or later, with the text of /metrics; an empty text: it is
+  // not to be had now (503).
   using StatsSource = std::function<void(std::function<void(std::string text)>)>;
 
   AdminServer(EventLoop& loop, StatsSource stats);

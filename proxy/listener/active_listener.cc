@@ -10,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "proxy/listener/syn_filter.h"
 #include "proxy/worker/event_loop.h"
 #include "shared/os/log.h"
 
@@ -23,23 +24,32 @@ constexpr int kAcceptBatch = 16;
 constexpr milliseconds kLimitPause{5};
 constexpr milliseconds kShortagePause{100};
 constexpr std::chrono::seconds kLogInterval{1};
+// How long handshakes that have begun may take to end in the queue of a socket that is to close.
+constexpr milliseconds kHandshakeGrace{200};
 
 }  // namespace
 
 struct ActiveListener::Socket {
   Socket(ActiveListener& owner, int listening_fd)
-      : listener(owner), fd(listening_fd), watcher(owner.loop_) {
+      : listener(owner), fd(listening_fd), watcher(owner.loop_), grace(owner.loop_) {
     watcher.set<Socket, &Socket::on_ready>(this);
+    grace.set<Socket, &Socket::on_grace_over>(this);
   }
   void on_ready(ev::io&, int) { listener.accept_from(*this); }
+  void on_grace_over(ev::timer&, int) { empty_queue(); }
   void watch() {
     if (!watcher.is_active()) watcher.start(fd, ev::READ);
+  }
+  void empty_queue() {
+    retiring = true;
+    listener.accept_from(*this);
   }
 
   ActiveListener& listener;
   int fd;
   ev::io watcher;
-  bool retiring = false;
+  ev::timer grace;
+  bool retiring = false;  // goes as soon as its queue is empty
   std::vector<Done> on_retired;
 };
 
@@ -97,9 +107,10 @@ void ActiveListener::remove(Socket& socket) {
 void ActiveListener::retire(int fd, Done done) {
   accept_on(fd);
   Socket& socket = *find(fd);
-  socket.retiring = true;
   socket.on_retired.push_back(std::move(done));
-  accept_from(socket);
+  // A unix socket has no handshakes: a client is in the queue or it is not.
+  if (!drop_new_handshakes(fd)) return socket.empty_queue();
+  socket.grace.start(std::chrono::duration<double>(kHandshakeGrace).count());
 }
 
 void ActiveListener::accept_from(Socket& socket) {

@@ -50,8 +50,9 @@ class ActiveListener final : private Session::Owner {
   void accept_on(int fd);
   // Out of epoll when this returns; its queue stays as it is.
   void release(int fd);
-  // Accepts until the queue is empty, whatever max_connections says (nobody else will), then as
-  // release(), then `done`.
+  // Keeps new handshakes out (syn_filter.h), leaves those in progress a short while, then accepts
+  // until the queue is empty, whatever max_connections says (nobody else will), then as release(),
+  // then `done`. Nobody who has connected is reset.
   void retire(int fd, Done done);
 
   void cut_connections();

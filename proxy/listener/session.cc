@@ -116,7 +116,8 @@ void Session::on_timer(ev::timer&, int) {
 }
 
 // The timer is not touched when bytes pass; it looks back when it fires and sleeps for the rest. At
-// least for one tick of the coarse clock: after a thaw the bytes that wait are read before it fires.
+// least for one tick of the coarse clock: after a thaw the bytes that wait are read before it
+// fires.
 void Session::start_idle_timer() {
   if (!context_.idle_timeout || phase_ != Phase::Open) return;
   const auto last = std::max(state_.downstream.last_activity, state_.upstream.last_activity);

@@ -11,7 +11,7 @@ namespace baton::proxy {
 
 struct AddressOwner {
   enum class Kind {
-    Unknown,        // nobody visible to this user
+    Unknown,  // nobody visible to this user
     Stranger,
     OwnSupervisor,  // every socket found there is held by this process's parent (its escrow)
   };

@@ -63,7 +63,7 @@ os::Result<os::UniqueFd> bind_inet(const os::SocketAddress& address, GroupPlace 
 // A socket file outlives its process; only a connection attempt tells whether anybody is behind it.
 os::Result<void> remove_stale(const os::SocketAddress& address) {
   const std::string path = address.unix_path();
-  struct stat status {};
+  struct stat status{};
   if (::lstat(path.c_str(), &status) != 0) {
     return errno == ENOENT ? os::Result<void>{} : os::errno_error("stat", path);
   }

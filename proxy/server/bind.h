@@ -15,8 +15,8 @@ enum class GroupPlace {
 };
 
 // A bound, non-blocking, CLOEXEC stream socket. EADDRINUSE names the process that has the address,
-// as far as /proc tells. A stale unix socket file (nobody answers) is replaced; a live one, or a file
-// that is no socket, is an error.
+// as far as /proc tells. A stale unix socket file (nobody answers) is replaced; a live one, or a
+// file that is no socket, is an error.
 os::Result<os::UniqueFd> bind_stream_socket(const os::SocketAddress& address, GroupPlace place);
 
 }  // namespace baton::proxy

@@ -19,8 +19,8 @@ struct BuildInfo {
   std::uint64_t region_layout = 0;
   std::vector<std::string> features;  // proto/negotiation.h
   // Called on the main thread on reaching each point, after the supervisor has been told.
-  std::function<void(StartPoint, std::uint64_t generation)> reached = [](StartPoint, std::uint64_t) {
-  };
+  std::function<void(StartPoint, std::uint64_t generation)> reached = [](StartPoint,
+                                                                         std::uint64_t) {};
 };
 
 }  // namespace baton::proxy

@@ -1,6 +1,8 @@
-// The life of a generation, seen from inside: what each order of the supervisor means in each state.
+// The life of a generation, seen from inside: what each order of the supervisor means in each
+// state.
 //
-//   Starting ─warmed─► Ready ─serve─► Serving ─pause─► Paused ─drain─► Draining ─empty/deadline─► Exited
+//   Starting ─warmed─► Ready ─serve─► Serving ─pause─► Paused ─drain─► Draining ─empty/deadline─►
+//   Exited
 //                                        ▲───resume───────┘               ▲
 //                                        └───────────drain (stop)─────────┘
 //
@@ -16,8 +18,8 @@ namespace baton::proxy {
 enum class GenerationState { Starting, Ready, Serving, Paused, Draining, Exited };
 
 enum class GenerationEvent {
-  Warmed,          // everything is built
-  Serve,           // orders of the supervisor
+  Warmed,  // everything is built
+  Serve,   // orders of the supervisor
   Pause,
   Resume,
   Drain,
@@ -35,7 +37,7 @@ enum class GenerationAction {
   RetuneDrain,      // set the deadline anew
   CutAndExit,
   Exit,
-  Refuse,           // the order makes no sense now: say so, change nothing
+  Refuse,  // the order makes no sense now: say so, change nothing
 };
 
 struct GenerationStep {

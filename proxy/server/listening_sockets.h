@@ -33,8 +33,8 @@ struct ListeningSocket {
 
 class ListeningSockets {
  public:
-  // Takes a socket that a peer sent. Refused: it is not what its key says; one of that key and index
-  // is there already counts as taken, and the duplicate is closed.
+  // Takes a socket that a peer sent. Refused: it is not what its key says; one of that key and
+  // index is there already counts as taken, and the duplicate is closed.
   os::Result<void> add(const proto::SocketInfo& info, os::UniqueFd fd);
 
   // Binds what is missing. On failure what was bound by this call is kept (and closed with this

@@ -23,11 +23,9 @@ void Predecessor::inherit(const proto::Hello& self, std::vector<proto::SocketKey
   self_ = self;
   keys_ = std::move(keys);
   inherited_ = std::move(inherited);
-  channel_.request<proto::Hello>(
-      proto::MEET, self_, {}, kAnswerTime,
-      [this](std::expected<proto::Hello, proto::CallError> reply, proto::Fds) {
-        on_met(std::move(reply));
-      });
+  channel_.request<proto::Hello>(proto::MEET, self_, {}, kAnswerTime,
+                                 [this](std::expected<proto::Hello, proto::CallError> reply,
+                                        proto::Fds) { on_met(std::move(reply)); });
 }
 
 void Predecessor::on_met(std::expected<proto::Hello, proto::CallError> reply) {

@@ -1,8 +1,8 @@
 #include "proxy/server/proxy_main.h"
 
+#include <CLI/CLI.hpp>
 #include <sys/prctl.h>
 
-#include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
 #include <optional>
@@ -38,8 +38,7 @@ std::optional<Options> parse(int argc, char** argv, const BuildInfo& build, int&
   app.add_option("--config", options.config, "Configuration file (TOML); built-in if not given")
       ->type_name("FILE");
   app.add_flag("--check", options.check, "Check the configuration and exit: 0 good, 2 bad");
-  app.add_option("--drain-time", options.drain_time,
-                 "At SIGTERM, how long connections may go on")
+  app.add_option("--drain-time", options.drain_time, "At SIGTERM, how long connections may go on")
       ->type_name("DURATION")
       ->capture_default_str();
   app.add_option("--log-level", options.log_level, "debug, info, warning, error or off")

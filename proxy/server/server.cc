@@ -52,7 +52,8 @@ Server::~Server() = default;
 
 std::vector<std::string> Server::listener_names() const {
   std::vector<std::string> names;
-  for (const WantedSockets& wanted : wanted_) names.push_back(wanted.name + " " + wanted.address.text());
+  for (const WantedSockets& wanted : wanted_)
+    names.push_back(wanted.name + " " + wanted.address.text());
   return names;
 }
 

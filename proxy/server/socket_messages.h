@@ -12,7 +12,8 @@
 
 namespace baton::proxy {
 
-// Calls `send(message, fds, is_last)` at least once. Message: one with `repeated SocketInfo sockets`.
+// Calls `send(message, fds, is_last)` at least once. Message: one with `repeated SocketInfo
+// sockets`.
 template <class Message, class Send>
 void send_in_parts(std::span<const ListeningSocket* const> sockets, Send send) {
   // An address with its framing takes up to 150 bytes: both limits of a datagram hold.

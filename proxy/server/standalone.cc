@@ -33,7 +33,6 @@ int Standalone::run() {
     return 1;
   }
   loop_.run();
-  remove_unix_paths();
   return 0;
 }
 
@@ -41,12 +40,12 @@ os::Result<void> Standalone::start() {
   auto stats = StatsStore::open(os::UniqueFd(), 0);
   if (!stats) return std::unexpected(stats.error());
   StatsStore* store = stats->get();
-  server_ = std::make_unique<Server>(ServerOptions{
-      .loop = &loop_,
-      .config = std::move(config_),
-      .stats = std::move(*stats),
-      .version = build_.version,
-      .stats_source = [store](auto deliver) { deliver(store->prometheus_text()); }});
+  server_ = std::make_unique<Server>(
+      ServerOptions{.loop = &loop_,
+                    .config = std::move(config_),
+                    .stats = std::move(*stats),
+                    .version = build_.version,
+                    .stats_source = [store](auto deliver) { deliver(store->prometheus_text()); }});
   if (const auto bound = server_->bind_missing(); !bound) return bound;
   server_->start_workers();
   return server_->serve([this] {
@@ -58,6 +57,7 @@ void Standalone::on_signal(ev::sig& signal, int) noexcept {
   if (draining_) return loop_.stop();
   draining_ = true;
   log::info("signal {}: draining {} connections", signal.signum, server_->connections());
+  remove_unix_paths();  // first: nobody new comes to a queue that is being emptied
   server_->drain({}, [this] {
     deadline_.start(std::chrono::duration<double>(drain_time_).count());
     server_->when_empty([this] { loop_.stop(); });

@@ -1,6 +1,5 @@
-// A proxy without a supervisor: binds, serves, and drains on SIGTERM or SIGINT (a second one ends it
-// at once).
-// Thread: main. Owns: the server and the signal watchers.
+// A proxy without a supervisor: binds, serves, and drains on SIGTERM or SIGINT (a second one ends
+// it at once). Thread: main. Owns: the server and the signal watchers.
 #pragma once
 
 #include <ev++.h>

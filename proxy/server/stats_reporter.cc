@@ -16,8 +16,7 @@ std::string identity(const std::string& name, const std::string& labels) {
 
 }  // namespace
 
-StatsReporter::StatsReporter(ev::loop_ref loop, const StatsStore& store,
-                             proto::Channel& supervisor)
+StatsReporter::StatsReporter(ev::loop_ref loop, const StatsStore& store, proto::Channel& supervisor)
     : store_(store), supervisor_(supervisor), tick_(loop) {
   tick_.set<StatsReporter, &StatsReporter::on_tick>(this);
 }

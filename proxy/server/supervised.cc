@@ -160,7 +160,8 @@ void SupervisedGeneration::on_escrow(std::expected<proto::RawReply, proto::CallE
 void SupervisedGeneration::add_sockets(
     const google::protobuf::RepeatedPtrField<proto::SocketInfo>& infos, proto::Fds& fds) {
   for (int i = 0; i < infos.size() && static_cast<std::size_t>(i) < fds.size(); ++i) {
-    const auto taken = server_->sockets().add(infos.Get(i), std::move(fds[static_cast<std::size_t>(i)]));
+    const auto taken =
+        server_->sockets().add(infos.Get(i), std::move(fds[static_cast<std::size_t>(i)]));
     if (!taken) log::warning("refused a socket from the escrow: {}", taken.error().text());
   }
 }
@@ -221,21 +222,23 @@ void SupervisedGeneration::accept_orders() {
   using proto::Fds;
   using proto::Responder;
   supervisor_.handle<proto::Serve>(
-      proto::SERVE, [this](const proto::Serve&, Fds, const Responder& answer) { order_serve(answer); });
-  supervisor_.handle<proto::Pause>(
-      proto::PAUSE, [this](const proto::Pause& order, Fds, const Responder& answer) {
-        order_pause(order, answer);
-      });
+      proto::SERVE,
+      [this](const proto::Serve&, Fds, const Responder& answer) { order_serve(answer); });
+  supervisor_.handle<proto::Pause>(proto::PAUSE,
+                                   [this](const proto::Pause& order, Fds, const Responder& answer) {
+                                     order_pause(order, answer);
+                                   });
   supervisor_.handle<proto::Resume>(
       proto::RESUME, [this](const proto::Resume& order, Fds fds, const Responder& answer) {
         order_resume(order, std::move(fds), answer);
       });
-  supervisor_.handle<proto::Drain>(
-      proto::DRAIN, [this](const proto::Drain& order, Fds, const Responder& answer) {
-        order_drain(order, answer);
-      });
+  supervisor_.handle<proto::Drain>(proto::DRAIN,
+                                   [this](const proto::Drain& order, Fds, const Responder& answer) {
+                                     order_drain(order, answer);
+                                   });
   supervisor_.handle<proto::Ping>(
-      proto::PING, [this](const proto::Ping&, Fds, const Responder& answer) { order_ping(answer); });
+      proto::PING,
+      [this](const proto::Ping&, Fds, const Responder& answer) { order_ping(answer); });
   supervisor_.handle<proto::Introduce>(
       proto::INTRODUCE,
       [this](const proto::Introduce&, Fds fds, const Responder&) { introduce(std::move(fds)); });
@@ -289,13 +292,16 @@ void SupervisedGeneration::order_drain(const proto::Drain& order, const proto::R
       deadline_.stop();
       deadline_.start(std::chrono::duration<double>(time).count());
       return reply();
-    case GenerationAction::Exit: reply(); return exit();
+    case GenerationAction::Exit:
+      reply();
+      return exit();
     case GenerationAction::None:
     case GenerationAction::StartAccepting:
     case GenerationAction::PauseAccepting:
     case GenerationAction::ResumeAccepting:
     case GenerationAction::CutAndExit:
-    case GenerationAction::Refuse: return;
+    case GenerationAction::Refuse:
+      return;
   }
 }
 
@@ -306,8 +312,8 @@ void SupervisedGeneration::order_ping(const proto::Responder& answer) {
 
 void SupervisedGeneration::introduce(proto::Fds fds) {
   if (fds.empty() || !server_) return;
-  successors_.push_back(std::make_unique<Successor>(loop_, std::move(fds.front()), hello(),
-                                                    server_->sockets()));
+  successors_.push_back(
+      std::make_unique<Successor>(loop_, std::move(fds.front()), hello(), server_->sockets()));
 }
 
 // --- leaving ---------------------------------------------------------------------------------

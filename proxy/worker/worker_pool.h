@@ -2,10 +2,9 @@
 // and `done` runs on the main loop once all workers have done it.
 //
 // Thread: main. Owns: the workers, their threads, loops and connections. Borrows: the main loop,
-// configuration, statistics (all outlive it) and listening sockets: the caller closes one only after
-// release() or retire() of it is done.
-// Invariant: a socket is watched by exactly one worker, except a unix listening socket, which all
-// watch because there is only one of it.
+// configuration, statistics (all outlive it) and listening sockets: the caller closes one only
+// after release() or retire() of it is done. Invariant: a socket is watched by exactly one worker,
+// except a unix listening socket, which all watch because there is only one of it.
 #pragma once
 
 #include <chrono>
@@ -23,9 +22,9 @@ namespace baton::proxy {
 
 // A listening socket and who serves it.
 struct WorkerSocket {
-  std::size_t listener = 0;      // index in Config::listeners
-  std::uint32_t index = 0;       // of the socket: worker (index % workers) serves it
-  int fd = -1;                   // borrowed
+  std::size_t listener = 0;  // index in Config::listeners
+  std::uint32_t index = 0;   // of the socket: worker (index % workers) serves it
+  int fd = -1;               // borrowed
 };
 
 struct WorkerPoolOptions {

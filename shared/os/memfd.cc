@@ -52,7 +52,7 @@ Result<std::string> read_sealed_memfd(int fd, std::size_t limit_bytes) {
 Result<std::string> read_file(const std::string& path, std::size_t limit_bytes) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return errno_error("open", path);
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd.get(), &status) != 0) return errno_error("stat", path);
   if (S_ISDIR(status.st_mode)) {
     errno = EISDIR;

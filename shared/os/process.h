@@ -38,8 +38,8 @@ Result<Child> spawn(const SpawnOptions& options);
 bool send_signal(int pidfd, int signal);
 
 struct ExitStatus {
-  int code = 0;    // exit status, when signal == 0
-  int signal = 0;  // the signal that ended it
+  int code = 0;              // exit status, when signal == 0
+  int signal = 0;            // the signal that ended it
   std::string text() const;  // "exited with status 1", "killed by signal 9 (Killed)"
 };
 

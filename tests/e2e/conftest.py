@@ -52,7 +52,7 @@ def nothing_is_left_on_the_machine():
     def left():
         return [pid for pid in processes.children(os.getpid()) if processes.is_alive(pid)]
 
-    wait_until(lambda: not left(), 5, lambda: f"processes are left: {left()}")
+    wait_until(lambda: not left(), 5, lambda: f"processes are left: {baton_module.describe(left())}")
 
 
 @pytest.fixture
@@ -117,6 +117,6 @@ def echoer():
 
 
 @pytest.fixture(scope="session")
-def nginx():
+def nginx(nothing_is_left_on_the_machine):
     with Nginx() as server:
         yield server

@@ -399,7 +399,7 @@ def test_a_wrong_binary_is_refused_and_old_goes_on(start, address, liner, direct
         assert str(path) in answer.err, answer
     assert not tally.failures, tally
     assert baton.wait_drained()["id"] == 1
-    assert len(processes.fds(baton.pid)) <= fds
+    wait_until(lambda: len(processes.fds(baton.pid)) <= fds, 5, lambda: processes.fds(baton.pid))
     baton.reload("--proxy", PROXY)
 
 

@@ -61,7 +61,7 @@ def test_reloads_leak_no_descriptor_thread_or_process(start, address, echoer):
     before = held()
     for _ in range(15):
         baton.reload("--wait-drained")
-    assert held() == before
+    wait_until(lambda: held() == before, 5, lambda: f"before {before}, now {held()}")
 
 
 def test_no_descriptor_without_a_reason_reaches_a_generation(start, address, echoer):

@@ -78,7 +78,7 @@ def test_exactly_one_generation_is_in_charge_at_any_time(start, address, echoer)
     finally:
         stop.set()
         watcher.join()
-    assert all(len(serving) == 1 for serving in seen), seen
+    assert all(len(serving) == 1 for serving in seen), [s for s in seen if len(s) != 1]
     assert seen == sorted(seen)  # and never an older one again
 
 

@@ -63,6 +63,16 @@ def parse_metrics(text):
     return metrics
 
 
+def describe(pids):
+    def words(pid):
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except FileNotFoundError:
+            return "gone"
+
+    return {pid: words(pid) for pid in pids}
+
+
 class Baton:
     """`supervisor run` in a directory of its own. Not started by the constructor."""
 
@@ -210,7 +220,7 @@ class Baton:
     def check_nothing_is_left(self):
         """No process, no socket, no zombie of ours once the supervisor has ended in order."""
         wait_until(lambda: not processes.marked(self.marker), 5,
-                   lambda: f"processes are left: {self._describe(processes.marked(self.marker))}")
+                   lambda: f"processes are left: {describe(processes.marked(self.marker))}")
         left = [p for p in self.directory.rglob("*") if p.is_socket()]
         assert not left, f"sockets are left: {left}"
 
@@ -226,13 +236,3 @@ class Baton:
                 self.process.wait()
         for pid in processes.marked(self.marker):
             processes.kill(pid)
-
-    @staticmethod
-    def _describe(pids):
-        def words(pid):
-            try:
-                return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except FileNotFoundError:
-                return "gone"
-
-        return {pid: words(pid) for pid in pids}

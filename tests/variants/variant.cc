@@ -29,12 +29,18 @@ using baton::proxy::StartPoint;
 
 std::string name_of(StartPoint point) {
   switch (point) {
-    case StartPoint::Start: return "start";
-    case StartPoint::Negotiated: return "negotiated";
-    case StartPoint::Inherited: return "inherited";
-    case StartPoint::Warmed: return "warmed";
-    case StartPoint::Ready: return "ready";
-    case StartPoint::Serving: return "serving";
+    case StartPoint::Start:
+      return "start";
+    case StartPoint::Negotiated:
+      return "negotiated";
+    case StartPoint::Inherited:
+      return "inherited";
+    case StartPoint::Warmed:
+      return "warmed";
+    case StartPoint::Ready:
+      return "ready";
+    case StartPoint::Serving:
+      return "serving";
   }
   return "unknown";
 }

@@ -36,7 +36,8 @@ struct Admin {
     std::string answer;
     const os::UniqueFd fd = connect();
     std::thread client([&] {
-      [[maybe_unused]] const auto n = ::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL);
+      [[maybe_unused]] const auto n =
+          ::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL);
       char buffer[4096];
       for (;;) {
         const ssize_t count = ::recv(fd.get(), buffer, sizeof buffer, 0);
@@ -98,7 +99,8 @@ TEST_CASE("admin: statistics that cannot be had are a 503") {
 
 TEST_CASE("admin: a head that never ends is refused") {
   Admin admin;
-  CHECK(admin.ask("GET /ready HTTP/1.1\r\nX: " + std::string(20000, 'a')).starts_with("HTTP/1.1 400 "));
+  CHECK(admin.ask("GET /ready HTTP/1.1\r\nX: " + std::string(20000, 'a'))
+            .starts_with("HTTP/1.1 400 "));
 }
 
 TEST_CASE("admin: after release nobody is accepted, and accepting can go on later") {

@@ -195,9 +195,9 @@ TEST_CASE("channel: what does not fit into one message is an error of the sender
   const std::vector<int> many(254, rig.near->fd());
   Outcome fds, bytes;
   rig.near->request<Done>(START_FAILED, StartFailed(), many, kLong, fds.recorder());
-  rig.near->request<Done>(START_FAILED, bulky(kMaxDatagramBytes), {}, kLong, bytes.recorder());
+  rig.near->request<Done>(START_FAILED, bulky(kMaxBodyBytes), {}, kLong, bytes.recorder());
   rig.near->notify(START_FAILED, StartFailed(), many);
-  rig.near->notify(START_FAILED, bulky(kMaxDatagramBytes));
+  rig.near->notify(START_FAILED, bulky(kMaxBodyBytes));
   CHECK(fds.calls + bytes.calls == 0);  // not from within request()
   CHECK(rig.run_until([&] { return fds.calls == 1 && bytes.calls == 1; }));
   CHECK(fds.ended_with(Code::BadRequest));
@@ -220,11 +220,29 @@ TEST_CASE("channel: 253 descriptors and 64 KiB pass") {
   CHECK(rig.run_until([&] { return received == 253 + length; }));
 }
 
+TEST_CASE("channel: a body beyond a datagram travels in memory, both ways, with descriptors") {
+  Rig rig;
+  std::size_t received = 0;
+  rig.answer().handle<StartFailed>(
+      START_FAILED, [&](const StartFailed& message, Fds fds, const Responder& answer) {
+        received = fds.size() + message.reason().size();
+        answer.reply(message);
+      });
+  const std::size_t length = 5 * kMaxDatagramBytes;
+  const std::vector<int> many(252, rig.near->fd());
+  const std::set<int> before = baton::test::open_fds();
+  Outcome outcome;
+  rig.near->request<StartFailed>(START_FAILED, bulky(length), many, kLong, outcome.recorder());
+  CHECK(rig.run_until([&] { return outcome.calls == 1; }));
+  CHECK(received == 252 + length);
+  CHECK(outcome.succeeded());
+  CHECK(baton::test::open_fds() == before);
+}
+
 TEST_CASE("channel: an answer that does not fit arrives as a failure") {
   Rig rig;
-  rig.answer().handle<Ping>(PING, [](const Ping&, Fds, const Responder& answer) {
-    answer.reply(bulky(kMaxDatagramBytes));
-  });
+  rig.answer().handle<Ping>(
+      PING, [](const Ping&, Fds, const Responder& answer) { answer.reply(bulky(kMaxBodyBytes)); });
   Outcome outcome;
   rig.near->request<StartFailed>(PING, Ping(), {}, kLong, outcome.recorder());
   CHECK(rig.run_until([&] { return outcome.calls == 1; }));

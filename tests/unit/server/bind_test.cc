@@ -95,8 +95,7 @@ TEST_CASE("bind: v4 and v6 wildcards of one port do not collide") {
   REQUIRE(v6);
   REQUIRE(::listen(v6->get(), 1) == 0);
   const auto port = os::SocketAddress::of_socket(v6->get())->port();
-  const auto v4 =
-      bind_stream_socket(address("0.0.0.0:" + std::to_string(port)), GroupPlace::First);
+  const auto v4 = bind_stream_socket(address("0.0.0.0:" + std::to_string(port)), GroupPlace::First);
   REQUIRE(v4);
   CHECK(::listen(v4->get(), 1) == 0);
 }
@@ -110,7 +109,9 @@ TEST_CASE("bind: an address of another machine is an error with its reason") {
 TEST_CASE("bind: a stale unix socket file is replaced") {
   const TemporaryFolder folder;
   const auto where = address("unix:" + folder.path + "/s");
-  { REQUIRE(bind_stream_socket(where, GroupPlace::First)); }
+  {
+    REQUIRE(bind_stream_socket(where, GroupPlace::First));
+  }
   REQUIRE(std::filesystem::exists(where.unix_path()));
   const auto again = bind_stream_socket(where, GroupPlace::First);
   REQUIRE(again);
