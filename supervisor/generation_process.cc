@@ -132,10 +132,9 @@ void GenerationProcess::drain(std::chrono::milliseconds time, DrainStrategy stra
   message.set_drain_time_ms(static_cast<std::uint64_t>(time.count()));
   message.set_strategy(strategy == DrainStrategy::Gradual ? proto::GRADUAL : proto::IMMEDIATE);
   for (const SocketKey& key : kept) key.to_message(*message.add_kept());
-  ask(proto::DRAIN, message, {}, kRequestDeadline,
-      [name = name()](const std::optional<std::string>& error) {
-        if (error) log::warning("{} did not take the order to drain: {}", name, *error);
-      });
+  ask(proto::DRAIN, message, {}, kRequestDeadline, [this](const std::optional<std::string>& error) {
+    if (error) log::warning("{} did not take the order to drain: {}", name(), *error);
+  });
   kill_reason_ = "its drain deadline has passed";
   kill_time_.stop();
   kill_time_.start(seconds(time + kDrainGrace));

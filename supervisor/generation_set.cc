@@ -1,6 +1,6 @@
 #include "supervisor/generation_set.h"
 
-#include <algorithm>
+#include <set>
 
 #include "supervisor/open_pair.h"
 
@@ -110,14 +110,16 @@ void GenerationSet::forget_orphans() {
 }
 
 void GenerationSet::drop_unused_pairs() {
-  std::erase_if(state_.pairs, [this](const auto& entry) {
-    const auto& [id, pair] = entry;
-    if (id == state_.good || id == state_.previous) return false;
-    const bool used = std::ranges::any_of(
-        state_.generations, [id](const auto& each) { return each.second.pair == id; });
-    if (!used) close_pair(state_.fds, pair);
-    return !used;
-  });
+  std::set<PairId> used{state_.good, state_.previous};
+  for (const auto& [id, generation] : state_.generations) used.insert(generation.pair);
+  for (auto pair = state_.pairs.begin(); pair != state_.pairs.end();) {
+    if (used.contains(pair->first)) {
+      ++pair;
+      continue;
+    }
+    close_pair(state_.fds, pair->second);
+    pair = state_.pairs.erase(pair);
+  }
 }
 
 }  // namespace baton::supervisor
