@@ -52,6 +52,24 @@ def test_a_listener_can_be_added_removed_and_brought_back(start, address, anothe
         wait_until(lambda: not sockets.accepts(another_address), 5, "the removed listener is closed")
 
 
+def test_a_listener_can_come_back_while_its_old_sockets_are_still_being_emptied(
+        start, address, another_address, liner, echoer):
+    """An old generation that lets go of an address is no stranger on it."""
+    base = relay(address, liner.address, supervisor={"probation": "0s", "drain_time": "1h"})
+    both = also(base, "more", another_address, echoer.address)
+    baton = start(both)
+    with sockets.connect(another_address) as held:
+        sockets.ask(held, b"keeps the first generation alive")
+        for _ in range(5):
+            baton.write(base)
+            baton.reload()
+            baton.write(both)
+            baton.reload()
+            with sockets.connect(another_address) as client:
+                sockets.ask(client, b"back")
+        sockets.ask(held, b"still here")
+
+
 def test_a_removed_listener_is_emptied_before_it_is_closed(start, address, another_address, liner):
     """Clients of a listener that goes away are served or refused, but never cut off."""
     base = relay(address, liner.address)

@@ -98,6 +98,10 @@ class Nginx(Server):
             events {{ worker_connections {connections}; }}
             {relay if relay_to else answer}""")
 
+    def _is_ready(self):
+        # The master listens before it has started its worker: the queue accepts, nobody answers yet.
+        return super()._is_ready() and processes.children(self.process.pid)
+
     def command(self):
         return [program("nginx"), "-p", self.directory, "-c", self.directory / "nginx.conf", "-e", "stderr"]
 
