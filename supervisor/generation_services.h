@@ -4,6 +4,8 @@
 // Thread: the supervisor's. Borrows: state, escrow, region (all outlive every channel).
 #pragma once
 
+#include <vector>
+
 #include "proto/channel.h"
 #include "proto/generation.pb.h"
 #include "supervisor/escrow.h"
@@ -24,6 +26,7 @@ class GenerationServices {
   void put(const GenerationRecord& generation, const proto::Sockets& sockets, proto::Fds fds,
            const proto::Responder& responder);
   void get(const proto::SocketKeys& wanted, const proto::Responder& responder);
+  std::vector<SocketKey> leaving(const std::vector<SocketKey>& keys) const;
   void stats_text(const proto::StatsTextRequest& request, const proto::Responder& responder);
 
   SupervisorState& state_;

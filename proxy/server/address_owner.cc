@@ -26,6 +26,16 @@ std::string command_of(pid_t pid) {
   return name;
 }
 
+// 0: it has ended.
+pid_t parent_of(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+  std::string line;
+  while (std::getline(file, line)) {
+    if (line.starts_with("PPid:")) return std::atoi(line.c_str() + 5);
+  }
+  return 0;
+}
+
 std::string describe(pid_t pid) {
   return (command_of(pid).empty() ? "a process" : command_of(pid)) + ", pid " + std::to_string(pid);
 }
@@ -71,7 +81,8 @@ void collect_listeners(const char* path, const os::SocketAddress& address,
     fields >> slot >> local >> remote >> state >> queues >> timer >> retransmits >> uid >>
         timeout >> inode;
     const std::size_t colon = local.rfind(':');
-    if (state != kListen || colon == std::string::npos) continue;
+    if (state != kListen) break;  // listening sockets come first, then perhaps many thousand others
+    if (colon == std::string::npos) continue;
     if (std::strtoul(local.c_str() + colon + 1, nullptr, 16) != address.port()) continue;
     if (!overlaps(proc_hex(address), std::string_view(local).substr(0, colon))) continue;
     links.insert("socket:[" + inode + "]");
@@ -97,22 +108,22 @@ std::set<std::string> held_by(pid_t pid, const std::set<std::string>& links) {
 
 }  // namespace
 
-AddressOwner find_tcp_owner(const os::SocketAddress& address) {
+AddressOwner find_tcp_owner(const os::SocketAddress& address, pid_t supervisor) {
   std::set<std::string> links;
   collect_listeners("/proc/net/tcp", address, links);
   collect_listeners("/proc/net/tcp6", address, links);
-  if (links.empty()) return {};
-  for (const std::string& link : held_by(::getppid(), links)) links.erase(link);
-  if (links.empty()) {
-    return {AddressOwner::Kind::OwnSupervisor, describe(::getppid())};
-  }
+  if (links.empty()) return {.kind = AddressOwner::Kind::Nobody};
+  AddressOwner owner;
   const Directory processes(::opendir("/proc"));
   while (const dirent* entry = processes ? ::readdir(processes.get()) : nullptr) {
     const pid_t pid = std::atoi(entry->d_name);
-    if (pid <= 0 || pid == ::getpid()) continue;
-    if (!held_by(pid, links).empty()) return {AddressOwner::Kind::Stranger, describe(pid)};
+    if (pid <= 0 || pid == ::getpid() || held_by(pid, links).empty()) continue;
+    if (supervisor == 0 || (pid != supervisor && parent_of(pid) != supervisor)) {
+      return {AddressOwner::Kind::Stranger, describe(pid)};
+    }
+    owner = {AddressOwner::Kind::Family, describe(pid)};
   }
-  return {};
+  return owner;
 }
 
 AddressOwner find_unix_owner(int connected_fd) {

@@ -1,7 +1,10 @@
 // Who listens on an address: for an error message that names the process, and to tell a stranger's
-// socket from one of our own supervisor. Reads /proc; slow, and only used once a bind has failed.
-// Thread: main. Source: proc(5) /proc/net/tcp, /proc/PID/fd; unix(7) SO_PEERCRED.
+// socket from one of our own supervisor and its generations. Reads /proc; slow, and only used once
+// a bind has failed. Thread: main. Source: proc(5) /proc/net/tcp, /proc/PID/fd; unix(7)
+// SO_PEERCRED.
 #pragma once
+
+#include <sys/types.h>
 
 #include <string>
 
@@ -11,15 +14,17 @@ namespace baton::proxy {
 
 struct AddressOwner {
   enum class Kind {
-    Unknown,  // nobody visible to this user
+    Nobody,   // not any more
+    Unknown,  // not visible to this user
     Stranger,
-    OwnSupervisor,  // every socket found there is held by this process's parent (its escrow)
+    Family,  // only the supervisor (its escrow) and its children: another generation
   };
   Kind kind = Kind::Unknown;
   std::string text;  // "nginx, pid 4711"; empty when unknown
 };
 
-AddressOwner find_tcp_owner(const os::SocketAddress& address);
+// `supervisor`: whose family is ours; 0: nobody's.
+AddressOwner find_tcp_owner(const os::SocketAddress& address, pid_t supervisor);
 // Of a connected or connecting unix stream socket's other end.
 AddressOwner find_unix_owner(int connected_fd);
 

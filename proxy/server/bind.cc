@@ -37,27 +37,32 @@ std::unexpected<os::Error> in_use(const os::SocketAddress& address, const std::s
 
 // SO_REUSEPORT would let this process share the address of any other one of the same user, and each
 // would get a part of the traffic. A bind without it tells whether somebody listens there.
-os::Result<void> refuse_stranger(const os::SocketAddress& address) {
-  const auto probe = open_inet(address);
-  if (!probe) return std::unexpected(probe.error());
-  if (::bind(probe->get(), address.data(), address.length()) == 0) return {};
-  if (errno != EADDRINUSE) return os::errno_error("bind", address.text());
-  const AddressOwner owner = find_tcp_owner(address);
-  // An overlapping address (0.0.0.0 and 127.0.0.1) that this supervisor's generations listen on.
-  if (owner.kind == AddressOwner::Kind::OwnSupervisor) return {};
-  return in_use(address, owner.text);
+os::Result<void> refuse_stranger(const os::SocketAddress& address, pid_t supervisor) {
+  // A listener that goes away while its owner is looked for: look again, but not for ever.
+  constexpr int kMostLooks = 3;
+  for (int look = 0; look < kMostLooks; ++look) {
+    const auto probe = open_inet(address);
+    if (!probe) return std::unexpected(probe.error());
+    if (::bind(probe->get(), address.data(), address.length()) == 0) return {};
+    if (errno != EADDRINUSE) return os::errno_error("bind", address.text());
+    const AddressOwner owner = find_tcp_owner(address, supervisor);
+    if (owner.kind == AddressOwner::Kind::Family) return {};
+    if (owner.kind == AddressOwner::Kind::Stranger) return in_use(address, owner.text);
+  }
+  return in_use(address, {});
 }
 
-os::Result<os::UniqueFd> bind_inet(const os::SocketAddress& address, GroupPlace place) {
-  if (place == GroupPlace::First) {
-    if (const auto free = refuse_stranger(address); !free) return std::unexpected(free.error());
+os::Result<os::UniqueFd> bind_inet(const os::SocketAddress& address, const BindOptions& options) {
+  if (options.place == GroupPlace::First) {
+    const auto free = refuse_stranger(address, options.supervisor);
+    if (!free) return std::unexpected(free.error());
   }
   auto fd = open_inet(address);
   if (!fd) return fd;
   enable(fd->get(), SOL_SOCKET, SO_REUSEPORT);
   if (::bind(fd->get(), address.data(), address.length()) == 0) return fd;
   if (errno != EADDRINUSE) return os::errno_error("bind", address.text());
-  return in_use(address, find_tcp_owner(address).text);
+  return in_use(address, find_tcp_owner(address, options.supervisor).text);
 }
 
 // A socket file outlives its process; only a connection attempt tells whether anybody is behind it.
@@ -80,8 +85,9 @@ os::Result<void> remove_stale(const os::SocketAddress& address) {
 
 }  // namespace
 
-os::Result<os::UniqueFd> bind_stream_socket(const os::SocketAddress& address, GroupPlace place) {
-  if (!address.is_unix()) return bind_inet(address, place);
+os::Result<os::UniqueFd> bind_stream_socket(const os::SocketAddress& address,
+                                            const BindOptions& options) {
+  if (!address.is_unix()) return bind_inet(address, options);
   if (address.is_unix_path()) {
     if (const auto free = remove_stale(address); !free) return std::unexpected(free.error());
   }

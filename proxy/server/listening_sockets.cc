@@ -23,13 +23,17 @@ os::Result<void> ListeningSockets::add(const proto::SocketInfo& info, os::Unique
   return {};
 }
 
-os::Result<void> ListeningSockets::bind_missing(const std::vector<WantedSockets>& wanted) {
+os::Result<void> ListeningSockets::bind_missing(const std::vector<WantedSockets>& wanted,
+                                                pid_t supervisor) {
   for (const WantedSockets& want : wanted) {
     ByIndex& sockets = by_key_[proto::identity(want.key)];
+    const bool is_leaving = leaving_.contains(proto::identity(want.key));
     for (std::uint32_t index = 0; index < want.count; ++index) {
       if (sockets.contains(index)) continue;
-      auto fd =
-          bind_stream_socket(want.address, sockets.empty() ? GroupPlace::First : GroupPlace::Next);
+      auto fd = bind_stream_socket(
+          want.address,
+          {.place = sockets.empty() && !is_leaving ? GroupPlace::First : GroupPlace::Next,
+           .supervisor = supervisor});
       if (!fd) return of_listener(want, fd.error());
       sockets.try_emplace(index, ListeningSocket{want.key, index, std::move(*fd), true});
     }

@@ -3,8 +3,11 @@
 // Thread: main. Owns: the sockets; workers borrow them, so one is closed only after they let go.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -37,9 +40,12 @@ class ListeningSockets {
   // index is there already counts as taken, and the duplicate is closed.
   os::Result<void> add(const proto::SocketInfo& info, os::UniqueFd fd);
 
+  // This address is ours already, though no socket of it is here: an old generation is leaving it.
+  void note_leaving(const proto::SocketKey& key) { leaving_.insert(proto::identity(key)); }
+
   // Binds what is missing. On failure what was bound by this call is kept (and closed with this
-  // object); the error names the listener.
-  os::Result<void> bind_missing(const std::vector<WantedSockets>& wanted);
+  // object); the error names the listener. `supervisor`: see BindOptions.
+  os::Result<void> bind_missing(const std::vector<WantedSockets>& wanted, pid_t supervisor = 0);
 
   // listen(2) on all sockets of these, also on those that listen already: the backlog may be new.
   os::Result<void> listen(const std::vector<WantedSockets>& wanted);
@@ -55,6 +61,7 @@ class ListeningSockets {
  private:
   using ByIndex = std::map<std::uint32_t, ListeningSocket>;
   std::map<std::string, ByIndex> by_key_;  // identity(key) -> sockets
+  std::set<std::string> leaving_;          // identity(key)
 };
 
 }  // namespace baton::proxy

@@ -46,7 +46,10 @@ class Server {
   ListeningSockets& sockets() { return sockets_; }
   StatsStore& stats() { return *stats_; }
 
-  os::Result<void> bind_missing() { return sockets_.bind_missing(wanted_); }
+  // `supervisor`: see BindOptions.
+  os::Result<void> bind_missing(pid_t supervisor = 0) {
+    return sockets_.bind_missing(wanted_, supervisor);
+  }
   void start_workers();
 
   // Listens and accepts on every socket of the configuration; `done` once every worker does. Also

@@ -154,6 +154,7 @@ void SupervisedGeneration::on_escrow(std::expected<proto::RawReply, proto::CallE
     return fail("the supervisor's escrow: malformed reply");
   }
   add_sockets(message.sockets(), reply->fds);
+  for (const proto::SocketKey& key : message.leaving()) server_->sockets().note_leaving(key);
   if (!reply->partial) bind_rest();
 }
 
@@ -167,7 +168,8 @@ void SupervisedGeneration::add_sockets(
 }
 
 void SupervisedGeneration::bind_rest() {
-  if (const auto bound = server_->bind_missing(); !bound) return fail(bound.error().text());
+  if (const auto bound = server_->bind_missing(::getppid()); !bound)
+    return fail(bound.error().text());
   put_in_escrow();
 }
 

@@ -13,7 +13,7 @@ namespace {
 
 WantedSockets wanted(std::uint32_t count) {
   const auto any = *os::SocketAddress::parse("127.0.0.1:0");
-  const auto fd = proxy::bind_stream_socket(any, proxy::GroupPlace::First);
+  const auto fd = proxy::bind_stream_socket(any, {.place = proxy::GroupPlace::First});
   REQUIRE(fd);
   const auto address = *os::SocketAddress::of_socket(fd->get());
   return {.name = "db", .address = address, .key = proto::stream_key(address), .count = count};
@@ -30,7 +30,7 @@ proto::SocketInfo info(const WantedSockets& want, std::uint32_t index) {
 
 TEST_CASE("listening sockets: what is missing is bound, what was inherited is kept") {
   const WantedSockets want = wanted(4);
-  auto inherited = proxy::bind_stream_socket(want.address, proxy::GroupPlace::First);
+  auto inherited = proxy::bind_stream_socket(want.address, {.place = proxy::GroupPlace::First});
   REQUIRE(inherited);
   const int kept = inherited->get();
   ListeningSockets sockets;
@@ -48,7 +48,7 @@ TEST_CASE("listening sockets: more of them than workers are all kept") {
   ListeningSockets sockets;
   for (std::uint32_t index = 0; index < 8; ++index) {
     auto fd = proxy::bind_stream_socket(
-        want.address, index == 0 ? proxy::GroupPlace::First : proxy::GroupPlace::Next);
+        want.address, {.place = index == 0 ? proxy::GroupPlace::First : proxy::GroupPlace::Next});
     REQUIRE(fd);
     REQUIRE(sockets.add(info(want, index), std::move(*fd)));
   }
@@ -61,7 +61,7 @@ TEST_CASE("listening sockets: a socket that is not what its key says is refused 
   const WantedSockets want = wanted(1);
   ListeningSockets sockets;
   const auto elsewhere = *os::SocketAddress::parse("127.0.0.1:0");
-  auto other = proxy::bind_stream_socket(elsewhere, proxy::GroupPlace::First);
+  auto other = proxy::bind_stream_socket(elsewhere, {.place = proxy::GroupPlace::First});
   REQUIRE(other);
   const int number = other->get();
   CHECK(!sockets.add(info(want, 0), std::move(*other)));
