@@ -223,11 +223,13 @@ Step on_pausing(const State& state, EventKind kind) {
     case EventKind::StopNowRequested:
       return to(state, Stage::Stopping, {ReportFailed, CutAll});
     case EventKind::InChargePaused:
+    // One that does not answer may well be what the reload is to replace: its successor serves and
+    // is not killed for it. Both accept from the same queues meanwhile.
+    case EventKind::InChargeFailed:
       return to(state, Stage::Probation, {BeginProbation});
     case EventKind::CandidateFailed:
     case EventKind::CandidateDied:
     case EventKind::CandidateTimedOut:
-    case EventKind::InChargeFailed:
       return to(state, Stage::Restoring, {KillCandidate, ResumeInCharge});
     case EventKind::InChargeDied:
       return committed(state, {Commit, ReportCommitted});

@@ -42,7 +42,8 @@ RunResult Supervisor::run(const std::string& binary_path, const std::string& con
   wanted_pair_ = state_.next_pair++;
   state_.pairs[wanted_pair_] = std::move(*pair);
   feed({EventKind::Start});
-  loop_.run();
+  // A start that fails at once has ended before the loop could run, and a loop forgets that.
+  if (state_.life.stage != Stage::Stopped) loop_.run();
   return result_;
 }
 

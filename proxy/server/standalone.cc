@@ -58,10 +58,8 @@ void Standalone::on_signal(ev::sig& signal, int) noexcept {
   draining_ = true;
   log::info("signal {}: draining {} connections", signal.signum, server_->connections());
   remove_unix_paths();  // first: nobody new comes to a queue that is being emptied
-  server_->drain({}, [this] {
-    deadline_.start(std::chrono::duration<double>(drain_time_).count());
-    server_->when_empty([this] { loop_.stop(); });
-  });
+  deadline_.start(std::chrono::duration<double>(drain_time_).count());
+  server_->drain({}, [this] { server_->when_empty([this] { loop_.stop(); }); });
 }
 
 void Standalone::on_deadline(ev::timer&, int) noexcept {

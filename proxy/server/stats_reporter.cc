@@ -47,10 +47,10 @@ void StatsReporter::report(std::function<void()> done) {
       [this, delta, done = std::move(done)](std::expected<proto::Done, proto::CallError> reply,
                                             proto::Fds) {
         in_flight_ = false;
-        // Not acknowledged means not counted: a supervisor that cannot count these never will, and
-        // sending them for ever would keep this process from leaving.
+        // Whatever the answer: sending the same again might count it twice, and for ever would keep
+        // this process from leaving.
         acknowledge(delta);
-        if (!reply) tick_.stop();
+        if (!reply && reply.error().code == proto::CallError::Code::Closed) tick_.stop();
         done();
         if (auto next = std::exchange(after_flight_, nullptr)) next();
       });

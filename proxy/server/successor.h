@@ -17,6 +17,9 @@ class Successor {
   Successor(EventLoop& loop, os::UniqueFd channel, proto::Hello self,
             const ListeningSockets& sockets);
 
+  // False: it has died, or was cut off for what it sent.
+  bool connected() const { return channel_.open(); }
+
  private:
   proto::Channel channel_;
   proto::Hello self_;

@@ -325,9 +325,11 @@ void SupervisedGeneration::begin_drain(std::chrono::milliseconds time,
                                        std::function<void()> done) {
   log::info("draining {} connections", server_->connections());
   successors_.clear();
-  server_->drain(kept, [this, time, done = std::move(done)] {
+  // From the order on: a later one may re-tune it while sockets are still being retired.
+  deadline_.start(std::chrono::duration<double>(time).count());
+  server_->drain(kept, [this, done = std::move(done)] {
     done();
-    deadline_.start(std::chrono::duration<double>(time).count());
+    if (leaving_) return;
     server_->when_empty([this] {
       if (step(state_, GenerationEvent::Empty).action == GenerationAction::Exit) exit();
     });

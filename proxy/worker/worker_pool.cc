@@ -166,7 +166,8 @@ void WorkerPool::release(std::vector<WorkerSocket> sockets, Done done) {
 
 void WorkerPool::retire(std::vector<WorkerSocket> sockets, Done done) {
   std::vector<std::vector<WorkerSocket>> shares;
-  std::size_t parts = 1;  // this call itself: nothing may be done before all is posted
+  // Each worker's turn counts, too, whatever its share: what was posted before is done by then.
+  std::size_t parts = size();
   for (std::size_t i = 0; i < size(); ++i) {
     parts += shares.emplace_back(impl_->share_of(i, sockets)).size();
   }
@@ -177,9 +178,9 @@ void WorkerPool::retire(std::vector<WorkerSocket> sockets, Done done) {
       for (const WorkerSocket& socket : share) {
         worker->listener(socket.listener).retire(socket.fd, [all] { all->arrive(); });
       }
+      all->arrive();
     });
   }
-  all->arrive();
 }
 
 void WorkerPool::when_empty(Done empty) {

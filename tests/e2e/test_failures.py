@@ -428,3 +428,26 @@ def test_a_second_supervisor_does_not_share_the_first_ones_address(start, prepar
     second = prepare(relay(address, liner.address)).launch()
     assert second.wait_gone() == FAILED
     assert address in second.log()
+
+
+def test_an_old_generation_that_hangs_does_not_keep_the_new_one_from_serving(start, address, liner):
+    """Swapping a process that no longer answers is what a reload is for."""
+    baton = start(relay(address, liner.address, supervisor={"probation": "100ms", "drain_time": "500ms"}))
+    hung = baton.in_charge()["pid"]
+    processes.suspend(hung)
+    baton.reload("--proxy", NEXT_PROXY, seconds=20)
+    assert baton.in_charge()["id"] == 2
+    wait_until(lambda: not processes.is_alive(hung), 10, "the hung one is killed at its deadline")
+    with sockets.connect(address) as client:
+        client.sendall(b"x\n")
+        assert sockets.read_all(client) == b"answer to x\n"
+
+
+@pytest.mark.parametrize("what", ["text", "not executable"])
+def test_a_first_start_that_fails_at_once_says_why_and_ends(prepare, address, directory, what):
+    path = directory / "wrong"
+    path.write_text("this is no program\n")
+    path.chmod(0o755 if what == "text" else 0o644)
+    baton = prepare(relay(address, "127.0.0.1:1"), proxy=path).launch()
+    assert baton.wait_gone() == FAILED
+    assert str(path) in baton.log()

@@ -76,7 +76,7 @@ const Table kTable{
     {{S::Pausing, E::StopRequested}, {S::Stopping, {ReportFailed, DrainAll}}},
     {{S::Pausing, E::StopNowRequested}, {S::Stopping, {ReportFailed, CutAll}}},
     {{S::Pausing, E::InChargePaused}, {S::Probation, {BeginProbation}}},
-    {{S::Pausing, E::InChargeFailed}, {S::Restoring, {KillCandidate, ResumeInCharge}}},
+    {{S::Pausing, E::InChargeFailed}, {S::Probation, {BeginProbation}}},
     {{S::Pausing, E::CandidateFailed}, {S::Restoring, {KillCandidate, ResumeInCharge}}},
     {{S::Pausing, E::CandidateDied}, {S::Restoring, {KillCandidate, ResumeInCharge}}},
     {{S::Pausing, E::CandidateTimedOut}, {S::Restoring, {KillCandidate, ResumeInCharge}}},
