@@ -1,6 +1,7 @@
 #include "proxy/server/listening_sockets.h"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "proxy/server/bind.h"
 
@@ -79,6 +80,13 @@ std::vector<const ListeningSocket*> ListeningSockets::all() const {
     for (const auto& [index, socket] : by_index) sockets.push_back(&socket);
   }
   return sockets;
+}
+
+void ListeningSockets::remove_unix_paths_bound_here() const {
+  for (const ListeningSocket* socket : bound_here()) {
+    const auto address = os::SocketAddress::parse(socket->key.address());
+    if (address && address->is_unix_path()) ::unlink(address->unix_path().c_str());
+  }
 }
 
 void ListeningSockets::close(const proto::SocketKey& key) { by_key_.erase(proto::identity(key)); }

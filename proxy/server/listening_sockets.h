@@ -57,6 +57,8 @@ class ListeningSockets {
   std::vector<const ListeningSocket*> all() const;
 
   void close(const proto::SocketKey& key);
+  // A start that fails leaves no socket file behind of those that it made.
+  void remove_unix_paths_bound_here() const;
 
  private:
   using ByIndex = std::map<std::uint32_t, ListeningSocket>;

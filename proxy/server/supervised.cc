@@ -211,6 +211,8 @@ void SupervisedGeneration::become_ready() {
 void SupervisedGeneration::fail(const std::string& reason) {
   if (exit_status_ != 0) return;
   log::error("{}", reason);
+  if (server_ && state_ != GenerationState::Serving)
+    server_->sockets().remove_unix_paths_bound_here();
   proto::StartFailed message;
   message.set_reason(reason);
   supervisor_.notify(proto::START_FAILED, message);

@@ -451,3 +451,20 @@ def test_a_first_start_that_fails_at_once_says_why_and_ends(prepare, address, di
     baton = prepare(relay(address, "127.0.0.1:1"), proxy=path).launch()
     assert baton.wait_gone() == FAILED
     assert str(path) in baton.log()
+
+
+def test_a_failed_start_leaves_no_unix_socket_behind(
+        start, prepare, address, another_address, liner, directory):
+    path = directory / "new.sock"
+    with socket.socket() as stranger:
+        stranger.bind(sockets.parse(another_address)[1])
+        stranger.listen()
+        tables = also(also(relay(address, liner.address), "unix", f"unix:{path}"),
+                      "taken", another_address)
+        first = prepare(tables).launch()
+        assert first.wait_gone() == FAILED
+        assert not path.exists()
+        baton = start(relay(address, liner.address))
+        baton.write(tables)
+        assert baton.ask("reload").code == FAILED
+        assert not path.exists()
