@@ -49,12 +49,11 @@ class Grammar {
   CLI::App& add(const std::string& name, const std::string& description, Command command) {
     CLI::App& sub = *app_.add_subcommand(name, description);
     sub.callback([this, command] { line_.command = command; });
-    if (command != Command::Check) {
-      const auto usual = default_control_path();
-      sub.add_option("--control", line_.control,
-                     fmt::format("Control socket [{}]", usual.value_or("none is known")))
-          ->type_name("PATH");
-    }
+    // `check` takes it like all the others, and asks nobody.
+    const auto usual = default_control_path();
+    sub.add_option("--control", line_.control,
+                   fmt::format("Control socket [{}]", usual.value_or("none is known")))
+        ->type_name("PATH");
     return sub;
   }
 

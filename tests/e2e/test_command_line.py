@@ -323,6 +323,8 @@ def test_check_judges_without_touching_anything(start, address, directory):
     good = baton.write(saying(address, "two\n"), "good.toml")
     bad = baton.write("[proxy]\nworkers = 'many'\n", "bad.toml")
     assert run(SUPERVISOR, "check", "--config", good, "--proxy", PROXY).code == DONE
+    assert run(SUPERVISOR, "check", "--config", good, "--proxy", PROXY,
+               "--control", "/nobody/there").code == DONE
     answer = run(SUPERVISOR, "check", "--config", bad, "--proxy", PROXY)
     assert answer.code == WRONG and f"{bad}:2:" in answer.err, answer
     assert baton.in_charge()["id"] == 1
