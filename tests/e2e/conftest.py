@@ -21,6 +21,10 @@ from harness.waiting import wait_until  # noqa: E402
 LIMIT_OF_A_TEST = 100  # seconds; every wait in a test has a shorter one of its own
 
 
+# A shell that starts us in the background ignores SIGINT for us, and for whom we start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """A failed test shows the log of each supervisor it had started."""
