@@ -150,7 +150,8 @@ class Grammar {
   }
 
   void add_rollback() {
-    add("rollback", "Go back to the previous binary and configuration, exactly as they ran",
+    add("rollback",
+        "End the reload under way; without one, go back to the previous binary and configuration",
         Command::Rollback);
   }
 

@@ -50,7 +50,9 @@ void Commands::reload(const proto::ReloadRequest& request, const proto::Responde
 }
 
 void Commands::rollback(const proto::ReloadRequest& request, const proto::Responder& client) {
-  begin({.back_to_previous = true, .flags = flags_of(request)}, request, client);
+  if (const auto refused = supervisor_.roll_back(flags_of(request), client, request.wait())) {
+    client.fail(ErrorReply::REFUSED, *refused);
+  }
 }
 
 void Commands::begin(const ReloadPlan& plan, const proto::ReloadRequest& request,

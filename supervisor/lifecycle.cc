@@ -54,6 +54,7 @@ Step on_idle(const State& state, EventKind kind) {
     case EventKind::StopRequested:
     case EventKind::StopNowRequested:
       return to(state, Stage::Stopped, {Exit});
+    case EventKind::RollbackRequested:
     case EventKind::CandidateReady:
     case EventKind::CandidateServing:
     case EventKind::CandidateFailed:
@@ -88,6 +89,7 @@ Step on_starting(const State& state, EventKind kind) {
     case EventKind::CandidateTimedOut:
       return to(state, Stage::Stopping, {ReportStartFailed, CutAll});
     case EventKind::Start:
+    case EventKind::RollbackRequested:
     case EventKind::ProbationPassed:
     case EventKind::InChargePaused:
     case EventKind::InChargeResumed:
@@ -111,6 +113,7 @@ Step on_serving(const State& state, Event event) {
     case EventKind::InChargeDied:
       return start_again(after_crash(state, event.soon), {});
     case EventKind::Start:
+    case EventKind::RollbackRequested:
     case EventKind::CandidateReady:
     case EventKind::CandidateServing:
     case EventKind::CandidateFailed:
@@ -137,6 +140,7 @@ Step on_preparing(const State& state, Event event) {
       return to(state, Stage::Stopping, {ReportFailed, CutAll});
     case EventKind::CandidateReady:
       return to(state, Stage::Switching, {SendServe});
+    case EventKind::RollbackRequested:
     case EventKind::CandidateFailed:
     case EventKind::CandidateDied:
     case EventKind::CandidateTimedOut:
@@ -168,6 +172,7 @@ Step on_preparing_alone(const State& state, EventKind kind) {
       return {state, {SendServe}};
     case EventKind::CandidateServing:
       return committed(state, {ReportServing, Commit, ReportCommitted});
+    case EventKind::RollbackRequested:
     case EventKind::CandidateFailed:
     case EventKind::CandidateDied:
     case EventKind::CandidateTimedOut:
@@ -195,6 +200,7 @@ Step on_switching(const State& state, Event event) {
       return to(state, Stage::Stopping, {ReportFailed, CutAll});
     case EventKind::CandidateServing:
       return to(state, Stage::Pausing, {ReportServing, SendPause});
+    case EventKind::RollbackRequested:
     case EventKind::CandidateFailed:
     case EventKind::CandidateDied:
     case EventKind::CandidateTimedOut:
@@ -227,6 +233,7 @@ Step on_pausing(const State& state, EventKind kind) {
     // is not killed for it. Both accept from the same queues meanwhile.
     case EventKind::InChargeFailed:
       return to(state, Stage::Probation, {BeginProbation});
+    case EventKind::RollbackRequested:
     case EventKind::CandidateFailed:
     case EventKind::CandidateDied:
     case EventKind::CandidateTimedOut:
@@ -255,6 +262,7 @@ Step on_probation(const State& state, EventKind kind) {
       return to(state, Stage::Stopping, {EndProbation, ReportFailed, CutAll});
     case EventKind::ProbationPassed:
       return committed(state, {EndProbation, Commit, ReportCommitted});
+    case EventKind::RollbackRequested:
     case EventKind::CandidateFailed:
     case EventKind::CandidateDied:
     case EventKind::CandidateTimedOut:
@@ -288,6 +296,7 @@ Step on_restoring(const State& state, Event event) {
       return {state, {KillInCharge}};
     case EventKind::InChargeDied:
       return start_again(after_crash(state, event.soon), {ReportFailed});
+    case EventKind::RollbackRequested:  // that is what happens already
     case EventKind::Start:
     case EventKind::CandidateReady:
     case EventKind::CandidateServing:
@@ -320,6 +329,7 @@ Step on_recovering(const State& state, EventKind kind) {
     case EventKind::CandidateTimedOut:
       return start_again(after_crash(state, true), {KillCandidate});
     case EventKind::Start:
+    case EventKind::RollbackRequested:
     case EventKind::ProbationPassed:
     case EventKind::InChargePaused:
     case EventKind::InChargeResumed:
@@ -343,6 +353,7 @@ Step on_backing_off(const State& state, EventKind kind) {
     case EventKind::BackOffOver:
       return to(state, Stage::Recovering, {SpawnReplacement});
     case EventKind::Start:
+    case EventKind::RollbackRequested:
     case EventKind::CandidateReady:
     case EventKind::CandidateServing:
     case EventKind::CandidateFailed:
@@ -369,6 +380,7 @@ Step on_stopping(const State& state, EventKind kind) {
       return to(state, Stage::Stopped, {Exit});
     case EventKind::StopRequested:  // whoever asked waits for the same end
     case EventKind::Start:
+    case EventKind::RollbackRequested:
     case EventKind::CandidateReady:
     case EventKind::CandidateServing:
     case EventKind::CandidateFailed:
@@ -443,6 +455,27 @@ std::string_view refusal(Stage stage) {
       return "the supervisor is stopping";
   }
   return "";
+}
+
+bool can_roll_back(Stage stage) {
+  switch (stage) {
+    case Stage::Preparing:
+    case Stage::PreparingAlone:
+    case Stage::Switching:
+    case Stage::Pausing:
+    case Stage::Probation:
+    case Stage::Restoring:
+      return true;
+    case Stage::Idle:
+    case Stage::Starting:
+    case Stage::Serving:
+    case Stage::Recovering:
+    case Stage::BackingOff:
+    case Stage::Stopping:
+    case Stage::Stopped:
+      return false;
+  }
+  return false;
 }
 
 std::chrono::milliseconds back_off(std::uint32_t quick_crashes) {

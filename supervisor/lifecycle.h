@@ -19,6 +19,8 @@
 //                                             │ CandidateServing: commits, there is no way back
 //                     Pausing, Probation ─────┴─► Serving: the candidate serves already
 //
+// RollbackRequested is to a reload under way what a failure of its candidate is.
+//
 // Thread: any; pure functions of plain values.
 #pragma once
 
@@ -48,7 +50,8 @@ inline constexpr int kStages = static_cast<int>(Stage::Stopped) + 1;
 
 enum class EventKind : std::uint8_t {
   Start,
-  ReloadRequested,    // reload or rollback; what to run is open already
+  ReloadRequested,    // reload, or rollback of a committed one; what to run is open already
+  RollbackRequested,  // of the reload under way
   StopRequested,      // with drain
   StopNowRequested,   // at once
   CandidateReady,     // warmed up, waits for the word to serve
@@ -117,6 +120,8 @@ Step step(const State& state, Event event);
 // Whether a reload may begin; otherwise it is refused for the reason that refusal() gives.
 bool accepts_reload(Stage stage);
 std::string_view refusal(Stage stage);
+// Whether a reload is under way that a rollback ends, before it could commit.
+bool can_roll_back(Stage stage);
 
 // A crash within this time of serving counts as one of a loop.
 inline constexpr std::chrono::seconds kQuickCrash{10};

@@ -43,6 +43,8 @@ std::string_view name(EventKind kind) {
       return "start";
     case EventKind::ReloadRequested:
       return "reload requested";
+    case EventKind::RollbackRequested:
+      return "rollback requested";
     case EventKind::StopRequested:
       return "stop requested";
     case EventKind::StopNowRequested:

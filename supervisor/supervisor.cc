@@ -83,6 +83,35 @@ std::optional<std::string> Supervisor::reload(const ReloadPlan& plan,
   return std::nullopt;
 }
 
+std::optional<std::string> Supervisor::roll_back(const SettingsLayer& flags,
+                                                 proto::Responder client, proto::WaitFor wait) {
+  if (!lifecycle::can_roll_back(state_.life.stage)) {
+    return reload({.back_to_previous = true, .flags = flags}, std::move(client), wait);
+  }
+  log::info("the reload under way is to be rolled back");
+  // One that has failed already keeps its own reason.
+  if (state_.life.stage != Stage::Restoring) reload_->set_reason("rolled back by request");
+  roll_back_clients_.push_back(std::move(client));
+  feed({EventKind::RollbackRequested});
+  return std::nullopt;
+}
+
+// Whoever asked for the end of a reload: it has ended, and this is who serves.
+void Supervisor::answer_roll_backs(const LastReload& ended) {
+  proto::ReloadReply reply;
+  reply.set_ok(state_.life.stage == Stage::Serving);
+  reply.set_from(ended.to);
+  reply.set_to(in_charge_id());
+  if (!reply.ok()) {
+    reply.set_reason(state_.life.stage == Stage::Stopping
+                         ? "the supervisor was told to stop"
+                         : "the reload has ended, but the generation before it has died: a fresh "
+                           "one is being started");
+  }
+  for (const proto::Responder& client : roll_back_clients_) client.reply(reply);
+  roll_back_clients_.clear();
+}
+
 void Supervisor::stop(std::optional<std::chrono::milliseconds> drain_time,
                       std::optional<proto::Responder> client) {
   if (client) stop_clients_.push_back(std::move(*client));

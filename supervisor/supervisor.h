@@ -54,6 +54,10 @@ class Supervisor final : private GenerationObserver {
   // Begins a reload; the client, if any, is told how it goes. Refused: not begun, and why.
   std::optional<std::string> reload(const ReloadPlan& plan, std::optional<proto::Responder> client,
                                     proto::WaitFor wait);
+  // Ends the reload under way, whose generation before goes on; `client` is answered once it does.
+  // Without a reload under way: back to what ran before the last one, as a reload.
+  std::optional<std::string> roll_back(const SettingsLayer& flags, proto::Responder client,
+                                       proto::WaitFor wait);
   // Drains everything and ends; `client` is answered at the very end.
   void stop(std::optional<std::chrono::milliseconds> drain_time,
             std::optional<proto::Responder> client);
@@ -96,6 +100,7 @@ class Supervisor final : private GenerationObserver {
   void send_resume();
   void report_committed();
   void report_failed();
+  void answer_roll_backs(const LastReload& ended);
   void report_start_failed();
   void announce(std::string_view notification);
   void arm_back_off();
@@ -125,9 +130,10 @@ class Supervisor final : private GenerationObserver {
   std::optional<ReloadReport> reload_;
   SettingsLayer reload_flags_;
   PairId wanted_pair_ = kNoPair;
-  std::uint64_t candidate_id_ = 0;  // the last one
-  std::string failure_;             // why that one failed
-  bool bad_config_ = false;         // ... it is the configuration
+  std::uint64_t candidate_id_ = 0;                   // the last one
+  std::string failure_;                              // why that one failed
+  std::vector<proto::Responder> roll_back_clients_;  // they wait for its end
+  bool bad_config_ = false;                          // ... it is the configuration
 
   std::optional<std::chrono::milliseconds> stop_drain_time_;
   std::vector<proto::Responder> stop_clients_;

@@ -243,6 +243,7 @@ void Supervisor::report_failed() {
              record.reason);
   region_.count_reload(record.rolled_back ? Result::RolledBack : Result::Failed);
   state_.last_reload = record;
+  answer_roll_backs(record);
   reload_.reset();
   generations_.drop_unused_pairs();
   announce("READY=1");

@@ -346,11 +346,25 @@ def test_rollback_with_nothing_to_go_back_to_fails_in_words(start, address, echo
 def test_a_second_reload_meanwhile_is_refused(start, address, echoer):
     baton = start(relay(address, echoer.address))
     baton.reload("--no-wait", "--probation", "2s")
-    for command in (["reload"], ["rollback"]):
-        answer = baton.ask(*command)
-        assert answer.code == REFUSED and answer.err.strip(), answer
+    answer = baton.ask("reload")
+    assert answer.code == REFUSED and answer.err.strip(), answer
     baton.wait_generation(1, "gone")
     baton.reload()
+
+
+def test_rollback_ends_a_probation(start, address):
+    baton = start(saying(address, "one\n"))
+    other = baton.write(saying(address, "two\n"), "other.toml")
+    reload = baton.ask_in_background("reload", "--config", other, "--probation", "1h")
+    baton.wait_generation(2, "serving")
+    answer = baton.ask("rollback")
+    assert answer.code == DONE and "generation 1 is in charge" in answer.out, answer
+    _, err = reload.communicate(timeout=10)
+    assert reload.returncode == FAILED and "rolled back by request" in str(err), err
+    with sockets.connect(address) as client:
+        assert sockets.read_all(client) == b"one\n"
+    baton.reload()  # the path is the one in charge's again
+    assert baton.in_charge()["config"] == str(baton.config_path)
 
 
 def test_json_logs_are_one_object_a_line(start, address, echoer):

@@ -45,6 +45,7 @@ const Table kTable{
     {{S::Preparing, E::StopRequested}, {S::Stopping, {KillCandidate, ReportFailed, DrainAll}}},
     {{S::Preparing, E::StopNowRequested}, {S::Stopping, {ReportFailed, CutAll}}},
     {{S::Preparing, E::CandidateReady}, {S::Switching, {SendServe}}},
+    {{S::Preparing, E::RollbackRequested}, {S::Restoring, {KillCandidate, ReturnSockets}}},
     {{S::Preparing, E::CandidateFailed}, {S::Restoring, {KillCandidate, ReturnSockets}}},
     {{S::Preparing, E::CandidateDied}, {S::Restoring, {KillCandidate, ReturnSockets}}},
     {{S::Preparing, E::CandidateTimedOut}, {S::Restoring, {KillCandidate, ReturnSockets}}},
@@ -56,6 +57,8 @@ const Table kTable{
     {{S::PreparingAlone, E::CandidateReady}, {S::PreparingAlone, {SendServe}}},
     {{S::PreparingAlone, E::CandidateServing},
      {S::Serving, {ReportServing, Commit, ReportCommitted}}},
+    {{S::PreparingAlone, E::RollbackRequested},
+     {S::Recovering, {KillCandidate, ReportFailed, SpawnReplacement}}},
     {{S::PreparingAlone, E::CandidateFailed},
      {S::Recovering, {KillCandidate, ReportFailed, SpawnReplacement}}},
     {{S::PreparingAlone, E::CandidateDied},
@@ -67,6 +70,7 @@ const Table kTable{
     {{S::Switching, E::StopRequested}, {S::Stopping, {ReportFailed, DrainAll}}},
     {{S::Switching, E::StopNowRequested}, {S::Stopping, {ReportFailed, CutAll}}},
     {{S::Switching, E::CandidateServing}, {S::Pausing, {ReportServing, SendPause}}},
+    {{S::Switching, E::RollbackRequested}, {S::Restoring, {KillCandidate, ReturnSockets}}},
     {{S::Switching, E::CandidateFailed}, {S::Restoring, {KillCandidate, ReturnSockets}}},
     {{S::Switching, E::CandidateDied}, {S::Restoring, {KillCandidate, ReturnSockets}}},
     {{S::Switching, E::CandidateTimedOut}, {S::Restoring, {KillCandidate, ReturnSockets}}},
@@ -77,6 +81,7 @@ const Table kTable{
     {{S::Pausing, E::StopNowRequested}, {S::Stopping, {ReportFailed, CutAll}}},
     {{S::Pausing, E::InChargePaused}, {S::Probation, {BeginProbation}}},
     {{S::Pausing, E::InChargeFailed}, {S::Probation, {BeginProbation}}},
+    {{S::Pausing, E::RollbackRequested}, {S::Restoring, {KillCandidate, ResumeInCharge}}},
     {{S::Pausing, E::CandidateFailed}, {S::Restoring, {KillCandidate, ResumeInCharge}}},
     {{S::Pausing, E::CandidateDied}, {S::Restoring, {KillCandidate, ResumeInCharge}}},
     {{S::Pausing, E::CandidateTimedOut}, {S::Restoring, {KillCandidate, ResumeInCharge}}},
@@ -86,6 +91,8 @@ const Table kTable{
     {{S::Probation, E::StopRequested}, {S::Stopping, {EndProbation, ReportFailed, DrainAll}}},
     {{S::Probation, E::StopNowRequested}, {S::Stopping, {EndProbation, ReportFailed, CutAll}}},
     {{S::Probation, E::ProbationPassed}, {S::Serving, {EndProbation, Commit, ReportCommitted}}},
+    {{S::Probation, E::RollbackRequested},
+     {S::Restoring, {EndProbation, KillCandidate, ResumeInCharge}}},
     {{S::Probation, E::CandidateFailed},
      {S::Restoring, {EndProbation, KillCandidate, ResumeInCharge}}},
     {{S::Probation, E::CandidateDied},
@@ -173,12 +180,16 @@ TEST_CASE("lifecycle: a stop is obeyed and a reload is answered in every state")
     CHECK((after == S::Stopping || after == S::Stopped));
     CHECK(accepts_reload(stage) == refusal(stage).empty());
     const Step reload = step({.stage = stage}, {E::ReloadRequested});
+    const Step rollback = step({.stage = stage}, {E::RollbackRequested});
+    CHECK(can_roll_back(stage) == (stage == S::Restoring || rollback.state.stage != stage));
+    CHECK_FALSE((can_roll_back(stage) && accepts_reload(stage)));
     CHECK(accepts_reload(stage) == (words(reload.actions) != "refuse reload"));
   }
 }
 
 TEST_CASE("lifecycle: while old serves no event of new alone stops the service") {
-  for (const EventKind kind : {E::CandidateFailed, E::CandidateDied, E::CandidateTimedOut}) {
+  for (const EventKind kind :
+       {E::CandidateFailed, E::CandidateDied, E::CandidateTimedOut, E::RollbackRequested}) {
     for (const Stage stage : {S::Preparing, S::Switching, S::Pausing, S::Probation}) {
       const Step failed = step({.stage = stage}, {kind});
       CHECK(serves_somewhere(failed.state.stage));

@@ -245,6 +245,60 @@ TEST_CASE("rollback: brings back what ran, whatever the file holds by now") {
   rig.stop();
 }
 
+TEST_CASE("rollback: ends a reload under way, whatever it is at") {
+  struct Moment {
+    std::string misdeed;  // keeps generation 2 in this phase
+    std::string state;    // which `status` then shows for it
+    bool accepted = false;
+  };
+  const Moment moments[] = {{"# at welcomed do hang", "starting"},
+                            {"# at inherited do hang", "starting"},
+                            {"# at serve do hang", "ready"},
+                            {"", "serving", true}};
+  Rig rig;
+  rig.configure();
+  rig.start();
+  std::uint64_t id = 1;
+  for (const Moment& moment : moments) {
+    CAPTURE(moment.misdeed);
+    CAPTURE(moment.state);
+    rig.configure(moment.misdeed + "\n# listen " + rig.path("b.sock"));
+    const pid_t reload = rig.ask_in_background("reload", {"--probation", "1h"});
+    rig.wait_for_stage(++id, moment.state);
+    const Outcome rollback = rig.ask("rollback");
+    INFO(rollback.err);
+    CHECK(rollback.exit_status == 0);
+    CHECK(contains(rollback.out, "generation 1 is in charge"));
+    const Outcome reloaded = rig.finish(reload);
+    CHECK(reloaded.exit_status == 1);
+    CHECK_MESSAGE(contains(reloaded.err, "rolled back by request"), reloaded.err);
+    CHECK(contains(reloaded.err, moment.accepted ? "1 serves again" : "1 goes on"));
+    CHECK(rig.status()["last_reload"]["reason"] == "rolled back by request");
+    CHECK(rig.answer() == "1");
+    CHECK(rig.answer("b.sock") == "");
+    rig.wait_until("the candidate has gone",
+                   [&] { return rig.status()["generations"].size() == 1; });
+  }
+  rig.stop();
+}
+
+TEST_CASE("rollback: of a reload whose generation before has died is answered, too") {
+  Rig rig;
+  rig.configure();
+  rig.start();
+  rig.configure("# at ready of 2 do hang");
+  const pid_t reload = rig.ask_in_background("reload");
+  rig.wait_for_stage(2, "ready");
+  rig.signal_generation("serving", SIGKILL);
+  rig.wait_for_log("generation 1 was killed");
+  const Outcome rollback = rig.ask("rollback");
+  CHECK(rollback.exit_status == 1);
+  CHECK(contains(rollback.err, "a fresh one is being started"));
+  CHECK(rig.finish(reload).exit_status == 1);
+  CHECK(rig.answer() == "3");
+  rig.stop();
+}
+
 TEST_CASE("drain: one that does not end is re-tuned, cut at its deadline, and told of") {
   Rig rig;
   rig.configure("# at drain of 1 do hang");
