@@ -38,13 +38,22 @@ CallTable::Answer CallTable::answer(std::uint32_t id, std::uint16_t kind, bool p
   return answer;
 }
 
+CallTable::Answer CallTable::answer_lost(std::uint32_t id, std::uint16_t kind, bool partial,
+                                         TimePoint now) {
+  Answer lost = answer(id, kind, partial, now);
+  if (lost.match == Match::Open && partial) {
+    static_cast<void>(take(id));
+    remember_late(id, kind);
+  }
+  return lost;
+}
+
 std::optional<CallTable::Expired> CallTable::take_due(TimePoint now) {
   if (due_.empty() || due_.begin()->first > now) return std::nullopt;
   const std::uint32_t id = due_.begin()->second;
   due_.erase(due_.begin());
   const auto call = open_.extract(id);
-  late_.push_back({id, call.mapped().kind});
-  if (late_.size() > kMaxLate) late_.pop_front();
+  remember_late(id, call.mapped().kind);
   return Expired{id, call.mapped().handler};
 }
 
@@ -70,6 +79,11 @@ std::vector<CallTable::Handler> CallTable::take_all() {
   std::vector<Handler> handlers;
   for (auto& [order, handler] : calls) handlers.push_back(std::move(handler));
   return handlers;
+}
+
+void CallTable::remember_late(std::uint32_t id, std::uint16_t kind) {
+  late_.push_back({id, kind});
+  if (late_.size() > kMaxLate) late_.pop_front();
 }
 
 void CallTable::start_deadline(std::uint32_t id, Call& call, TimePoint now) {

@@ -43,6 +43,10 @@ class CallTable {
   // A reply has come: a partial one restarts the deadline, a final one ends the request.
   Answer answer(std::uint32_t id, std::uint16_t kind, bool partial, TimePoint now);
 
+  // The same for one that has come but cannot be used: it ends the request, and what follows a
+  // partial one is late.
+  Answer answer_lost(std::uint32_t id, std::uint16_t kind, bool partial, TimePoint now);
+
   struct Expired {
     std::uint32_t id;
     Handler handler;
@@ -70,6 +74,7 @@ class CallTable {
     std::uint16_t kind;
   };
 
+  void remember_late(std::uint32_t id, std::uint16_t kind);
   void start_deadline(std::uint32_t id, Call& call, TimePoint now);
   std::deque<LateCall>::iterator find_late(std::uint32_t id);
 

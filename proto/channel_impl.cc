@@ -186,6 +186,7 @@ void Channel::Impl::sent(IoStatus status, int error) {
       wake_.start(0.0);
       return;
     case IoStatus::Malformed:
+    case IoStatus::FdsLost:
     case IoStatus::Failed:
       return lose(std::string("send: ") + std::strerror(error));
   }
@@ -210,6 +211,10 @@ void Channel::Impl::on_readable() noexcept {
   for (int i = 0; i < kBatch; ++i) {
     switch (receive_datagram(socket_.get(), datagram)) {
       case IoStatus::Done:
+        dispatch(datagram);
+        break;
+      case IoStatus::FdsLost:
+        on_fds_lost(datagram);
         break;
       case IoStatus::WouldBlock:
         if (peer_gone_) lose("has closed the channel");
@@ -221,10 +226,29 @@ void Channel::Impl::on_readable() noexcept {
       case IoStatus::Failed:
         return lose(std::string("receive: ") + std::strerror(errno));
     }
-    dispatch(datagram);
     if (alive.expired() || !open()) return;
   }
   if (peer_gone_) wake_.start(0.0);
+}
+
+// A shortage of this process is no fault of the peer: the message has failed, the channel goes on.
+void Channel::Impl::on_fds_lost(const Datagram& datagram) {
+  const std::optional<Frame> frame = decode_frame(datagram.bytes);
+  if (!frame) return fail("malformed message");
+  log::warning("{}: the descriptors of message {} are lost: too many open files", owner_->name_,
+               frame->kind);
+  if ((frame->flags & kReply) == 0) {
+    Responder(owner_->self_, frame->kind, frame->id)
+        .fail(ErrorReply::FAILED, "descriptors were lost: too many open files");
+    return;
+  }
+  const CallTable::Answer answer =
+      calls_.answer_lost(frame->id, frame->kind, (frame->flags & kPartial) != 0, Clock::now());
+  if (answer.match == CallTable::Match::Unknown) return fail("reply to a request never made");
+  if (answer.match == CallTable::Match::Late) return;
+  arm_deadline();
+  (*answer.handler)(std::unexpected(
+      CallError{CallError::Code::Failed, "descriptors were lost: too many open files"}));
 }
 
 void Channel::Impl::dispatch(Datagram& datagram) {

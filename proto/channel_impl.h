@@ -64,6 +64,7 @@ class Channel::Impl {
 
   void on_readable() noexcept;
   void dispatch(Datagram& datagram);
+  void on_fds_lost(const Datagram& datagram);
   void on_message(const Frame& frame, Fds fds);
   void on_reply(const Frame& frame, Fds fds);
 

@@ -88,7 +88,7 @@ IoStatus receive_datagram(int socket, Datagram& datagram) {
   take_fds(message, datagram.fds);
   if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
     datagram.fds.clear();
-    return IoStatus::Malformed;
+    return (message.msg_flags & MSG_TRUNC) != 0 ? IoStatus::Malformed : IoStatus::FdsLost;
   }
   if (count == 0) {
     datagram.fds.clear();

@@ -18,7 +18,7 @@ inline constexpr std::size_t kMaxFdsPerMessage = 253;  // SCM_MAX_FD; one more i
 inline constexpr std::size_t kMaxDatagramBytes = 64 * 1024;
 inline constexpr std::size_t kMaxBodyBytes = 16 * 1024 * 1024;  // in memory, beside the datagram
 
-enum class IoStatus { Done, WouldBlock, Closed, Malformed, Failed };
+enum class IoStatus { Done, WouldBlock, Closed, Malformed, FdsLost, Failed };
 
 struct Datagram {
   std::string bytes;
@@ -29,8 +29,9 @@ struct Datagram {
 // Closed: the peer is gone. Failed: errno says why (ETOOMANYREFS, EMSGSIZE, ...).
 IoStatus send_datagram(int socket, std::span<const std::byte> bytes, std::span<const int> fds);
 
-// Receives one datagram. Fds arrive CLOEXEC. A truncated one (MSG_TRUNC), or one whose fds did not
-// all arrive (MSG_CTRUNC: a short buffer or RLIMIT_NOFILE), is Malformed, and what arrived closed.
+// Receives one datagram. Fds arrive CLOEXEC. A truncated one (MSG_TRUNC) is Malformed. FdsLost: the
+// bytes are all there, but not every fd (MSG_CTRUNC; there is room for as many as can be sent, so
+// this process is out of descriptors), and those that arrived are closed.
 // An empty datagram cannot be told from end of file and is Closed.
 IoStatus receive_datagram(int socket, Datagram& datagram);
 

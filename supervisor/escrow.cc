@@ -10,9 +10,17 @@
 namespace baton::supervisor {
 namespace {
 
-bool contains(std::span<const SocketKey> keys, const SocketKey& key) {
-  return std::ranges::find(keys, key) != keys.end();
-}
+// Thousands of keys are looked up in thousands of entries.
+class KeySet {
+ public:
+  explicit KeySet(std::span<const SocketKey> keys) : sorted_(keys.begin(), keys.end()) {
+    std::ranges::sort(sorted_);
+  }
+  bool contains(const SocketKey& key) const { return std::ranges::binary_search(sorted_, key); }
+
+ private:
+  std::vector<SocketKey> sorted_;
+};
 
 bool before(const EscrowEntry& a, const EscrowEntry& b) {
   return std::tie(a.key, a.index) < std::tie(b.key, b.index);
@@ -30,11 +38,16 @@ void Escrow::put(const SocketKey& key, std::uint32_t index, std::uint64_t genera
 }
 
 Escrow::Entries Escrow::of(std::span<const SocketKey> keys) const {
+  const KeySet wanted(keys);
   Entries found;
   for (std::size_t i = 0; i < state_.escrow.size(); ++i) {
-    if (contains(keys, state_.escrow[i].key)) found.push_back(i);
+    if (wanted.contains(state_.escrow[i].key)) found.push_back(i);
   }
   return found;
+}
+
+std::size_t Escrow::count(const SocketKey& key) const {
+  return std::ranges::equal_range(state_.escrow, key, {}, &EscrowEntry::key).size();
 }
 
 Escrow::Entries Escrow::added_by(std::uint64_t generation, std::span<const SocketKey> keys) const {
@@ -43,25 +56,32 @@ Escrow::Entries Escrow::added_by(std::uint64_t generation, std::span<const Socke
   return found;
 }
 
-bool Escrow::any_added_by(std::uint64_t generation) const {
-  return std::ranges::any_of(state_.escrow,
-                             [&](const EscrowEntry& e) { return e.added_by == generation; });
+std::vector<EscrowEntry>::iterator Escrow::find(const SocketKey& key, std::uint32_t index) {
+  return std::ranges::find_if(state_.escrow, [&](const EscrowEntry& entry) {
+    return entry.key == key && entry.index == index;
+  });
 }
 
-void Escrow::hand_over(std::uint64_t from, std::uint64_t to) {
-  for (EscrowEntry& entry : state_.escrow) {
-    if (entry.added_by == from) entry.added_by = to;
-  }
+void Escrow::hand_over(const SocketKey& key, std::uint32_t index, std::uint64_t to) {
+  if (const auto entry = find(key, index); entry != state_.escrow.end()) entry->added_by = to;
+}
+
+void Escrow::drop(const SocketKey& key, std::uint32_t index) {
+  const auto entry = find(key, index);
+  if (entry == state_.escrow.end()) return;
+  state_.fds.close(entry->fd);
+  state_.escrow.erase(entry);
 }
 
 void Escrow::keep_only(std::span<const SocketKey> keys) {
+  const KeySet kept(keys);
   std::vector<std::string> paths;
   for (const EscrowEntry& entry : state_.escrow) {
-    if (contains(keys, entry.key)) continue;
+    if (kept.contains(entry.key)) continue;
     if (std::string path = entry.key.unix_path(); !path.empty()) paths.push_back(std::move(path));
   }
   std::erase_if(state_.escrow, [&](const EscrowEntry& entry) {
-    if (contains(keys, entry.key)) return false;
+    if (kept.contains(entry.key)) return false;
     state_.fds.close(entry.fd);
     return true;
   });

@@ -26,11 +26,12 @@ class Escrow {
   // Positions in state.escrow, in order.
   using Entries = std::vector<std::size_t>;
   Entries of(std::span<const SocketKey> keys) const;
+  std::size_t count(const SocketKey& key) const;
   // What a generation has added under these keys.
   Entries added_by(std::uint64_t generation, std::span<const SocketKey> keys) const;
-  bool any_added_by(std::uint64_t generation) const;
-  // The generation that goes on is the owner now.
-  void hand_over(std::uint64_t from, std::uint64_t to);
+  // Another generation is the owner of this one now; nothing if it is there no more.
+  void hand_over(const SocketKey& key, std::uint32_t index, std::uint64_t to);
+  void drop(const SocketKey& key, std::uint32_t index);
 
   const EscrowEntry& entry(std::size_t position) const { return state_.escrow[position]; }
   int fd(std::size_t position) const { return state_.fds.get(state_.escrow[position].fd); }
@@ -40,6 +41,8 @@ class Escrow {
   void clear() { keep_only({}); }
 
  private:
+  std::vector<EscrowEntry>::iterator find(const SocketKey& key, std::uint32_t index);
+
   SupervisorState& state_;
 };
 

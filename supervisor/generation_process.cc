@@ -49,21 +49,22 @@ os::Result<std::unique_ptr<GenerationProcess>> GenerationProcess::spawn(
   if (!child) return std::unexpected(child.error());
   record.pid = child->pid;
   record.pidfd = state.fds.add(std::move(child->pidfd));
-  std::unique_ptr<GenerationProcess> process(
-      new GenerationProcess(loop, state, record, observer, std::move(channel->first)));
+  std::unique_ptr<GenerationProcess> process(new GenerationProcess(
+      loop, state, record, observer, std::move(channel->first), settings.start_timeout));
   process->start_limit_.start(seconds(settings.start_timeout));
   return process;
 }
 
 GenerationProcess::GenerationProcess(ev::loop_ref loop, SupervisorState& state,
                                      GenerationRecord& record, GenerationObserver& observer,
-                                     os::UniqueFd channel)
+                                     os::UniqueFd channel, std::chrono::milliseconds start_time)
     : loop_(loop),
       state_(state),
       record_(record),
       observer_(observer),
       channel_(loop, std::move(channel), "generation " + std::to_string(record.id)),
       exit_watcher_(loop),
+      start_time_(start_time),
       start_limit_(loop),
       kill_time_(loop) {
   record_.channel_fd = channel_.fd();
@@ -148,6 +149,13 @@ void GenerationProcess::introduce(std::uint64_t generation, int fd) {
 }
 
 void GenerationProcess::reopen_logs() { channel_.notify(proto::REOPEN, proto::Done()); }
+
+void GenerationProcess::hurry(std::chrono::milliseconds time) {
+  if (start_limit_.is_active() && start_limit_.remaining() <= seconds(time)) return;
+  start_time_ = time;
+  start_limit_.stop();
+  start_limit_.start(seconds(time));
+}
 
 void GenerationProcess::kill() { os::send_signal(state_.fds.get(record_.pidfd), SIGKILL); }
 

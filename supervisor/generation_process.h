@@ -80,7 +80,12 @@ class GenerationProcess {
   // Reaps the process if it has ended; on_exit() follows once the channel has given its last words.
   // False: it still runs, or was reaped before.
   bool reap_if_ended();
+  // Less time than it was given, if more is left: on_start_timeout() comes when it is over, in
+  // whatever phase it is by then.
+  void hurry(std::chrono::milliseconds time);
   void stop_start_timer() { start_limit_.stop(); }
+  // What it was given to start.
+  std::chrono::milliseconds start_limit() const { return start_time_; }
 
   static constexpr std::chrono::milliseconds kRequestDeadline{5000};
   static constexpr std::chrono::milliseconds kPingDeadline{1000};
@@ -90,7 +95,8 @@ class GenerationProcess {
 
  private:
   GenerationProcess(ev::loop_ref loop, SupervisorState& state, GenerationRecord& record,
-                    GenerationObserver& observer, os::UniqueFd channel);
+                    GenerationObserver& observer, os::UniqueFd channel,
+                    std::chrono::milliseconds start_time);
   void register_handlers();
   void ask(proto::GenerationKind kind, const google::protobuf::MessageLite& body,
            std::span<const int> fds, std::chrono::milliseconds deadline, Answer answer);
@@ -106,6 +112,7 @@ class GenerationProcess {
   GenerationObserver& observer_;
   proto::Channel channel_;
   ev::io exit_watcher_;
+  std::chrono::milliseconds start_time_;
   ev::timer start_limit_;
   ev::timer kill_time_;
   std::string kill_reason_;

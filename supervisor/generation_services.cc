@@ -67,8 +67,14 @@ void GenerationServices::put(const GenerationRecord& generation, const proto::So
 
 void GenerationServices::get(const proto::SocketKeys& wanted, const proto::Responder& responder) {
   std::vector<SocketKey> keys;
-  for (const proto::SocketKey& key : wanted.keys()) keys.push_back(SocketKey::from_message(key));
-  const Escrow::Entries found = escrow_.of(keys);
+  std::vector<SocketKey> incomplete;
+  for (int i = 0; i < wanted.keys_size(); ++i) {
+    SocketKey key = SocketKey::from_message(wanted.keys(i));
+    const std::size_t held = i < wanted.held_size() ? wanted.held(i) : 0;
+    if (escrow_.count(key) != held) incomplete.push_back(key);
+    keys.push_back(std::move(key));
+  }
+  const Escrow::Entries found = escrow_.of(incomplete);
   std::size_t next = 0;
   do {
     const std::size_t end = std::min(found.size(), next + kSocketsPerReply);
@@ -99,7 +105,7 @@ std::vector<SocketKey> GenerationServices::leaving(const std::vector<SocketKey>&
       return record.role == Role::Draining &&
              std::ranges::find(record.keys, key) != record.keys.end();
     });
-    if (served && escrow_.of(std::span(&key, 1)).empty()) leaving.push_back(key);
+    if (served && escrow_.count(key) == 0) leaving.push_back(key);
   }
   return leaving;
 }

@@ -146,7 +146,7 @@ Step on_preparing(const State& state, Event event) {
     case EventKind::CandidateTimedOut:
       return to(state, Stage::Restoring, {KillCandidate, ReturnSockets});
     case EventKind::InChargeDied:
-      return to(after_crash(state, event.soon), Stage::PreparingAlone, {});
+      return to(after_crash(state, event.soon), Stage::PreparingAlone, {HurryCandidate});
     case EventKind::Start:
     case EventKind::CandidateServing:
     case EventKind::ProbationPassed:
@@ -204,9 +204,9 @@ Step on_switching(const State& state, Event event) {
     case EventKind::CandidateFailed:
     case EventKind::CandidateDied:
     case EventKind::CandidateTimedOut:
-      return to(state, Stage::Restoring, {KillCandidate, ReturnSockets});
+      return to(state, Stage::Restoring, {KillCandidate, ReassertSockets});
     case EventKind::InChargeDied:
-      return to(after_crash(state, event.soon), Stage::PreparingAlone, {});
+      return to(after_crash(state, event.soon), Stage::PreparingAlone, {HurryCandidate});
     case EventKind::Start:
     case EventKind::CandidateReady:
     case EventKind::ProbationPassed:

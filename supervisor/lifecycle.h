@@ -85,9 +85,11 @@ enum class Action : std::uint8_t {
   TakeCharge,  // the candidate is in charge; nothing was there before, or it has died
   Commit,      // of a reload: TakeCharge, drop unused sockets, drain the one before
   KillCandidate,
+  HurryCandidate,  // nobody else serves: it has less time to do so than it was given
   KillInCharge,
-  ReturnSockets,   // what the candidate had added goes to the generation in charge...
-  ResumeInCharge,  // ... which also accepts again: the reload is rolled back
+  ReturnSockets,    // what the candidate had added goes to the generation in charge
+  ReassertSockets,  // ... which also listens again, as the candidate may have changed how
+  ResumeInCharge,   // ... and accepts again: the reload is rolled back
   ReportServing,
   ReportCommitted,
   ReportFailed,

@@ -99,10 +99,14 @@ std::string_view name(Action action) {
       return "commit";
     case KillCandidate:
       return "kill candidate";
+    case HurryCandidate:
+      return "hurry candidate";
     case KillInCharge:
       return "kill in charge";
     case ReturnSockets:
       return "return sockets";
+    case ReassertSockets:
+      return "reassert sockets";
     case ResumeInCharge:
       return "resume in charge";
     case ReportServing:

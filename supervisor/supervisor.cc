@@ -284,10 +284,9 @@ void Supervisor::on_start_failed(GenerationProcess& generation, const std::strin
 void Supervisor::on_start_timeout(GenerationProcess& generation) {
   const GenerationRecord& record = generation.record();
   if (record.role != Role::Candidate) return;
-  const Settings settings = settings_of(record.pair, reload_ ? reload_flags_ : SettingsLayer{});
   candidate_failed(EventKind::CandidateTimedOut,
                    fmt::format("{} hung {}: it was not ready within {}", generation.name(),
-                               doing(record), os::format_duration(settings.start_timeout)));
+                               doing(record), os::format_duration(generation.start_limit())));
 }
 
 void Supervisor::on_exit(GenerationProcess& generation, const os::ExitStatus& status) {
@@ -304,6 +303,10 @@ void Supervisor::on_exit(GenerationProcess& generation, const os::ExitStatus& st
   const std::string text = fmt::format("{} {}{} {}", generation.name(), killed ? "was " : "",
                                        status.text(), doing(record));
   const bool crashed = role == Role::InCharge;
+  if (crashed && record.serving_since) {
+    const std::chrono::duration<double> took(*record.serving_since - record.started);
+    usual_start_ = std::chrono::ceil<std::chrono::milliseconds>(took);
+  }
   generations_.remove(generation, crashed ? GenerationSet::Metrics::KeepForReplacement
                                           : GenerationSet::Metrics::Forget);
   drain_waiters_.ended(id);
@@ -314,6 +317,7 @@ void Supervisor::on_exit(GenerationProcess& generation, const os::ExitStatus& st
     case Role::InCharge:
       log::error("{}", text);
       region_.count_crash();
+      if (state_.life.stage == Stage::Restoring) failure_ += "; and then " + text;
       feed({EventKind::InChargeDied,
             std::chrono::duration<double>(served) < lifecycle::kQuickCrash});
       break;

@@ -96,8 +96,10 @@ class Supervisor final : private GenerationObserver {
   void take_charge();
   void commit();
   void kill_candidate();
-  void restore(lifecycle::Action how);
-  void send_resume();
+  void hurry_candidate();
+  void resume_in_charge(lifecycle::Action how);
+  void return_sockets();
+  void return_sockets(std::span<const std::size_t> entries, bool last);
   void report_committed();
   void report_failed();
   void answer_roll_backs(const LastReload& ended);
@@ -134,6 +136,9 @@ class Supervisor final : private GenerationObserver {
   std::string failure_;                              // why that one failed
   std::vector<proto::Responder> roll_back_clients_;  // they wait for its end
   bool bad_config_ = false;                          // ... it is the configuration
+
+  // How long the generation that was in charge last had taken to serve.
+  std::chrono::milliseconds usual_start_{0};
 
   std::optional<std::chrono::milliseconds> stop_drain_time_;
   std::vector<proto::Responder> stop_clients_;

@@ -12,7 +12,11 @@ namespace baton::supervisor {
 namespace {
 
 // Far below the limits of descriptors and of bytes in a message.
-constexpr std::size_t kSocketsPerResume = 128;
+constexpr std::size_t kSocketsPerResume = 32;
+// What a candidate has left when nobody serves any more, or several times what its predecessor
+// needed: one that hangs delays a fresh one no longer than that.
+constexpr std::chrono::milliseconds kHurry{2000};
+constexpr int kHurryFactor = 3;
 
 double seconds(std::chrono::milliseconds time) { return static_cast<double>(time.count()) / 1000; }
 
@@ -43,11 +47,15 @@ void Supervisor::act(Action action) {
       return commit();
     case Action::KillCandidate:
       return kill_candidate();
+    case Action::HurryCandidate:
+      return hurry_candidate();
     case Action::KillInCharge:
       return generations_.in_charge()->kill();
     case Action::ReturnSockets:
+      return return_sockets();
+    case Action::ReassertSockets:
     case Action::ResumeInCharge:
-      return restore(action);
+      return resume_in_charge(action);
     case Action::ReportServing:
       return reload_->serving();
     case Action::ReportCommitted:
@@ -105,6 +113,7 @@ void Supervisor::send_serve() {
           fmt::format("{} did not begin to serve: {}", candidate->name(), *error));
     }
     record.serving_since = now();
+    candidate->stop_start_timer();
     generations_.set_phase(*candidate, Phase::Serving);
     feed({EventKind::CandidateServing});
   });
@@ -174,47 +183,71 @@ void Supervisor::kill_candidate() {
   if (GenerationProcess* candidate = generations_.candidate()) generations_.kill(*candidate);
 }
 
-// The one in charge goes on alone, and owns what the failed candidate has added to its addresses:
-// connections may wait there. What it has no listener for is closed, so that nobody hangs.
-void Supervisor::restore(Action how) {
-  GenerationProcess* in_charge = generations_.in_charge();
-  if (how == Action::ResumeInCharge) {
-    reload_->mark_rolled_back();
-  } else if (!escrow_.any_added_by(candidate_id_)) {
-    return feed({EventKind::InChargeResumed});
+void Supervisor::hurry_candidate() {
+  if (GenerationProcess* candidate = generations_.candidate()) {
+    candidate->hurry(std::max(kHurry, kHurryFactor * usual_start_));
   }
-  send_resume();
-  escrow_.hand_over(candidate_id_, in_charge->record().id);
-  escrow_.keep_only(in_charge->record().keys);
 }
 
-void Supervisor::send_resume() {
+// Accepting comes first, so it is asked for alone: what else there is to take over may fail.
+void Supervisor::resume_in_charge(Action how) {
   GenerationProcess* in_charge = generations_.in_charge();
-  const Escrow::Entries added = escrow_.added_by(candidate_id_, in_charge->record().keys);
-  std::size_t next = 0;
-  do {
-    const std::size_t end = std::min(added.size(), next + kSocketsPerResume);
-    proto::Resume message;
-    std::vector<int> fds;
-    for (; next < end; ++next) {
-      proto::SocketInfo& info = *message.add_added();
-      escrow_.entry(added[next]).key.to_message(*info.mutable_key());
-      info.set_index(escrow_.entry(added[next]).index);
-      fds.push_back(escrow_.fd(added[next]));
-    }
-    const bool last = next == added.size();
-    in_charge->resume(message, fds,
-                      [this, in_charge, last](const std::optional<std::string>& error) {
-                        if (in_charge->record().role != Role::InCharge) return;
-                        if (error) {
-                          log::error("{} did not resume: {}", in_charge->name(), *error);
-                          return feed({EventKind::InChargeFailed});
-                        }
-                        if (!last) return;
+  in_charge->resume(proto::Resume(), {},
+                    [this, in_charge, how](const std::optional<std::string>& error) {
+                      if (in_charge->record().role != Role::InCharge) return;
+                      if (error) log::error("{} did not resume: {}", in_charge->name(), *error);
+                      if (how == Action::ResumeInCharge) {
+                        if (error) return feed({EventKind::InChargeFailed});
+                        if (reload_) reload_->mark_rolled_back();
                         generations_.set_phase(*in_charge, Phase::Serving);
-                        feed({EventKind::InChargeResumed});
-                      });
-  } while (next < added.size());
+                      }
+                      return_sockets();
+                    });
+}
+
+// The one in charge goes on alone, and owns what the failed candidate has added to its addresses:
+// connections may wait there. What it has no listener for, or cannot take, is closed, so that
+// nobody hangs.
+void Supervisor::return_sockets() {
+  GenerationProcess* in_charge = generations_.in_charge();
+  escrow_.keep_only(in_charge->record().keys);
+  const Escrow::Entries added = escrow_.added_by(candidate_id_, in_charge->record().keys);
+  if (added.empty()) return feed({EventKind::InChargeResumed});
+  for (std::size_t next = 0; next < added.size(); next += kSocketsPerResume) {
+    const std::size_t count = std::min(added.size() - next, kSocketsPerResume);
+    return_sockets(std::span(added).subspan(next, count), next + count == added.size());
+  }
+}
+
+void Supervisor::return_sockets(std::span<const std::size_t> entries, bool last) {
+  GenerationProcess* in_charge = generations_.in_charge();
+  proto::Resume message;
+  std::vector<int> fds;
+  std::vector<std::pair<SocketKey, std::uint32_t>> names;  // entries may move until the answer
+  for (const std::size_t position : entries) {
+    const EscrowEntry& entry = escrow_.entry(position);
+    proto::SocketInfo& info = *message.add_added();
+    entry.key.to_message(*info.mutable_key());
+    info.set_index(entry.index);
+    fds.push_back(escrow_.fd(position));
+    names.emplace_back(entry.key, entry.index);
+  }
+  in_charge->resume(
+      message, fds, [this, in_charge, names, last](const std::optional<std::string>& error) {
+        if (in_charge->record().role != Role::InCharge) return;
+        if (error) {
+          log::error("{} did not take over {} sockets that its successor had added: {}",
+                     in_charge->name(), names.size(), *error);
+        }
+        for (const auto& [key, index] : names) {
+          if (error) {
+            escrow_.drop(key, index);
+          } else {
+            escrow_.hand_over(key, index, in_charge->record().id);
+          }
+        }
+        if (last) feed({EventKind::InChargeResumed});
+      });
 }
 
 void Supervisor::report_committed() {

@@ -4,7 +4,6 @@ namespace baton::proxy {
 namespace {
 
 constexpr std::uint64_t kFdsPerLoop = 4;  // epoll, its wake-up, and room for libev's timers
-constexpr std::uint64_t kReserve = 64;
 
 }  // namespace
 
@@ -16,7 +15,7 @@ FdBudget fd_budget(const Config& config) {
   if (config.admin) ++budget.listening;
   for (const ClusterConfig& cluster : config.clusters) budget.upstream += cluster.endpoints.size();
   budget.loops = (std::uint64_t{config.workers} + 1) * kFdsPerLoop;
-  budget.reserve = kReserve;
+  budget.reserve = kFdReserve;
   return budget;
 }
 

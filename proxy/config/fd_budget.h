@@ -11,11 +11,15 @@
 
 namespace baton::proxy {
 
+// What clients leave to everything else: channels, log, admin clients, and the sockets that pass
+// through a process in a reload.
+inline constexpr std::uint64_t kFdReserve = 64;
+
 struct FdBudget {
   std::uint64_t listening = 0;  // one a worker and address; a unix socket is shared
   std::uint64_t upstream = 0;   // one connection to each endpoint
   std::uint64_t loops = 0;      // the main thread's and the workers' event loops
-  std::uint64_t reserve = 0;    // channels, log, admin clients, and the sockets of a reload
+  std::uint64_t reserve = 0;    // kFdReserve
   std::uint64_t total() const { return listening + upstream + loops + reserve; }
 };
 

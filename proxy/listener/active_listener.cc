@@ -10,8 +10,10 @@
 #include <system_error>
 #include <utility>
 
+#include "proxy/config/fd_budget.h"
 #include "proxy/listener/syn_filter.h"
 #include "proxy/worker/event_loop.h"
+#include "shared/os/fd_limit.h"
 #include "shared/os/log.h"
 
 namespace baton::proxy {
@@ -67,7 +69,8 @@ ActiveListener::ActiveListener(const Options& options)
                .idle_timeout = config_.idle_timeout,
                .owner = *this},
       pause_(options.loop),
-      reaper_(options.loop) {
+      reaper_(options.loop),
+      fd_ceiling_(os::fd_limit() - std::min(os::fd_limit(), kFdReserve)) {
   for (const auto& factory : config_.filters) filters_.push_back(factory->bind(options.filters));
   context_.filters = filters_;
   pause_.set<ActiveListener, &ActiveListener::resume>(this);
@@ -123,6 +126,7 @@ void ActiveListener::accept_from(Socket& socket) {
     }
     const Accepted accepted = accept_one(socket.fd);
     if (accepted == Accepted::One) continue;
+    if (accepted == Accepted::LastOne) return pause(kShortagePause);
     forget_reservation();
     if (accepted == Accepted::Retry) continue;
     if (accepted == Accepted::Shortage) {
@@ -159,8 +163,11 @@ ActiveListener::Accepted ActiveListener::accept_one(int fd) {
   auto* const generic = reinterpret_cast<sockaddr*>(&address);
   os::UniqueFd connection(::accept4(fd, generic, &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (connection.valid()) {
+    at_fd_ceiling_ = static_cast<std::uint64_t>(connection.get()) >= fd_ceiling_;
     admit(std::move(connection), os::SocketAddress::from_sockaddr(generic, length));
-    return Accepted::One;
+    if (!at_fd_ceiling_) return Accepted::One;
+    on_shortage("few open files are left");
+    return Accepted::LastOne;
   }
   switch (const int error = errno; error) {
     case EAGAIN:
@@ -172,7 +179,7 @@ ActiveListener::Accepted ActiveListener::accept_one(int fd) {
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
-      on_shortage(error);
+      on_shortage(std::generic_category().message(error));
       return Accepted::Shortage;
     // The connection that was waiting has failed by itself, accept(2); the next one may be fine.
     default:
@@ -193,13 +200,13 @@ void ActiveListener::admit(os::UniqueFd connection, const os::SocketAddress& cli
   session->start();
 }
 
-void ActiveListener::on_shortage(int error) {
+void ActiveListener::on_shortage(std::string_view what) {
   stats_.accept_errors_total.add();
   const auto now = std::chrono::steady_clock::now();
   if (now - last_logged_ < kLogInterval) return;
   last_logged_ = now;
-  log::warning("listener {}: accept: {}; pausing for {} ms", config_.name,
-               std::generic_category().message(error), kShortagePause.count());
+  log::warning("listener {}: accept: {}; pausing for {} ms", config_.name, what,
+               kShortagePause.count());
 }
 
 void ActiveListener::pause(milliseconds time) {
@@ -208,6 +215,8 @@ void ActiveListener::pause(milliseconds time) {
 }
 
 void ActiveListener::resume() {
+  at_fd_ceiling_ = at_fd_ceiling_ && os::next_fd() >= fd_ceiling_;
+  if (at_fd_ceiling_) return pause(kShortagePause);
   pause_.stop();
   for (const auto& socket : sockets_) {
     socket->watch();

@@ -3,7 +3,8 @@
 // Accepting stops, for all its sockets and with clients waiting in their queues, while
 //  - max_connections is reached: looked at again when a connection of this worker ends, and every
 //    few milliseconds because another worker or generation may have room again;
-//  - this process is short of descriptors or memory: for a short while.
+//  - this process is short of memory or descriptors, of which the last kFdReserve are not for
+//    clients: for a short while.
 //
 // max_connections holds exactly over all workers and generations that share the region, without a
 // lock: see may_accept().
@@ -18,6 +19,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "proxy/config/config.h"
@@ -62,7 +64,7 @@ class ActiveListener final : private Session::Owner {
 
  private:
   struct Socket;
-  enum class Accepted { One, QueueEmpty, Retry, Shortage };
+  enum class Accepted { One, LastOne, QueueEmpty, Retry, Shortage };
 
   void on_session_closed(Session& session) override;
 
@@ -75,7 +77,7 @@ class ActiveListener final : private Session::Owner {
   void admit(os::UniqueFd connection, const os::SocketAddress& client);
   void pause(std::chrono::milliseconds time);
   void resume();
-  void on_shortage(int error);
+  void on_shortage(std::string_view what);
   void reap(ev::prepare& watcher, int events);
   void dispose(Session* session);
 
@@ -93,6 +95,8 @@ class ActiveListener final : private Session::Owner {
   ev::timer pause_;
   ev::prepare reaper_;
   bool at_limit_ = false;
+  const std::uint64_t fd_ceiling_;  // the first descriptor that is not for clients
+  bool at_fd_ceiling_ = false;
   std::chrono::steady_clock::time_point last_logged_;
 };
 

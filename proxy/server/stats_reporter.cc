@@ -6,7 +6,9 @@ namespace baton::proxy {
 namespace {
 
 constexpr double kReportSeconds = 1;
-constexpr std::chrono::milliseconds kAcknowledgeTime{2000};
+// The supervisor kills a process that has not left two seconds after its drain deadline.
+constexpr double kFlushSeconds = 1;
+constexpr std::chrono::milliseconds kNoDeadline{0};
 // Keeps a report well below what a message may hold; what does not fit goes with the next one.
 constexpr std::size_t kMaxReportBytes = 4 * 1024 * 1024;
 
@@ -17,42 +19,43 @@ std::string identity(const std::string& name, const std::string& labels) {
 }  // namespace
 
 StatsReporter::StatsReporter(ev::loop_ref loop, const StatsStore& store, proto::Channel& supervisor)
-    : store_(store), supervisor_(supervisor), tick_(loop) {
+    : store_(store), supervisor_(supervisor), tick_(loop), patience_(loop) {
   tick_.set<StatsReporter, &StatsReporter::on_tick>(this);
+  patience_.set<StatsReporter, &StatsReporter::flushed>(this);
 }
 
 void StatsReporter::start() { tick_.start(kReportSeconds, kReportSeconds); }
 
 void StatsReporter::on_tick(ev::timer&, int) noexcept {
-  if (!in_flight_) report([] {});
+  if (!in_flight_) report();
 }
 
 void StatsReporter::flush(std::function<void()> done) {
   tick_.stop();
-  if (in_flight_) {
-    after_flight_ = [this, done = std::move(done)] { flush(done); };
-    return;
-  }
-  const proto::StatsDelta rest = delta_since_last();
-  if (rest.metrics_size() == 0 || !supervisor_.open()) return done();
-  report([this, done = std::move(done)] { flush(done); });
+  after_flush_ = std::move(done);
+  patience_.start(kFlushSeconds);
+  if (!in_flight_) report();
 }
 
-void StatsReporter::report(std::function<void()> done) {
+void StatsReporter::flushed() {
+  patience_.stop();
+  if (const auto done = std::exchange(after_flush_, nullptr)) done();
+}
+
+// Without a deadline: a channel delivers in order or closes, so that a report which is sent once is
+// counted once, however late its answer comes.
+void StatsReporter::report() {
   const proto::StatsDelta delta = delta_since_last();
-  if (delta.metrics_size() == 0 || !supervisor_.open()) return done();
+  if (delta.metrics_size() == 0 || !supervisor_.open()) return flushed();
   in_flight_ = true;
   supervisor_.request<proto::Done>(
-      proto::STATS_DELTA, delta, {}, kAcknowledgeTime,
-      [this, delta, done = std::move(done)](std::expected<proto::Done, proto::CallError> reply,
-                                            proto::Fds) {
+      proto::STATS_DELTA, delta, {}, kNoDeadline,
+      [this, delta](std::expected<proto::Done, proto::CallError> reply, proto::Fds) {
         in_flight_ = false;
-        // Whatever the answer: sending the same again might count it twice, and for ever would keep
-        // this process from leaving.
+        // Also what was refused: it would be again, and keep this process from leaving.
         acknowledge(delta);
         if (!reply && reply.error().code == proto::CallError::Code::Closed) tick_.stop();
-        done();
-        if (auto next = std::exchange(after_flight_, nullptr)) next();
+        if (after_flush_) report();
       });
 }
 

@@ -25,20 +25,22 @@ class StatsReporter {
 
   // Reports every second from now on.
   void start();
-  // A last report; `done` once it is acknowledged, or cannot be.
+  // A last report; `done` once it is acknowledged, cannot be, or has not been for a while.
   void flush(std::function<void()> done);
 
  private:
   void on_tick(ev::timer&, int) noexcept;
-  void report(std::function<void()> done);
+  void report();
+  void flushed();
   proto::StatsDelta delta_since_last() const;
   void acknowledge(const proto::StatsDelta& delta);
 
   const StatsStore& store_;
   proto::Channel& supervisor_;
   ev::timer tick_;
+  ev::timer patience_;  // how long a flush may take
   bool in_flight_ = false;
-  std::function<void()> after_flight_;
+  std::function<void()> after_flush_;
   std::map<std::string, std::vector<std::uint64_t>> reported_;  // name{labels} -> cells
 };
 

@@ -79,9 +79,9 @@ void SupervisedGeneration::on_welcome(std::expected<proto::Welcome, proto::CallE
   supervisor_.notify(proto::REACHED, reached);
   build_.reached(StartPoint::Negotiated, generation_);
 
+  if (!predecessor_) return ask_escrow();
   std::vector<proto::SocketKey> keys;
   for (const WantedSockets& wanted : server_->wanted()) keys.push_back(wanted.key);
-  if (!predecessor_) return ask_escrow(std::move(keys));
   predecessor_->inherit(hello(), std::move(keys), [this](std::vector<Predecessor::Socket> sockets) {
     inherit(std::move(sockets));
   });
@@ -131,17 +131,16 @@ void SupervisedGeneration::inherit(std::vector<Predecessor::Socket> from_old) {
       log::warning("refused a socket of the old generation: {}", taken.error().text());
     }
   }
-  std::vector<proto::SocketKey> missing;
-  for (const WantedSockets& wanted : server_->wanted()) {
-    if (!server_->sockets().has(wanted.key)) missing.push_back(wanted.key);
-  }
-  ask_escrow(std::move(missing));
+  ask_escrow();
 }
 
-void SupervisedGeneration::ask_escrow(std::vector<proto::SocketKey> keys) {
-  if (keys.empty()) return bind_rest();
+// For what old did not pass, be it some sockets of an address only.
+void SupervisedGeneration::ask_escrow() {
   proto::SocketKeys request;
-  for (proto::SocketKey& key : keys) *request.add_keys() = std::move(key);
+  for (const WantedSockets& wanted : server_->wanted()) {
+    *request.add_keys() = wanted.key;
+    request.add_held(static_cast<std::uint32_t>(server_->sockets().of(wanted.key).size()));
+  }
   supervisor_.request_raw(
       proto::ESCROW_GET, request, {}, kSupervisorAnswerTime,
       [this](std::expected<proto::RawReply, proto::CallError> raw) { on_escrow(std::move(raw)); });

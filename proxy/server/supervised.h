@@ -39,7 +39,7 @@ class SupervisedGeneration {
   void on_welcome(std::expected<proto::Welcome, proto::CallError> reply, proto::Fds fds);
   bool configure(const proto::Welcome& welcome, proto::Fds& fds);
   void inherit(std::vector<Predecessor::Socket> from_old);
-  void ask_escrow(std::vector<proto::SocketKey> keys);
+  void ask_escrow();
   void on_escrow(std::expected<proto::RawReply, proto::CallError> reply);
   void bind_rest();
   void put_in_escrow();

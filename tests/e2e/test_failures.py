@@ -206,6 +206,49 @@ def test_old_dies_under_load_while_new_inherits(start, address, liner):
     assert baton.wait_drained()["version"] == baton.status()["supervisor"]["version"]
 
 
+def test_old_dies_while_new_hangs(start, address, liner):
+    """New is given no more than a moment: a fresh one starts long before the start's limit."""
+    baton = start_held(start, address, liner, "inherited", start_timeout="10m")
+    reload = baton.ask_in_background("reload", "--proxy", NEXT_PROXY)
+    baton.wait_for_log("holding at inherited")
+    processes.kill(baton.generations()[1]["pid"])
+    with sockets.connect(address) as client:
+        client.sendall(b"1\n")
+        assert sockets.read_all(client) == b"answer to 1\n"
+    out, err = reload.communicate(timeout=20)
+    assert reload.returncode == FAILED and "it was not ready within" in err, (out, err)
+    assert baton.wait_drained()["id"] == 3
+
+
+FEW_DESCRIPTORS = ["sh", "-c", 'ulimit -n 128; exec "$@"', "sh"]
+
+
+@pytest.mark.parametrize("binary", [PROXY, CRASHING_PROXY], ids=["committed", "rolled back"])
+def test_a_generation_without_free_descriptors_is_reloaded(start, address, echoer, binary):
+    """Clients leave it enough for a reload; who is connected stays, who waits is served."""
+    baton = start(relay(address, echoer.address, workers=1, supervisor={"probation": "1s"}),
+                  wrapper=FEW_DESCRIPTORS)
+    clients = [sockets.connect(address) for _ in range(150)]
+    inside = clients[:10]
+    for client in inside:
+        sockets.ask(client, b"before")
+    wait_until(lambda: baton.metric("baton_listener_accept_errors_total") > 0, 10, "it is full")
+    baton.write(relay(address, echoer.address, workers=4, supervisor={"probation": "1s"}))
+    answer = baton.ask("reload", "--proxy", binary)
+    assert answer.code == (DONE if binary == PROXY else FAILED), answer
+    assert ("rolled back" in answer.err) == (binary != PROXY), answer
+    for client in inside:
+        sockets.ask(client, b"after")
+    for client in clients[:60]:
+        client.close()
+    for client in clients[60:65]:
+        sockets.ask(client, b"my turn")
+    for client in clients:
+        client.close()
+    wait_until(lambda: baton.metric("baton_listener_connections_active") == 0, 10, "all have gone")
+    sockets.connect(address).close()
+
+
 def test_old_dies_while_draining(start, address, liner, another_address, echoer):
     baton = start(also(relay(address, liner.address, supervisor={"drain_time": "1h"}),
                        "echo", another_address, echoer.address))

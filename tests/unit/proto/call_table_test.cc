@@ -53,6 +53,19 @@ TEST_CASE("calls: any number of partial answers, then the final one") {
   CHECK(t.answer(id, true) == Match::Unknown);
 }
 
+TEST_CASE("calls: an unusable answer ends the request; the parts after it are late") {
+  Table t;
+  const auto whole = t.add();
+  const auto parts = t.add();
+  CHECK(t.table.answer_lost(whole, 7, false, t.now).match == Match::Open);
+  CHECK(t.answer(whole) == Match::Unknown);
+  CHECK(t.table.answer_lost(parts, 7, true, t.now).match == Match::Open);
+  CHECK(t.table.answer_lost(parts, 7, true, t.now).match == Match::Late);
+  CHECK(t.answer(parts, true) == Match::Late);
+  CHECK(t.answer(parts) == Match::Late);
+  CHECK(t.answer(parts) == Match::Unknown);
+}
+
 TEST_CASE("calls: deadlines pass in their own order, not that of the requests") {
   Table t;
   const auto late = t.add(30ms);

@@ -181,6 +181,35 @@ TEST_CASE("too many descriptors in flight: retried until the deadline, and the c
         }) == 0);
 }
 
+TEST_CASE("out of descriptors: a message that needs them fails, and the channel lives on") {
+  CHECK(baton::test::in_child([] {
+          Rig rig;
+          Channel& far = rig.answer();
+          int events = 0;
+          far.handle<Ping>(PING,
+                           [](const Ping&, Fds, const Responder& answer) { answer.reply(Done()); });
+          far.handle<Introduce>(INTRODUCE,
+                                [&](const Introduce&, Fds, const Responder&) { ++events; });
+          far.handle<SocketKeys>(ESCROW_GET, [&](const SocketKeys&, Fds, const Responder& answer) {
+            const std::vector<int> fds(8, rig.near->fd());
+            answer.partial(Sockets(), fds);
+            answer.reply(Sockets());
+          });
+          const std::vector<int> fds(8, rig.near->fd());
+          Outcome request, reply, plain;
+          rig.near->notify(INTRODUCE, Introduce(), fds);
+          rig.near->request<Done>(PING, Ping(), fds, kLong, request.recorder());
+          rig.near->request<Sockets>(ESCROW_GET, SocketKeys(), {}, kLong, reply.recorder());
+          rig.near->request<Done>(PING, Ping(), {}, kLong, plain.recorder());
+          if (!baton::test::leave_free_fds(4)) return 1;
+          if (!rig.run_until([&] { return reply.calls == 1 && plain.calls == 1; })) return 2;
+          if (!request.ended_with(Code::Failed) || !reply.ended_with(Code::Failed)) return 3;
+          if (!plain.succeeded() || events != 0) return 4;
+          rig.settle();
+          return rig.near->open() && far.open() ? 0 : 5;
+        }) == 0);
+}
+
 TEST_CASE("dead peer: open requests are answered Closed, then on_close is called, once") {
   Rig rig;
   std::string order;

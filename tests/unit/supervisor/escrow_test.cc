@@ -56,12 +56,27 @@ TEST_CASE("escrow: what a failed generation added goes to the one that stays") {
   escrow.put(keys[0], 0, 1, some_socket());
   escrow.put(keys[0], 1, 2, some_socket());
   escrow.put(keys[1], 0, 2, some_socket());
-  CHECK(escrow.any_added_by(2));
   CHECK(escrow.added_by(2, std::span(keys).first(1)).size() == 1);
-  escrow.hand_over(2, 1);
-  CHECK_FALSE(escrow.any_added_by(2));
+  escrow.hand_over(keys[0], 1, 1);
+  CHECK(escrow.added_by(2, std::span(keys).first(1)).empty());
+  CHECK(escrow.added_by(1, std::span(keys).first(1)).size() == 2);
   escrow.keep_only(std::span(keys).first(1));
   CHECK(state.escrow.size() == 2);
+}
+
+TEST_CASE("escrow: one socket is dropped and closed; one that is not there changes nothing") {
+  SupervisorState state;
+  Escrow escrow(state);
+  os::UniqueFd socket = some_socket();
+  const int fd = socket.get();
+  escrow.put(tcp("a:1"), 0, 1, some_socket());
+  escrow.put(tcp("a:1"), 1, 1, std::move(socket));
+  escrow.drop(tcp("a:1"), 2);
+  escrow.hand_over(tcp("b:1"), 0, 2);
+  CHECK(state.escrow.size() == 2);
+  escrow.drop(tcp("a:1"), 1);
+  CHECK(state.escrow.size() == 1);
+  CHECK(::fcntl(fd, F_GETFD) == -1);
 }
 
 TEST_CASE("escrow: dropping closes the socket and unlinks its path, unless another key uses it") {

@@ -37,6 +37,35 @@ TEST_CASE("reload: the new generation takes over and the old one leaves") {
   rig.stop();
 }
 
+TEST_CASE("reload: one that fails before old has paused leaves old alone, whatever old answers") {
+  Rig rig;
+  rig.configure("# at resume do refuse");
+  rig.start();
+  const auto pid = rig.in_state("serving")["pid"];
+  rig.configure("# at serve do die");
+  const Outcome reload = rig.ask("reload");
+  CHECK(reload.exit_status == 1);
+  CHECK_FALSE_MESSAGE(contains(reload.err, "rolled back"), reload.err);
+  rig.wait_until("only generation 1 is left",
+                 [&] { return rig.status()["generations"].size() == 1; });
+  CHECK(rig.in_state("serving")["pid"] == pid);
+  CHECK(rig.answer() == "1");
+  rig.stop();
+}
+
+TEST_CASE("reload: old that does not resume is replaced, and nobody says it was rolled back to") {
+  Rig rig;
+  rig.configure("# at resume of 1 do die");
+  rig.start();
+  rig.configure("# at resume of 1 do die\n# at served of 2 do die");
+  const Outcome reload = rig.ask("reload");
+  CHECK(reload.exit_status == 1);
+  CHECK_FALSE_MESSAGE(contains(reload.err, "rolled back"), reload.err);
+  CHECK_MESSAGE(contains(reload.err, "generation 1 was killed by signal 9"), reload.err);
+  rig.wait_until("generation 3 serves", [&] { return rig.answer() == "3"; });
+  rig.stop();
+}
+
 struct Failure {
   std::string misdeed;  // of generation 2
   std::string binary;   // instead of the same one
