@@ -1,0 +1,100 @@
+#include "proxy/http/codec/header_map.h"
+
+#include <algorithm>
+
+#include "proxy/http/codec/characters.h"
+#include "proxy/http/codec/rebase.h"
+
+namespace baton::proxy::http {
+namespace {
+
+// Names beyond the known ones compare by their text.
+struct SameName {
+  HeaderId id;
+  std::string_view name;
+
+  bool operator()(const HeaderField& field) const {
+    return field.id() == id && (id != HeaderId::Other || equal_ignoring_case(field.name(), name));
+  }
+};
+
+SameName same_name(std::string_view name) {
+  return {is_token(name) ? find_header_id(name) : HeaderId::Other, name};
+}
+
+bool is_well_formed(std::string_view name, std::string_view value) {
+  return is_token(name) && name.size() <= HeaderField::kMaxNameBytes && is_value(value);
+}
+
+}  // namespace
+
+const HeaderField* HeaderMap::find_present(HeaderId id) const {
+  for (const HeaderField& field : fields_) {
+    if (field.id() == id) return &field;
+  }
+  return nullptr;
+}
+
+const HeaderField* HeaderMap::find(std::string_view name) const {
+  const auto found = std::ranges::find_if(fields_, same_name(name));
+  return found != fields_.end() ? &*found : nullptr;
+}
+
+bool HeaderMap::add(std::string_view name, std::string_view value) {
+  if (!is_well_formed(name, value)) return false;
+  const HeaderId id = find_header_id(name);
+  append({id, texts_.keep(name), texts_.keep(trim_blanks(value))});
+  return true;
+}
+
+bool HeaderMap::add_borrowed(std::string_view name, std::string_view value) {
+  if (!is_well_formed(name, value)) return false;
+  append({find_header_id(name), name, trim_blanks(value)});
+  return true;
+}
+
+bool HeaderMap::set(std::string_view name, std::string_view value) {
+  if (!is_well_formed(name, value)) return false;
+  const SameName same = same_name(name);
+  const auto first = std::ranges::find_if(fields_, same);
+  if (first == fields_.end()) return add(name, value);
+  *first = HeaderField(same.id, first->name(), texts_.keep(trim_blanks(value)));
+  fields_.erase(std::remove_if(first + 1, fields_.end(), same), fields_.end());
+  repeated_.remove(same.id);
+  return true;
+}
+
+template <class Matches>
+std::size_t HeaderMap::remove_if(Matches matches) {
+  const std::size_t before = fields_.size();
+  fields_.erase(std::remove_if(fields_.begin(), fields_.end(), matches), fields_.end());
+  return before - fields_.size();
+}
+
+std::size_t HeaderMap::remove(HeaderId id) {
+  if (id == HeaderId::Other || !present_.has(id)) return 0;
+  present_.remove(id);
+  repeated_.remove(id);
+  return remove_if([id](const HeaderField& field) { return field.id() == id; });
+}
+
+std::size_t HeaderMap::remove(std::string_view name) {
+  const SameName same = same_name(name);
+  return same.id != HeaderId::Other ? remove(same.id) : remove_if(same);
+}
+
+void HeaderMap::clear() {
+  fields_.clear();
+  present_ = {};
+  repeated_ = {};
+  texts_.clear();
+}
+
+void HeaderMap::rebase(std::string_view from, const char* to) {
+  for (HeaderField& field : fields_) {
+    field = HeaderField(field.id(), rebased(field.name(), from, to),
+                        rebased(field.value(), from, to), field.line());
+  }
+}
+
+}  // namespace baton::proxy::http
