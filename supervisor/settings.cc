@@ -1,11 +1,11 @@
 #include "supervisor/settings.h"
 
 #include <fmt/format.h>
-#include <toml++/toml.h>
 
 #include <array>
 
 #include "shared/os/duration.h"
+#include "shared/toml/parse_toml.h"
 
 namespace baton::supervisor {
 namespace {
@@ -87,13 +87,9 @@ void SettingsLayer::apply_to(Settings& settings) const {
 
 LoadedSettings load_settings(std::string_view bytes, const std::string& file) {
   LoadedSettings loaded;
-  toml::table document;
-  try {
-    document = toml::parse(bytes, std::string_view(file));
-  } catch (const toml::parse_error&) {
-    return loaded;
-  }
-  const toml::node* node = document.get("supervisor");
+  const auto document = parse_toml(bytes);
+  if (!document) return loaded;
+  const toml::node* node = document->get("supervisor");
   if (node == nullptr) return loaded;
   const toml::table* table = node->as_table();
   if (table == nullptr) {

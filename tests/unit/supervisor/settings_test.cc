@@ -22,6 +22,13 @@ TEST_CASE("settings: other tables are nobody's business here, nor is a file that
   CHECK(load_settings("[proxy]\nworkers = 'many'\n", "f").errors.empty());
   CHECK(load_settings("= = =", "f").errors.empty());
   CHECK(load_settings("", "f").errors.empty());
+  CHECK(load_settings("[[[", "f").errors.empty());
+}
+
+TEST_CASE("settings: keys that nest without end do not exhaust the stack") {
+  std::string deep = "a";
+  for (int i = 0; i < 200'000; ++i) deep += ".a";
+  CHECK(load_settings(deep + " = 1", "f").errors.empty());
 }
 
 TEST_CASE("settings: every mistake has its place, all at once") {
