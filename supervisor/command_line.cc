@@ -70,13 +70,13 @@ class Grammar {
   }
 
   static void add_duration(CLI::App& sub, const std::string& flag, Milliseconds& target,
-                           const std::string& description) {
+                           os::DurationRange range, const std::string& description) {
     sub.add_option_function<std::string>(
            flag,
-           [&target, flag](const std::string& text) {
-             target = os::parse_duration(text);
-             if (target) return;
-             throw CLI::ValidationError(flag, fmt::format("expected {}", os::kDurationSyntax));
+           [&target, flag, range](const std::string& text) {
+             const auto value = os::parse_duration(text, range);
+             if (!value) throw CLI::ValidationError(flag, value.error());
+             target = *value;
            },
            description)
         ->type_name("DURATION");
@@ -85,7 +85,7 @@ class Grammar {
   // The texts say what holds without the flag.
   void add_drain_flags(CLI::App& sub, const std::string& time, const std::string& strategy,
                        const std::string& probation) {
-    add_duration(sub, "--drain-time", line_.flags.drain_time,
+    add_duration(sub, "--drain-time", line_.flags.drain_time, kDrainTimeRange,
                  fmt::format("How long old connections may go on [{}]", time));
     sub.add_option_function<std::string>(
            "--drain-strategy",
@@ -96,7 +96,7 @@ class Grammar {
            },
            fmt::format("gradual or immediate [{}]", strategy))
         ->type_name("STRATEGY");
-    add_duration(sub, "--probation", line_.flags.probation,
+    add_duration(sub, "--probation", line_.flags.probation, kProbationRange,
                  fmt::format("How long new must prove itself [{}]", probation));
   }
 
@@ -158,7 +158,8 @@ class Grammar {
   void add_drain() {
     CLI::App& sub =
         add("drain", "Give the generations that drain another deadline, from now", Command::Drain);
-    add_duration(sub, "--drain-time", line_.flags.drain_time, "How long they may go on");
+    add_duration(sub, "--drain-time", line_.flags.drain_time, kDrainTimeRange,
+                 "How long they may go on");
     sub.get_option("--drain-time")->required();
   }
 
@@ -182,7 +183,7 @@ class Grammar {
   void add_stop() {
     CLI::App& sub =
         add("stop", "Drain and end everything; returns when it has ended", Command::Stop);
-    add_duration(sub, "--drain-time", line_.flags.drain_time,
+    add_duration(sub, "--drain-time", line_.flags.drain_time, kDrainTimeRange,
                  "How long connections may go on [as configured]");
     sub.add_flag("--now", line_.now, "At once, cutting connections");
     exclude(sub, "--now", "--drain-time");

@@ -4,7 +4,6 @@
 
 #include <array>
 
-#include "shared/os/duration.h"
 #include "shared/toml/parse_toml.h"
 
 namespace baton::supervisor {
@@ -19,13 +18,17 @@ class Reader {
   Reader(const toml::table& table, const std::string& file, std::vector<std::string>& errors)
       : table_(table), file_(file), errors_(errors) {}
 
-  std::optional<std::chrono::milliseconds> duration(std::string_view key) {
+  std::optional<std::chrono::milliseconds> duration(std::string_view key, os::DurationRange range) {
     const toml::node* node = table_.get(key);
     if (node == nullptr) return std::nullopt;
-    if (const auto* text = node->as_string()) {
-      if (const auto value = os::parse_duration(text->get())) return value;
+    const auto* text = node->as_string();
+    if (text == nullptr) {
+      error(*node, key, fmt::format("must be {}", os::kDurationSyntax));
+      return std::nullopt;
     }
-    error(*node, key, fmt::format("must be {}", os::kDurationSyntax));
+    const auto value = os::parse_duration(text->get(), range);
+    if (value) return *value;
+    error(*node, key, value.error());
     return std::nullopt;
   }
 
@@ -99,10 +102,10 @@ LoadedSettings load_settings(std::string_view bytes, const std::string& file) {
     return loaded;
   }
   Reader reader(*table, file, loaded.errors);
-  loaded.layer.drain_time = reader.duration("drain_time");
+  loaded.layer.drain_time = reader.duration("drain_time", kDrainTimeRange);
   loaded.layer.drain_strategy = reader.strategy("drain_strategy");
-  loaded.layer.probation = reader.duration("probation");
-  loaded.layer.start_timeout = reader.duration("start_timeout");
+  loaded.layer.probation = reader.duration("probation", kProbationRange);
+  loaded.layer.start_timeout = reader.duration("start_timeout", kStartTimeoutRange);
   loaded.layer.max_draining = reader.count("max_draining", 1, kMostDraining);
   reader.unknown_keys();
   return loaded;

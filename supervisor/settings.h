@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "shared/os/duration.h"
+
 namespace baton::supervisor {
 
 enum class DrainStrategy : std::uint8_t { Gradual, Immediate };
@@ -33,6 +35,13 @@ struct SettingsLayer {
   void apply_to(Settings& settings) const;
 };
 
+// What is allowed, by the table and by flags alike.
+inline constexpr os::DurationRange kDrainTimeRange{std::chrono::milliseconds(0),
+                                                   std::chrono::days(30)};
+inline constexpr os::DurationRange kProbationRange{std::chrono::milliseconds(0),
+                                                   std::chrono::hours(1)};
+inline constexpr os::DurationRange kStartTimeoutRange{std::chrono::milliseconds(1),
+                                                      std::chrono::hours(1)};
 inline constexpr std::uint32_t kMostDraining = 32;
 
 struct LoadedSettings {

@@ -20,6 +20,8 @@ namespace {
 
 constexpr std::size_t kMaxConfigBytes = 16 * 1024 * 1024;
 constexpr int kBadInput = 2;
+// Of the supervisor's drain_time.
+constexpr os::DurationRange kDrainTimeRange{std::chrono::milliseconds(0), std::chrono::days(30)};
 
 struct Options {
   std::string config;
@@ -100,10 +102,8 @@ int proxy_main(int argc, char** argv, const BuildInfo& build) {
   if (!log::parse_format(options->log_format, log.format)) {
     return usage_error("--log-format: text or json");
   }
-  const auto drain_time = os::parse_duration(options->drain_time);
-  if (!drain_time) {
-    return usage_error("--drain-time: expected " + std::string(os::kDurationSyntax));
-  }
+  const auto drain_time = os::parse_duration(options->drain_time, kDrainTimeRange);
+  if (!drain_time) return usage_error("--drain-time: " + drain_time.error());
   log::init(log);
   ::prctl(PR_SET_NAME, "proxy");  // run from a descriptor, it would be named after its number
   std::signal(SIGPIPE, SIG_IGN);

@@ -34,6 +34,18 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
   return std::nullopt;
 }
 
+std::expected<std::chrono::milliseconds, std::string> parse_duration(std::string_view text,
+                                                                     DurationRange range) {
+  const auto value = parse_duration(text);
+  if (value && *value >= range.least && *value <= range.most) return *value;
+  const std::string limits = format_duration(range.least) + " to " + format_duration(range.most);
+  std::string complaint = "\"" + std::string(text) + "\"";
+  complaint += value
+                   ? " is out of range; allowed: " + limits
+                   : " is not a duration; allowed: " + std::string(kDurationSyntax) + "; " + limits;
+  return std::unexpected(std::move(complaint));
+}
+
 std::string format_duration(std::chrono::milliseconds duration) {
   const long long ms = duration.count();
   constexpr std::array<std::pair<std::string_view, long long>, 4> kExact{

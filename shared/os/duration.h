@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <expected>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +16,15 @@ inline constexpr std::string_view kDurationSyntax =
 // Whole or decimal number, then us, ms, s, m, h or d; "0" needs no unit. Nothing: malformed,
 // negative, or longer than 10 years.
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
+
+struct DurationRange {
+  std::chrono::milliseconds least;
+  std::chrono::milliseconds most;
+};
+
+// The same within a range. The error quotes the text and says what is allowed.
+std::expected<std::chrono::milliseconds, std::string> parse_duration(std::string_view text,
+                                                                     DurationRange range);
 
 // The shortest exact form that parse_duration reads back: "1500ms", "30s", "10m".
 std::string format_duration(std::chrono::milliseconds duration);

@@ -71,6 +71,31 @@ def test_wrong_usage_is_exit_2_with_a_word_on_standard_error(arguments, director
     assert answer.code == WRONG and answer.err.strip(), answer
 
 
+@pytest.mark.parametrize("arguments, allowed", [
+    (["reload", "--probation", "61m"], "0s to 1h"),
+    (["reload", "--probation", "-1s"], "0s to 1h"),
+    (["reload", "--probation", "99999999999999999999d"], "0s to 1h"),
+    (["reload", "--drain-time", "31d"], "0s to 30d"),
+    (["run", "--probation", "2h"], "0s to 1h"),
+    (["run", "--drain-time", "1e400s"], "0s to 30d"),
+    (["stop", "--drain-time", "721h"], "0s to 30d"),
+    (["drain", "--drain-time", "-0.001ms"], "0s to 30d"),
+])
+def test_durations_out_of_range_are_wrong_usage_that_names_the_range(arguments, allowed, directory):
+    flag, value = arguments[1:]
+    answer = run(SUPERVISOR, *arguments, "--control", directory / "control.sock")
+    assert answer.code == WRONG, answer
+    assert flag in answer.err and f'"{value}"' in answer.err and allowed in answer.err, answer
+
+
+@pytest.mark.parametrize("line", ["probation = '61m'", "drain_time = '31d'"])
+def test_a_flag_and_its_key_have_one_range(line, directory):
+    (directory / "bad.toml").write_text(f"[supervisor]\n{line}\n")
+    answer = run(SUPERVISOR, "check", "--config", directory / "bad.toml", "--proxy", PROXY)
+    allowed = "0s to 1h" if "probation" in line else "0s to 30d"
+    assert answer.code == WRONG and allowed in answer.err, answer
+
+
 @pytest.mark.parametrize("arguments", [
     ["reload"], ["rollback"], ["drain", "--drain-time", "1s"], ["status"], ["status", "--json"],
     ["stats"], ["stop"]])

@@ -39,8 +39,14 @@ TEST_CASE("settings: every mistake has its place, all at once") {
   const Row rows[] = {
       {"drain_time = 30",
        R"(f:2:14: supervisor.drain_time: must be a number with a unit: "500ms", "30s", "10m", "1h")"},
-      {"probation = '-1s'",
-       R"(f:2:13: supervisor.probation: must be a number with a unit: "500ms", "30s", "10m", "1h")"},
+      {"probation = '-1s'", R"(f:2:13: supervisor.probation: "-1s" is not a duration; allowed: )"
+                            R"(a number with a unit: "500ms", "30s", "10m", "1h"; 0s to 1h)"},
+      {"probation = '61m'",
+       R"(f:2:13: supervisor.probation: "61m" is out of range; allowed: 0s to 1h)"},
+      {"drain_time = '31d'",
+       R"(f:2:14: supervisor.drain_time: "31d" is out of range; allowed: 0s to 30d)"},
+      {"start_timeout = '0'",
+       R"(f:2:17: supervisor.start_timeout: "0" is out of range; allowed: 1ms to 1h)"},
       {"drain_strategy = 'slow'",
        R"(f:2:18: supervisor.drain_strategy: must be "gradual" or "immediate")"},
       {"max_draining = 0", "f:2:16: supervisor.max_draining: must be a whole number from 1 to 32"},
