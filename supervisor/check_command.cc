@@ -6,6 +6,7 @@
 
 #include "shared/os/process.h"
 #include "supervisor/open_pair.h"
+#include "supervisor/proxy_version.h"
 
 namespace baton::supervisor {
 namespace {
@@ -22,6 +23,8 @@ int check_command(const CommandLine& line) {
   const auto pair =
       open_pair(fds, line.proxy.value_or(default_proxy_path()), line.config.value_or(""));
   if (!pair) return complain(pair.error().text());
+  const auto version = proxy_version(fds.get(pair->binary), pair->binary_path);
+  if (!version) return complain(version.error().text());
   std::vector<std::string> arguments{pair->binary_path, "--check"};
   if (line.config) arguments.insert(arguments.end(), {"--config", *line.config});
   const auto child = os::spawn({.binary_fd = fds.get(pair->binary), .arguments = arguments});
@@ -35,7 +38,11 @@ int check_command(const CommandLine& line) {
   if (status->code != 0) return kBadUsage;
   for (const std::string& error : pair->settings_errors)
     std::fprintf(stderr, "%s\n", error.c_str());
-  return pair->settings_errors.empty() ? kDone : kBadUsage;
+  if (!pair->settings_errors.empty()) return kBadUsage;
+  std::printf("%s is good, says proxy %s (%s)\n",
+              line.config ? line.config->c_str() : "the built-in configuration", version->c_str(),
+              pair->binary_path.c_str());
+  return kDone;
 }
 
 }  // namespace baton::supervisor

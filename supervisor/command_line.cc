@@ -31,7 +31,7 @@ class Grammar {
   explicit Grammar(CommandLine& line) : line_(line) {
     app_.name("supervisor");
     app_.require_subcommand(1);
-    app_.set_version_flag("--version", fmt::format("supervisor {}", kVersion));
+    app_.set_version_flag("--version", fmt::format("baton supervisor {}", kVersion));
     add_run();
     add_reload();
     add_rollback();

@@ -17,6 +17,16 @@ namespace baton::supervisor {
 using lifecycle::EventKind;
 using lifecycle::Stage;
 
+namespace {
+
+// A program that ends or hangs before it has said a word may well be another one altogether.
+std::string doubt(const GenerationRecord& generation, const Pair& pair) {
+  if (generation.phase != Phase::Starting) return "";
+  return fmt::format("; is {} a Baton proxy?", pair.binary_path);
+}
+
+}  // namespace
+
 Supervisor::Supervisor(ev::loop_ref loop, SupervisorState& state, SupervisorRegion& region,
                        LogOptions log)
     : loop_(loop),
@@ -285,8 +295,9 @@ void Supervisor::on_start_timeout(GenerationProcess& generation) {
   const GenerationRecord& record = generation.record();
   if (record.role != Role::Candidate) return;
   candidate_failed(EventKind::CandidateTimedOut,
-                   fmt::format("{} hung {}: it was not ready within {}", generation.name(),
-                               doing(record), os::format_duration(generation.start_limit())));
+                   fmt::format("{} hung {}: it was not ready within {}{}", generation.name(),
+                               doing(record), os::format_duration(generation.start_limit()),
+                               doubt(record, state_.pairs.at(record.pair))));
 }
 
 void Supervisor::on_exit(GenerationProcess& generation, const os::ExitStatus& status) {
@@ -300,8 +311,9 @@ void Supervisor::on_exit(GenerationProcess& generation, const os::ExitStatus& st
     state_.last_reload->phases.push_back({"drain", (now() - *record.draining_since) * 1000});
   }
   const bool killed = status.signal != 0;
-  const std::string text = fmt::format("{} {}{} {}", generation.name(), killed ? "was " : "",
-                                       status.text(), doing(record));
+  const std::string text =
+      fmt::format("{} {}{} {}{}", generation.name(), killed ? "was " : "", status.text(),
+                  doing(record), doubt(record, state_.pairs.at(record.pair)));
   const bool crashed = role == Role::InCharge;
   if (crashed && record.serving_since) {
     const std::chrono::duration<double> took(*record.serving_since - record.started);

@@ -49,8 +49,8 @@ std::optional<Options> parse(int argc, char** argv, const BuildInfo& build, int&
   app.add_option("--log-format", options.log_format, "text or json")
       ->type_name("FORMAT")
       ->capture_default_str();
-  app.add_option("--channel-fd", options.channel_fd)->group("");  // the supervisor's business
-  app.set_version_flag("--version", "proxy " + build.version);
+  app.add_option("--channel-fd", options.channel_fd)->group("");      // the supervisor's business
+  app.set_version_flag("--version", "baton proxy " + build.version);  // `supervisor check` asks
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -20,7 +20,7 @@ struct Child {
 
 struct InheritedFd {
   int source;  // borrowed, a descriptor of this process
-  int target;  // its number in the child, 3 or above
+  int target;  // its number in the child
 };
 
 struct SpawnOptions {

@@ -223,3 +223,13 @@ def test_rubbish_on_the_admin_listener_harms_nobody(start, address, another_addr
     answer = run("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", f"http://{another_address}/nowhere")
     assert answer.out == "404"
     assert baton.in_charge()["id"] == 1
+
+
+def test_a_binary_that_is_no_proxy_is_named_as_such(start, address, liner):
+    baton = start(relay(address, liner.address))
+    answer = baton.ask("reload", "--proxy", "/bin/true")
+    assert answer.code == FAILED and "is /bin/true a Baton proxy?" in answer.err, answer
+    answer = run(SUPERVISOR, "run", "--control", baton.directory / "other.sock", "--proxy", "/bin/true")
+    assert answer.code == FAILED and "is /bin/true a Baton proxy?" in answer.err, answer
+    answer = run(SUPERVISOR, "check", "--proxy", "/bin/true")
+    assert answer.code == WRONG and "not a Baton proxy: /bin/true" in answer.err, answer

@@ -189,6 +189,13 @@ TEST_CASE("check: the binary judges, and its answer is the exit status") {
       rig.ask("check", {"--proxy", FAKE_GENERATION, "--config", rig.path("baton.toml")});
   CHECK(good.exit_status == 0);
   CHECK(contains(good.err, "checked by the fake"));
+  CHECK(good.out == rig.path("baton.toml") + " is good, says proxy fake-1 (" FAKE_GENERATION ")\n");
+  for (const std::string stranger : {"/bin/true", "/bin/cat"}) {
+    const Outcome wrong = rig.ask("check", {"--proxy", stranger});
+    CHECK(wrong.exit_status == 2);
+    CHECK(wrong.out.empty());
+    CHECK(contains(wrong.err, "not a Baton proxy: " + stranger));
+  }
   CHECK(rig.ask("check", {"--proxy", FAKE_GENERATION}).exit_status == 2);
   CHECK(rig.ask("check", {"--proxy", rig.path("missing")}).exit_status == 2);
 }

@@ -259,6 +259,7 @@ class FakeGeneration {
 
 int main(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--version") == 0) return std::puts("baton proxy fake-1") < 0;
     if (std::strcmp(argv[i], "--check") == 0) {
       std::fprintf(stderr, "checked by the fake\n");
       return i + 1 < argc ? 0 : 2;  // good only with a file

@@ -76,6 +76,7 @@ struct Failure {
 TEST_CASE("reload: whatever new does wrong, the command fails with the reason and old goes on") {
   const Failure failures[] = {
       {"", "x-die-at-start", "generation 2 was killed by signal 9 (Killed) while starting"},
+      {"", "x-die-at-start", "x-die-at-start a Baton proxy?"},
       {"", "x-hang-at-start", "generation 2 hung while starting: it was not ready within 1s"},
       {"", "x-old-protocol", "protocol"},
       {"welcomed do fail", "", "told to fail at welcomed"},
