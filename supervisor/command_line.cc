@@ -217,6 +217,7 @@ std::expected<void, int> settle_control_path(CommandLine& line) {
     return std::unexpected(kBadUsage);
   }
   line.control = *usual;
+  line.usual_control = true;
   return {};
 }
 

@@ -17,6 +17,7 @@ enum class Command { Run, Reload, Rollback, Drain, Status, Stats, Stop, Check };
 struct CommandLine {
   Command command = Command::Run;
   std::string control;                // path of the control socket
+  bool usual_control = false;         // ... and it is the default
   std::optional<std::string> config;  // paths are absolute, against the caller's directory
   std::optional<std::string> proxy;
   SettingsLayer flags;

@@ -40,21 +40,17 @@ os::Result<sockaddr_un> address_of(const std::string& path) {
   return address;
 }
 
-// Those that were made here.
-os::Result<std::vector<std::string>> make_directories(const std::string& socket_path) {
-  std::vector<std::string> made;
-  std::filesystem::path directory;
-  for (const auto& part : std::filesystem::path(socket_path).parent_path()) {
-    directory /= part;
-    struct stat status{};
-    if (::stat(directory.c_str(), &status) == 0) continue;
-    if (::mkdir(directory.c_str(), ::geteuid() == 0 ? 0755 : 0700) == 0) {
-      made.push_back(directory.string());
-    } else if (errno != EEXIST) {
-      return os::errno_error("create directory", directory);
-    }
+// The directory, if it was made here; empty when it was there.
+os::Result<std::string> make_directory(const std::string& socket_path, MissingDirectory missing) {
+  const std::string directory = std::filesystem::path(socket_path).parent_path();
+  struct stat status{};
+  if (::stat(directory.c_str(), &status) == 0 || errno != ENOENT) return "";
+  if (missing == MissingDirectory::Refuse) {
+    return os::plain_error("the control socket's directory does not exist:", directory);
   }
-  return made;
+  if (::mkdir(directory.c_str(), ::geteuid() == 0 ? 0755 : 0700) == 0) return directory;
+  if (errno == EEXIST) return "";
+  return os::errno_error("create directory", directory);
 }
 
 // Nothing: somebody else holds it.
@@ -113,7 +109,8 @@ std::string lock_path(const std::string& path) { return path + ".lock"; }
 
 std::expected<ControlSocket, ControlSocketError> claim_control_socket(FdTable& fds,
                                                                       const std::string& path,
-                                                                      const std::string& group) {
+                                                                      const std::string& group,
+                                                                      MissingDirectory missing) {
   const auto address = address_of(path);
   if (!address) {
     return std::unexpected(ControlSocketError{Code::BadPath, address.error().text()});
@@ -124,7 +121,7 @@ std::expected<ControlSocket, ControlSocketError> claim_control_socket(FdTable& f
     if (entry == nullptr) return failed({0, "no such group:", group});
     gid = entry->gr_gid;
   }
-  auto made = make_directories(path);
+  auto made = make_directory(path, missing);
   if (!made) return failed(made.error());
   auto lock = take_lock(lock_path(path));
   if (!lock) return failed(lock.error());
@@ -138,16 +135,13 @@ std::expected<ControlSocket, ControlSocketError> claim_control_socket(FdTable& f
                        .lock = fds.add(std::move(**lock)),
                        .listener = fds.add(std::move(*listener)),
                        .group = group,
-                       .made_directories = std::move(*made)};
+                       .made_directory = std::move(*made)};
 }
 
 void release_control_socket(FdTable& fds, ControlSocket& socket) {
   ::unlink(socket.path.c_str());
   ::unlink(lock_path(socket.path).c_str());
-  while (!socket.made_directories.empty()) {
-    ::rmdir(socket.made_directories.back().c_str());
-    socket.made_directories.pop_back();
-  }
+  if (!socket.made_directory.empty()) ::rmdir(socket.made_directory.c_str());
   fds.close(std::exchange(socket.listener, kNoFd));
   fds.close(std::exchange(socket.lock, kNoFd));
 }

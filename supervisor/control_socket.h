@@ -5,9 +5,9 @@
 // Thread: any. Source: unix(7), flock(2).
 #pragma once
 
+#include <cstdint>
 #include <expected>
 #include <string>
-#include <vector>
 
 #include "shared/os/error.h"
 #include "shared/os/unique_fd.h"
@@ -18,9 +18,9 @@ namespace baton::supervisor {
 struct ControlSocket {
   std::string path;
   FdIndex lock = kNoFd;
-  FdIndex listener = kNoFd;                   // listening, non-blocking
-  std::string group;                          // whose members may connect, too; empty: nobody's
-  std::vector<std::string> made_directories;  // the outermost first
+  FdIndex listener = kNoFd;    // listening, non-blocking
+  std::string group;           // whose members may connect, too; empty: nobody's
+  std::string made_directory;  // empty: it was there
 };
 
 struct ControlSocketError {
@@ -29,13 +29,17 @@ struct ControlSocketError {
   std::string text;
 };
 
-// The descriptors go into `fds`. Creates what is missing of the directory (0755 for root, else
-// 0700).
+// Whether the socket's own directory (never one above it) may be created: for a usual path, yes; in
+// one that a user has typed it is more likely a mistake.
+enum class MissingDirectory : std::uint8_t { Create, Refuse };
+
+// The descriptors go into `fds`. A directory is created with 0755 for root, else 0700.
 std::expected<ControlSocket, ControlSocketError> claim_control_socket(FdTable& fds,
                                                                       const std::string& path,
-                                                                      const std::string& group);
+                                                                      const std::string& group,
+                                                                      MissingDirectory missing);
 
-// Removes the socket, the lock file and the directories that claim_control_socket() has made.
+// Removes the socket, the lock file and the directory that claim_control_socket() has made.
 void release_control_socket(FdTable& fds, ControlSocket& socket);
 
 // Where it is unless told otherwise: $RUNTIME_DIRECTORY/control.sock, else /run/baton/control.sock

@@ -60,7 +60,8 @@ int run_command(const CommandLine& line) {
   SupervisorState state;
   state.started = now();
   state.flags = line.flags;
-  auto control = claim_control_socket(state.fds, line.control, line.control_group);
+  const auto missing = line.usual_control ? MissingDirectory::Create : MissingDirectory::Refuse;
+  auto control = claim_control_socket(state.fds, line.control, line.control_group, missing);
   if (!control) return complain(exit_status_of(control.error().code), control.error().text);
   state.control = std::move(*control);
   const RunResult result = supervise(line, state);

@@ -111,6 +111,12 @@ def test_a_control_path_too_long_for_a_socket_is_explained(directory):
         assert answer.code in (FAILED, WRONG) and answer.err.strip(), answer
 
 
+def test_a_mistyped_control_directory_is_an_error_not_a_new_directory(directory):
+    answer = run(SUPERVISOR, "run", "--control", directory / "rnu" / "control.sock")
+    assert answer.code == FAILED and str(directory / "rnu") in answer.err, answer
+    assert not (directory / "rnu").exists()
+
+
 # --- status
 
 def test_status_json_has_exactly_the_contracts_members(start, address, echoer):

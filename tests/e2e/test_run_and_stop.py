@@ -213,13 +213,6 @@ def test_the_control_socket_is_for_its_owner_only(start, address, echoer):
         assert answer.code == REFUSED and answer.err, answer
 
 
-def test_the_control_sockets_directory_is_made(prepare, address, directory):
-    nested = directory / "made" / "control.sock"
-    baton = prepare(saying(address, "x"))
-    baton.use_control(nested)
-    baton.start()
-
-
 def start_at_a_default_path(prepare, address, env):
     baton = prepare(saying(address, "x"), env=env)
     at = baton.command.index("--control")
@@ -234,6 +227,15 @@ def test_the_default_control_path_is_in_the_runtime_directory(prepare, address, 
     baton.start()
     answer = run(SUPERVISOR, "status", "--json", env=baton.env)
     assert answer.code == DONE and json.loads(answer.out)["supervisor"]["pid"] == baton.pid, answer
+
+
+def test_the_directory_of_a_default_control_path_is_made_and_removed(prepare, address, directory):
+    made = directory / "made"
+    baton = start_at_a_default_path(prepare, address, {"RUNTIME_DIRECTORY": str(made)})
+    baton.control = made / "control.sock"
+    baton.start()
+    baton.stop()
+    assert not made.exists()
 
 
 def test_a_reload_at_another_moment_does_not_disturb_a_quiet_client(start, address, echoer):

@@ -31,9 +31,9 @@ class Environment {
 
 TEST_CASE("control socket: is the owner's alone, and leaves nothing behind") {
   TemporaryDirectory directory;
-  const std::string path = directory / "new/newer/control.sock";
+  const std::string path = directory / "new/control.sock";
   FdTable fds;
-  auto claimed = claim_control_socket(fds, path, "");
+  auto claimed = claim_control_socket(fds, path, "", MissingDirectory::Create);
   REQUIRE(claimed);
   struct stat status{};
   REQUIRE(::stat(path.c_str(), &status) == 0);
@@ -46,9 +46,9 @@ TEST_CASE("control socket: while it is held, another claim says by whom") {
   TemporaryDirectory directory;
   const std::string path = directory / "control.sock";
   FdTable fds;
-  auto first = claim_control_socket(fds, path, "");
+  auto first = claim_control_socket(fds, path, "", MissingDirectory::Create);
   REQUIRE(first);
-  const auto second = claim_control_socket(fds, path, "");
+  const auto second = claim_control_socket(fds, path, "", MissingDirectory::Create);
   REQUIRE_FALSE(second);
   CHECK(second.error().code == Code::InUse);
   CHECK(second.error().text.ends_with("process " + std::to_string(::getpid())));
@@ -62,14 +62,14 @@ TEST_CASE("control socket: what a dead process left is taken over") {
   const pid_t child = ::fork();
   if (child == 0) {
     FdTable fds;
-    ::_exit(claim_control_socket(fds, path, "") ? 0 : 1);
+    ::_exit(claim_control_socket(fds, path, "", MissingDirectory::Create) ? 0 : 1);
   }
   int status = -1;
   REQUIRE(::waitpid(child, &status, 0) == child);
   REQUIRE(status == 0);
   REQUIRE(std::filesystem::exists(path));
   FdTable fds;
-  auto claimed = claim_control_socket(fds, path, "");
+  auto claimed = claim_control_socket(fds, path, "", MissingDirectory::Create);
   REQUIRE(claimed);
   CHECK(connect_control_socket(path));
   release_control_socket(fds, *claimed);
@@ -80,7 +80,7 @@ TEST_CASE("control socket: refusals name their reason and touch nothing") {
   std::ofstream(directory / "file") << "precious";
   FdTable fds;
   const auto refused = [&fds](const std::string& path, const std::string& group) {
-    const auto claimed = claim_control_socket(fds, path, group);
+    const auto claimed = claim_control_socket(fds, path, group, MissingDirectory::Create);
     REQUIRE_FALSE(claimed);
     return claimed.error();
   };
@@ -91,7 +91,20 @@ TEST_CASE("control socket: refusals name their reason and touch nothing") {
   CHECK(std::filesystem::file_size(directory / "file") == 8);
   CHECK_FALSE(std::filesystem::exists(directory / "file.lock"));
   CHECK(refused(directory / "a", "no-such-group").text == "no such group: no-such-group");
+  CHECK(refused(directory / "new/newer/a", "").text.starts_with("create directory"));
   CHECK(refused(directory / "file/a", "").text.find("Not a directory") != std::string::npos);
+}
+
+TEST_CASE("control socket: a directory that somebody has mistyped is not created") {
+  TemporaryDirectory directory;
+  FdTable fds;
+  const auto claimed =
+      claim_control_socket(fds, directory / "typo/control.sock", "", MissingDirectory::Refuse);
+  REQUIRE_FALSE(claimed);
+  CHECK(claimed.error().code == Code::Failed);
+  CHECK(claimed.error().text ==
+        "the control socket's directory does not exist: " + (directory / "typo"));
+  CHECK(std::filesystem::is_empty(directory.path()));
 }
 
 TEST_CASE("control socket: the usual path follows the environment") {
