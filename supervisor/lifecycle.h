@@ -99,7 +99,7 @@ enum class Action : std::uint8_t {
   ArmBackOff,
   DisarmBackOff,
   DrainAll,
-  CutAll,
+  CutAll,  // connections too; kills what does not end at once
   Exit,
 };
 

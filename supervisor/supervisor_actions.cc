@@ -313,10 +313,20 @@ void Supervisor::drain_all() {
   }
 }
 
+// A killed process leaves its connections to the kernel, which may end them as if they were
+// complete; so those that hold some are told to cut them, and have a short while to do so.
 void Supervisor::cut_all() {
   announce("STOPPING=1");
   escrow_.clear();
-  for (GenerationProcess* generation : generations_.all()) generations_.kill(*generation);
+  for (GenerationProcess* generation : generations_.all()) {
+    const GenerationRecord& record = generation->record();
+    if (record.role == Role::Dying) continue;
+    if (record.phase < Phase::Serving) {
+      generations_.kill(*generation);
+    } else {
+      generations_.drain(*generation, std::chrono::milliseconds(0), DrainStrategy::Immediate, {});
+    }
+  }
 }
 
 void Supervisor::exit() {

@@ -26,7 +26,7 @@ def test_the_deadline_cuts_what_is_left_and_counts_it(start, address, echoer):
     baton = start(relay(address, echoer.address, supervisor={"drain_time": "300ms"}))
     clients = [hold(address, n) for n in range(3)]
     baton.reload("--wait-drained")
-    assert all(sockets.is_closed_by_peer(client) for client in clients)
+    assert all(sockets.is_reset_by_peer(client) for client in clients)
     assert baton.metric("baton_listener_connections_cut_total", listener="front") == 3
     assert baton.metric("baton_listener_connections_active") == 0
     for client in clients:

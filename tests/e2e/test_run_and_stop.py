@@ -99,8 +99,21 @@ def test_stop_now_waits_for_nothing(start, address, echoer):
     with sockets.connect(address) as client:
         sockets.ask(client, b"x")
         answer = baton.stop("--now")
-        assert sockets.is_closed_by_peer(client)
+        assert sockets.is_reset_by_peer(client)
     assert answer.seconds < 5
+
+
+def test_stop_now_cuts_old_generations_too_and_kills_one_that_hangs(start, address, echoer):
+    baton = start(relay(address, echoer.address, supervisor={"drain_time": "1h"}))
+    with sockets.connect(address) as client:
+        sockets.ask(client, b"x")
+        baton.reload()
+        hung = baton.in_charge()["pid"]
+        os.kill(hung, signal.SIGSTOP)
+        answer = baton.stop("--now")
+        assert sockets.is_reset_by_peer(client)
+    assert answer.seconds < 10
+    assert not processes.is_alive(hung)
 
 
 def test_after_stop_no_process_no_socket_file_and_no_listener_is_left(start, directory, address, echoer):
@@ -136,7 +149,8 @@ def test_a_second_signal_stops_at_once(start, address, echoer):
         wait_until(lambda: not sockets.accepts(address), 10, "nobody accepts any more")
         baton.process.send_signal(signal.SIGTERM)
         assert baton.wait_gone(5) == 0
-        assert sockets.is_closed_by_peer(client)
+        assert sockets.is_reset_by_peer(client)
+    assert "with 1 connections left" in baton.log()
 
 
 def test_hup_reloads_the_changed_configuration(start, address):

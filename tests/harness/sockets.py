@@ -81,6 +81,15 @@ def is_closed_by_peer(client):
         return True
 
 
+def is_reset_by_peer(client):
+    """Waits for the peer's end; whether it is one that nobody takes for a complete stream."""
+    try:
+        client.recv(1)
+        return False
+    except ConnectionResetError:
+        return True
+
+
 def pattern(count, seed=0):
     """Bytes without a short period, so that a lost or doubled piece shows."""
     block = b"".join(hashlib.sha256(f"{seed}:{i}".encode()).digest() for i in range(2048))
