@@ -37,12 +37,23 @@ Json generation_json(const StatusReply::Generation& generation) {
   return row;
 }
 
+// 0: there was none.
+Json generation_number(std::uint64_t id) { return id == 0 ? Json(nullptr) : Json(id); }
+
+// "generation 1 to 2"; either may be missing.
+std::string passage(std::uint64_t from, std::uint64_t to) {
+  if (from == 0 && to == 0) return "";
+  if (to == 0) return fmt::format("from generation {}: ", from);
+  if (from == 0) return fmt::format("to generation {}: ", to);
+  return fmt::format("generation {} to {}: ", from, to);
+}
+
 Json last_reload_json(const StatusReply& status) {
   if (!status.has_last_reload()) return nullptr;
   const StatusReply::LastReload& last = status.last_reload();
   Json row{{"ok", last.ok()},
-           {"from", last.from()},
-           {"to", last.to()},
+           {"from", generation_number(last.from())},
+           {"to", generation_number(last.to())},
            {"reason", last.reason()},
            {"phases", Json::array()}};
   for (const StatusReply::Phase& phase : last.phases()) {
@@ -80,7 +91,7 @@ std::string table(const std::vector<Row>& rows) {
 }
 
 std::string last_reload_text(const StatusReply::LastReload& last) {
-  std::string text = fmt::format("last reload: generation {} to {}: ", last.from(), last.to());
+  std::string text = "last reload: " + passage(last.from(), last.to());
   if (!last.ok()) return text + "failed: " + last.reason() + "\n";
   text += "ok";
   for (const StatusReply::Phase& phase : last.phases()) {

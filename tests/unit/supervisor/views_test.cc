@@ -48,6 +48,23 @@ TEST_CASE("status: a last reload with its phases") {
   CHECK(json["phases"][0]["ms"] == 1.235);
 }
 
+TEST_CASE("status: a reload that started nothing names no generation it went to") {
+  proto::StatusReply status = example();
+  proto::StatusReply::LastReload& last = *status.mutable_last_reload();
+  last.set_from(3);
+  last.set_reason("no such file");
+  CHECK(status_text(status, 1990).find("last reload: from generation 3: failed: no such file") !=
+        std::string::npos);
+  auto json = nlohmann::json::parse(status_json(status))["last_reload"];
+  CHECK(json["from"] == 3);
+  CHECK(json["to"].is_null());
+  last.set_from(0);
+  last.set_to(4);
+  CHECK(status_text(status, 1990).find("last reload: to generation 4: failed") !=
+        std::string::npos);
+  CHECK(nlohmann::json::parse(status_json(status))["last_reload"]["from"].is_null());
+}
+
 TEST_CASE("status: the text says how long a drain has left") {
   const std::string text = status_text(example(), 1990);
   CHECK(text.find("draining (10s left)") != std::string::npos);
