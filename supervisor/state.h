@@ -37,6 +37,8 @@ struct Pair {
   FdIndex config = kNoFd;   // sealed memory file; kNoFd with an empty path
   SettingsLayer settings;   // its [supervisor] table
   std::vector<std::string> settings_errors;
+  std::uint64_t generation = 0;  // the last one in charge that ran it; 0: none yet
+  std::string version;           // what that one said
 };
 
 enum class Role : std::uint8_t {
@@ -118,6 +120,7 @@ struct SupervisorState {
   // Slots of crashed generations whose metrics wait for the replacement to take them over.
   std::vector<std::uint32_t> orphaned_slots;
   std::optional<LastReload> last_reload;
+  std::string note;  // what an operator should know: that a crash loop was ended by falling back
 };
 
 // Seconds since the epoch.

@@ -49,6 +49,7 @@ void report_status(const SupervisorState& state, const SupervisorRegion& region,
   reply.mutable_supervisor()->set_version(kVersion);
   reply.mutable_supervisor()->set_started(state.started);
   if (state.last_reload) fill(*reply.mutable_last_reload(), *state.last_reload);
+  reply.set_note(state.note);
   client.reply(reply);
 }
 

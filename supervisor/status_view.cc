@@ -109,7 +109,8 @@ std::string status_json(const StatusReply& status) {
               {"version", supervisor.version()},
               {"started", rounded(supervisor.started())}}},
             {"generations", Json::array()},
-            {"last_reload", last_reload_json(status)}};
+            {"last_reload", last_reload_json(status)},
+            {"note", status.note().empty() ? Json(nullptr) : Json(status.note())}};
   for (const StatusReply::Generation& generation : status.generations()) {
     json["generations"].push_back(generation_json(generation));
   }
@@ -135,6 +136,7 @@ std::string status_text(const StatusReply& status, double now) {
     for (const std::string& listener : each.listeners()) text += "  " + listener + "\n";
   }
   if (status.has_last_reload()) text += "\n" + last_reload_text(status.last_reload());
+  if (!status.note().empty()) text += "\nnote: " + status.note() + "\n";
   return text;
 }
 

@@ -20,6 +20,17 @@ constexpr int kHurryFactor = 3;
 
 double seconds(std::chrono::milliseconds time) { return static_cast<double>(time.count()) / 1000; }
 
+std::string_view config_name(const Pair& pair) {
+  if (pair.config_path.empty()) return "the built-in configuration";
+  return pair.config_path;
+}
+
+// The paths of two pairs may well be the same; generation and version tell them apart.
+std::string describe(const Pair& pair) {
+  return fmt::format("generation {} ({}: {} with {})", pair.generation, pair.version,
+                     pair.binary_path, config_name(pair));
+}
+
 }  // namespace
 
 using lifecycle::Action;
@@ -91,14 +102,15 @@ void Supervisor::spawn(PairId pair) {
   if (!spawned) return candidate_failed(EventKind::CandidateFailed, spawned.error().text());
   const Pair& runs = state_.pairs.at(pair);
   log::info("{} is process {}: {} with {}", (*spawned)->name(), (*spawned)->record().pid,
-            runs.binary_path,
-            runs.config_path.empty() ? "the built-in configuration" : runs.config_path);
+            runs.binary_path, config_name(runs));
 }
 
 void Supervisor::fall_back() {
   std::swap(state_.good, state_.previous);
-  log::error("{} crashes in a row: going back to {}", state_.life.quick_crashes,
-             state_.pairs.at(state_.good).binary_path);
+  state_.note = fmt::format("after {} crashes in a row of {}, fallen back to what ran as {}",
+                            state_.life.quick_crashes, describe(state_.pairs.at(state_.previous)),
+                            describe(state_.pairs.at(state_.good)));
+  log::error("{}", state_.note);
 }
 
 void Supervisor::send_serve() {
@@ -151,6 +163,9 @@ void Supervisor::begin_probation() {
 void Supervisor::take_charge() {
   GenerationProcess* candidate = generations_.candidate();
   state_.good = candidate->record().pair;
+  Pair& pair = state_.pairs.at(state_.good);
+  pair.generation = candidate->record().id;
+  pair.version = candidate->record().version;
   generations_.set_role(*candidate, Role::InCharge);
   escrow_.keep_only(candidate->record().keys);
   generations_.forget_orphans();
@@ -164,6 +179,7 @@ void Supervisor::commit() {
   // Off the role first: two are never in charge.
   if (before != nullptr) generations_.set_role(*before, Role::Draining);
   take_charge();
+  state_.note.clear();
   GenerationProcess* next = generations_.in_charge();
   if (state_.good != pair_before) state_.previous = pair_before;
   const Settings settings = settings_of(state_.good, reload_flags_);

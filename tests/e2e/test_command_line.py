@@ -125,7 +125,7 @@ def test_status_json_has_exactly_the_contracts_members(start, address, echoer):
     assert set(before) >= {"supervisor", "generations"} and before.get("last_reload") is None
     baton.reload()
     status = baton.status()
-    assert set(status) == {"supervisor", "generations", "last_reload"}
+    assert set(status) == {"supervisor", "generations", "last_reload", "note"}
     assert set(status["supervisor"]) == {"pid", "version", "started"}
     assert status["supervisor"]["pid"] == baton.pid
     row = next(g for g in status["generations"] if g["state"] == "serving")

@@ -314,6 +314,11 @@ def test_a_crash_loop_ends_at_the_last_good_binary_and_configuration(start, addr
         assert sockets.read_all(client) == b"good\n"
     crashes = baton.metric("baton_generation_crashes_total")
     assert 3 <= crashes <= 5, crashes
+    note = baton.status()["note"]
+    assert note in baton.log() and note in baton.do("status").out
+    assert all(str(part) in note for part in (CRASHING_PROXY, bad, PROXY, baton.config_path)), note
+    baton.reload()
+    assert baton.status()["note"] is None
 
 
 def test_a_fresh_start_uses_what_ran_though_the_files_have_changed(start, address, directory):

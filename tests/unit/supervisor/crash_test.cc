@@ -36,7 +36,16 @@ TEST_CASE("crash: three in a row bring the previous binary and configuration bac
     rig.signal_generation("serving", SIGKILL);
     rig.wait_for_stage(before["id"].get<std::uint64_t>() + 1, "serving");
   }
-  CHECK(contains(rig.log(), "going back to"));
+  const std::string pair = "fake-1: " FAKE_GENERATION " with " + rig.path("baton.toml");
+  const std::string note = "after 3 crashes in a row of generation 4 (" + pair +
+                           "), fallen back to what ran as generation 1 (" + pair + ")";
+  CHECK(contains(rig.log(), note));
+  CHECK(rig.status()["note"] == note);
+  CHECK(contains(rig.ask("status").out, "note: " + note));
+  // A reload is a new beginning.
+  rig.configure();
+  CHECK(rig.ask("reload", {"--wait-drained"}).exit_status == 0);
+  CHECK(rig.status()["note"].is_null());
   // The configuration that hangs while draining is not the one that runs now.
   rig.stop({"--drain-time", "1h"});
 }
