@@ -72,7 +72,8 @@ void Commands::retune_drain(const proto::RetuneDrainRequest& request,
 }
 
 void Commands::status(const proto::Responder& client) {
-  report_status(supervisor_.state(), supervisor_.region(), client);
+  report_status(supervisor_.state(), supervisor_.region(), supervisor_.reload_in_progress(),
+                client);
 }
 
 void Commands::stats(const proto::StatsRequest& request, const proto::Responder& client) {

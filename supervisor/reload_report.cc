@@ -8,11 +8,21 @@ namespace {
 // Leaves room in a datagram for what goes with it.
 constexpr std::size_t kMaxReasonBytes = 32 * 1024;
 
+double ms_since(std::chrono::steady_clock::time_point begin) {
+  const std::chrono::duration<double, std::milli> elapsed =
+      std::chrono::steady_clock::now() - begin;
+  return elapsed.count();
+}
+
 }  // namespace
 
 ReloadReport::ReloadReport(std::optional<proto::Responder> client, proto::WaitFor wait,
                            std::uint64_t from)
-    : client_(std::move(client)), wait_(wait), record_{.from = from} {}
+    : client_(std::move(client)),
+      wait_(wait),
+      record_{.from = from},
+      began_(std::chrono::steady_clock::now()),
+      phase_began_(began_) {}
 
 void ReloadReport::enter(std::string_view phase) {
   if (phase_ == phase) return;
@@ -26,7 +36,7 @@ void ReloadReport::enter(std::string_view phase) {
 
 void ReloadReport::end_phase() {
   if (phase_.empty()) return;
-  const double ms = elapsed_ms();
+  const double ms = ms_since(phase_began_);
   proto::Progress progress;
   progress.set_phase(phase_);
   progress.set_ms(ms);
@@ -92,10 +102,12 @@ void ReloadReport::answer() {
   client_.reset();
 }
 
-double ReloadReport::elapsed_ms() const {
-  const std::chrono::duration<double, std::milli> elapsed =
-      std::chrono::steady_clock::now() - phase_began_;
-  return elapsed.count();
+ReloadProgress ReloadReport::progress() const {
+  return {.from = record_.from,
+          .to = record_.to,
+          .phase = phase_,
+          .phase_ms = ms_since(phase_began_),
+          .elapsed_ms = ms_since(began_)};
 }
 
 }  // namespace baton::supervisor

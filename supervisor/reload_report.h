@@ -16,6 +16,16 @@
 
 namespace baton::supervisor {
 
+// How far a reload is, for `status`.
+struct ReloadProgress {
+  std::uint64_t from = 0;  // as in LastReload
+  std::uint64_t to = 0;
+  std::string phase;
+  double phase_ms = 0;            // since it began
+  double elapsed_ms = 0;          // since the reload began
+  std::optional<double> left_ms;  // until the limit of what it waits for, where there is one
+};
+
 class ReloadReport {
  public:
   // Without a responder (a signal asked) nobody is told but the log.
@@ -42,15 +52,16 @@ class ReloadReport {
   bool waits_for_drain() const { return client_ && wait_ == proto::WAIT_DRAINED; }
 
   const LastReload& record() const { return record_; }
+  ReloadProgress progress() const;  // without left_ms
 
  private:
   void send(const proto::Progress& progress) const;
   void answer();
-  double elapsed_ms() const;
 
   std::optional<proto::Responder> client_;  // none once answered
   proto::WaitFor wait_;
   LastReload record_;
+  std::chrono::steady_clock::time_point began_;
   std::string phase_;
   std::chrono::steady_clock::time_point phase_began_;
 };

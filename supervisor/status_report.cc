@@ -35,10 +35,19 @@ void fill(proto::StatusReply::LastReload& row, const LastReload& last) {
   }
 }
 
+void fill(proto::StatusReply::ReloadInProgress& row, const ReloadProgress& reload) {
+  row.set_from(reload.from);
+  row.set_to(reload.to);
+  row.set_phase(reload.phase);
+  row.set_phase_ms(reload.phase_ms);
+  row.set_elapsed_ms(reload.elapsed_ms);
+  if (reload.left_ms) row.set_left_ms(*reload.left_ms);
+}
+
 }  // namespace
 
 void report_status(const SupervisorState& state, const SupervisorRegion& region,
-                   const proto::Responder& client) {
+                   const std::optional<ReloadProgress>& reload, const proto::Responder& client) {
   for (const auto& [id, generation] : state.generations) {
     proto::StatusReply part;
     fill(*part.add_generations(), generation, state.pairs.at(generation.pair), region);
@@ -49,6 +58,7 @@ void report_status(const SupervisorState& state, const SupervisorRegion& region,
   reply.mutable_supervisor()->set_version(kVersion);
   reply.mutable_supervisor()->set_started(state.started);
   if (state.last_reload) fill(*reply.mutable_last_reload(), *state.last_reload);
+  if (reload) fill(*reply.mutable_reload_in_progress(), *reload);
   reply.set_note(state.note);
   client.reply(reply);
 }

@@ -2,7 +2,10 @@
 // Thread: the supervisor's.
 #pragma once
 
+#include <optional>
+
 #include "proto/channel.h"
+#include "supervisor/reload_report.h"
 #include "supervisor/state.h"
 #include "supervisor/supervisor_region.h"
 
@@ -11,6 +14,6 @@ namespace baton::supervisor {
 // Sends one partial StatusReply a generation, and a final one with the rest: a message has room for
 // the listeners of one, not of all.
 void report_status(const SupervisorState& state, const SupervisorRegion& region,
-                   const proto::Responder& client);
+                   const std::optional<ReloadProgress>& reload, const proto::Responder& client);
 
 }  // namespace baton::supervisor

@@ -62,6 +62,17 @@ Json last_reload_json(const StatusReply& status) {
   return row;
 }
 
+Json reload_in_progress_json(const StatusReply& status) {
+  if (!status.has_reload_in_progress()) return nullptr;
+  const StatusReply::ReloadInProgress& reload = status.reload_in_progress();
+  return {{"from", generation_number(reload.from())},
+          {"to", generation_number(reload.to())},
+          {"phase", reload.phase()},
+          {"phase_ms", rounded(reload.phase_ms())},
+          {"elapsed_ms", rounded(reload.elapsed_ms())},
+          {"left_ms", reload.has_left_ms() ? Json(rounded(reload.left_ms())) : Json(nullptr)}};
+}
+
 std::string span(double seconds) {
   return os::format_duration(std::chrono::seconds(std::llround(std::max(0.0, seconds))));
 }
@@ -100,6 +111,14 @@ std::string last_reload_text(const StatusReply::LastReload& last) {
   return text + "\n";
 }
 
+std::string reload_in_progress_text(const StatusReply::ReloadInProgress& reload) {
+  std::string text = fmt::format(
+      "reload in progress, {} so far: {}{}, for {}", span(reload.elapsed_ms() / 1000),
+      passage(reload.from(), reload.to()), reload.phase(), span(reload.phase_ms() / 1000));
+  if (reload.has_left_ms()) text += fmt::format(", {} left", span(reload.left_ms() / 1000));
+  return text + "\n";
+}
+
 }  // namespace
 
 std::string status_json(const StatusReply& status) {
@@ -109,6 +128,7 @@ std::string status_json(const StatusReply& status) {
               {"version", supervisor.version()},
               {"started", rounded(supervisor.started())}}},
             {"generations", Json::array()},
+            {"reload_in_progress", reload_in_progress_json(status)},
             {"last_reload", last_reload_json(status)},
             {"note", status.note().empty() ? Json(nullptr) : Json(status.note())}};
   for (const StatusReply::Generation& generation : status.generations()) {
@@ -134,6 +154,9 @@ std::string status_text(const StatusReply& status, double now) {
     if (each.listeners().empty()) continue;
     text += fmt::format("\ngeneration {} listens on:\n", each.id());
     for (const std::string& listener : each.listeners()) text += "  " + listener + "\n";
+  }
+  if (status.has_reload_in_progress()) {
+    text += "\n" + reload_in_progress_text(status.reload_in_progress());
   }
   if (status.has_last_reload()) text += "\n" + last_reload_text(status.last_reload());
   if (!status.note().empty()) text += "\nnote: " + status.note() + "\n";

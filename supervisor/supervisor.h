@@ -69,6 +69,7 @@ class Supervisor final : private GenerationObserver {
   void reap_children();
 
   const SupervisorState& state() const { return state_; }
+  std::optional<ReloadProgress> reload_in_progress() const;
   SupervisorRegion& region() { return region_; }
 
  private:

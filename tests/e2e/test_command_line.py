@@ -125,7 +125,9 @@ def test_status_json_has_exactly_the_contracts_members(start, address, echoer):
     assert set(before) >= {"supervisor", "generations"} and before.get("last_reload") is None
     baton.reload()
     status = baton.status()
-    assert set(status) == {"supervisor", "generations", "last_reload", "note"}
+    assert set(status) == {"supervisor", "generations", "reload_in_progress", "last_reload",
+                           "note"}
+    assert status["reload_in_progress"] is None
     assert set(status["supervisor"]) == {"pid", "version", "started"}
     assert status["supervisor"]["pid"] == baton.pid
     row = next(g for g in status["generations"] if g["state"] == "serving")
@@ -159,6 +161,21 @@ def test_status_in_plain_words_names_what_matters(start, address, echoer):
     baton = start(relay(address, echoer.address))
     text = baton.do("status").out
     assert "serving" in text and str(baton.in_charge()["pid"]) in text, text
+
+
+def test_status_shows_a_reload_in_progress(start, address, echoer):
+    baton = start(relay(address, echoer.address))
+    baton.reload("--no-wait", "--probation", "1h")
+    reload = baton.status()["reload_in_progress"]
+    assert set(reload) == {"from", "to", "phase", "phase_ms", "elapsed_ms", "left_ms"}
+    assert (reload["from"], reload["to"], reload["phase"]) == (1, 2, "probation")
+    assert 0 <= reload["phase_ms"] <= reload["elapsed_ms"] < 60_000
+    assert 3_500_000 < reload["left_ms"] <= 3_600_000
+    text = baton.do("status").out
+    assert re.search(r"reload in progress, \d+s so far: generation 1 to 2: probation, for \d+s, "
+                     r"(1h|3\d\d\ds) left", text), text
+    baton.do("rollback")
+    assert baton.status()["reload_in_progress"] is None
 
 
 def test_status_watch_goes_on_until_it_is_interrupted(start, address, echoer):

@@ -279,12 +279,14 @@ TEST_CASE("rollback: ends a reload under way, whatever it is at") {
   struct Moment {
     std::string misdeed;  // keeps generation 2 in this phase
     std::string state;    // which `status` then shows for it
+    std::string phase;
+    bool has_limit = false;
     bool accepted = false;
   };
-  const Moment moments[] = {{"# at welcomed do hang", "starting"},
-                            {"# at inherited do hang", "starting"},
-                            {"# at serve do hang", "ready"},
-                            {"", "serving", true}};
+  const Moment moments[] = {{"# at welcomed do hang", "starting", "negotiate", true},
+                            {"# at inherited do hang", "starting", "warm", true},
+                            {"# at serve do hang", "ready", "serve"},
+                            {"", "serving", "probation", true, true}};
   Rig rig;
   rig.configure();
   rig.start();
@@ -295,6 +297,14 @@ TEST_CASE("rollback: ends a reload under way, whatever it is at") {
     rig.configure(moment.misdeed + "\n# listen " + rig.path("b.sock"));
     const pid_t reload = rig.ask_in_background("reload", {"--probation", "1h"});
     rig.wait_for_stage(++id, moment.state);
+    nlohmann::json progress;
+    rig.wait_until("the phase is shown", [&] {
+      progress = rig.status()["reload_in_progress"];
+      return progress["phase"] == moment.phase;
+    });
+    CHECK(progress["from"] == 1);
+    CHECK(progress["to"] == id);
+    CHECK(progress["left_ms"].is_number() == moment.has_limit);
     const Outcome rollback = rig.ask("rollback");
     INFO(rollback.err);
     CHECK(rollback.exit_status == 0);
