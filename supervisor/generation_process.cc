@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -139,6 +140,12 @@ void GenerationProcess::drain(std::chrono::milliseconds time, DrainStrategy stra
   kill_reason_ = "its drain deadline has passed";
   kill_time_.stop();
   kill_time_.start(seconds(time + kDrainGrace));
+}
+
+std::optional<std::chrono::milliseconds> GenerationProcess::start_time_left() {
+  if (!start_limit_.is_active()) return std::nullopt;
+  const std::chrono::duration<double> left(std::max(0.0, start_limit_.remaining()));
+  return std::chrono::ceil<std::chrono::milliseconds>(left);
 }
 
 void GenerationProcess::introduce(std::uint64_t generation, int fd) {

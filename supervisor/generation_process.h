@@ -86,6 +86,8 @@ class GenerationProcess {
   void stop_start_timer() { start_limit_.stop(); }
   // What it was given to start.
   std::chrono::milliseconds start_limit() const { return start_time_; }
+  // How much of it is left; nothing once the timer was stopped.
+  std::optional<std::chrono::milliseconds> start_time_left();
 
   static constexpr std::chrono::milliseconds kRequestDeadline{5000};
   static constexpr std::chrono::milliseconds kPingDeadline{1000};

@@ -4,6 +4,15 @@
 
 namespace baton::supervisor {
 
+std::string Pair::files() const {
+  return binary_path + " with " +
+         (config_path.empty() ? "the built-in configuration" : config_path);
+}
+
+std::string Pair::text() const {
+  return "generation " + std::to_string(generation) + " (" + version + ": " + files() + ")";
+}
+
 double now() {
   const std::chrono::duration<double> since = std::chrono::system_clock::now().time_since_epoch();
   return since.count();

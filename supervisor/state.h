@@ -39,6 +39,11 @@ struct Pair {
   std::vector<std::string> settings_errors;
   std::uint64_t generation = 0;  // the last one in charge that ran it; 0: none yet
   std::string version;           // what that one said
+
+  // "/usr/libexec/baton/proxy with /etc/baton.toml".
+  std::string files() const;
+  // The same with generation and version: the paths of two pairs may well be equal.
+  std::string text() const;
 };
 
 enum class Role : std::uint8_t {

@@ -20,17 +20,6 @@ constexpr int kHurryFactor = 3;
 
 double seconds(std::chrono::milliseconds time) { return static_cast<double>(time.count()) / 1000; }
 
-std::string_view config_name(const Pair& pair) {
-  if (pair.config_path.empty()) return "the built-in configuration";
-  return pair.config_path;
-}
-
-// The paths of two pairs may well be the same; generation and version tell them apart.
-std::string describe(const Pair& pair) {
-  return fmt::format("generation {} ({}: {} with {})", pair.generation, pair.version,
-                     pair.binary_path, config_name(pair));
-}
-
 }  // namespace
 
 using lifecycle::Action;
@@ -100,16 +89,15 @@ void Supervisor::spawn(PairId pair) {
   if (reload_) reload_->set_to(candidate_id_);
   const auto spawned = generations_.spawn(pair, {settings.start_timeout, log_.level, log_.format});
   if (!spawned) return candidate_failed(EventKind::CandidateFailed, spawned.error().text());
-  const Pair& runs = state_.pairs.at(pair);
-  log::info("{} is process {}: {} with {}", (*spawned)->name(), (*spawned)->record().pid,
-            runs.binary_path, config_name(runs));
+  log::info("{} is process {}: {}", (*spawned)->name(), (*spawned)->record().pid,
+            state_.pairs.at(pair).files());
 }
 
 void Supervisor::fall_back() {
   std::swap(state_.good, state_.previous);
   state_.note = fmt::format("after {} crashes in a row of {}, fallen back to what ran as {}",
-                            state_.life.quick_crashes, describe(state_.pairs.at(state_.previous)),
-                            describe(state_.pairs.at(state_.good)));
+                            state_.life.quick_crashes, state_.pairs.at(state_.previous).text(),
+                            state_.pairs.at(state_.good).text());
   log::error("{}", state_.note);
 }
 
