@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -61,6 +62,7 @@ ActiveListener::ActiveListener(const Options& options)
       store_(options.filters.stats),
       active_id_(options.metrics.connections_active),
       stats_(options.metrics, options.filters.lane),
+      limit_(options.limit),
       held_(options.held),
       context_{.loop = options.loop,
                .scratch = options.scratch,
@@ -118,13 +120,12 @@ void ActiveListener::retire(int fd, Done done) {
 
 void ActiveListener::accept_from(Socket& socket) {
   for (int i = 0; i < kAcceptBatch; ++i) {
-    if (!may_accept(socket)) {
-      // Counted once for each time it is reached, not for each look.
-      if (!std::exchange(at_limit_, true)) stats_.connections_limited_total.add();
-      pause(kLimitPause);
-      return;
-    }
+    if (!may_accept(socket)) return on_limit(socket.fd);
     const Accepted accepted = accept_one(socket.fd);
+    if ((accepted == Accepted::One || accepted == Accepted::LastOne) && !socket.retiring) {
+      at_limit_ = false;
+      limit_.leave();
+    }
     if (accepted == Accepted::One) continue;
     if (accepted == Accepted::LastOne) return pause(kShortagePause);
     forget_reservation();
@@ -147,12 +148,18 @@ bool ActiveListener::may_accept(const Socket& socket) {
   stats_.connections_active.add();
   if (config_.max_connections == 0 || socket.retiring) return true;
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (store_.sum(active_id_) <= config_.max_connections) {
-    at_limit_ = false;
-    return true;
-  }
+  if (store_.sum(active_id_) <= config_.max_connections) return true;
   forget_reservation();
   return false;
+}
+
+// An empty queue needs no second look: whoever comes raises an event.
+void ActiveListener::on_limit(int fd) {
+  pollfd queue{.fd = fd, .events = POLLIN};
+  if (::poll(&queue, 1, 0) != 1) return;
+  at_limit_ = true;
+  if (limit_.reach()) stats_.connections_limited_total.add();
+  pause(kLimitPause);
 }
 
 void ActiveListener::forget_reservation() { stats_.connections_active.sub(); }

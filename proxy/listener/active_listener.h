@@ -1,7 +1,8 @@
 // One listener on one worker: accepts on its sockets and holds the connections they brought.
 //
 // Accepting stops, for all its sockets and with clients waiting in their queues, while
-//  - max_connections is reached: looked at again when a connection of this worker ends, and every
+//  - max_connections is reached and a client waits: looked at again when a connection of this
+//  worker ends, and every
 //    few milliseconds because another worker or generation may have room again;
 //  - this process is short of memory or descriptors, of which the last kFdReserve are not for
 //    clients: for a short while.
@@ -24,6 +25,7 @@
 
 #include "proxy/config/config.h"
 #include "proxy/filter/network_filter.h"
+#include "proxy/listener/connection_limit.h"
 #include "proxy/listener/held_connections.h"
 #include "proxy/listener/listener_metrics.h"
 #include "proxy/listener/session.h"
@@ -39,6 +41,7 @@ class ActiveListener final : private Session::Owner {
     ev::loop_ref loop;
     Buffer& scratch;
     const ListenerMetrics& metrics;
+    ConnectionLimit& limit;
     HeldConnections& held;
     FilterContext filters;
   };
@@ -73,6 +76,7 @@ class ActiveListener final : private Session::Owner {
   void accept_from(Socket& socket);
   Accepted accept_one(int fd);
   bool may_accept(const Socket& socket);
+  void on_limit(int fd);
   void forget_reservation();
   void admit(os::UniqueFd connection, const os::SocketAddress& client);
   void pause(std::chrono::milliseconds time);
@@ -86,6 +90,7 @@ class ActiveListener final : private Session::Owner {
   StatsStore& store_;
   region::MetricId active_id_;
   ListenerStats stats_;
+  ConnectionLimit& limit_;
   HeldConnections& held_;
   std::vector<MakeNetworkFilter> filters_;
   Session::Context context_;
@@ -94,7 +99,7 @@ class ActiveListener final : private Session::Owner {
   std::vector<std::unique_ptr<Socket>> sockets_;
   ev::timer pause_;
   ev::prepare reaper_;
-  bool at_limit_ = false;
+  bool at_limit_ = false;           // this worker has a client that waits for a place
   const std::uint64_t fd_ceiling_;  // the first descriptor that is not for clients
   bool at_fd_ceiling_ = false;
   std::chrono::steady_clock::time_point last_logged_;

@@ -22,7 +22,8 @@ ListenerMetrics ListenerMetrics::resolve(StatsStore& store, const std::string& l
       .connections_cut_total = id("connections_cut_total", "Connections cut at a drain deadline.",
                                   MetricKind::Counter, MetricUnit::None),
       .connections_limited_total =
-          id("connections_limited_total", "Times accepting stopped at max_connections.",
+          id("connections_limited_total",
+             "Times that clients had to wait for a place because of max_connections.",
              MetricKind::Counter, MetricUnit::None),
       .accept_errors_total =
           id("accept_errors_total", "Times accepting stopped for want of descriptors or memory.",

@@ -29,7 +29,7 @@ struct ListenerStats {
   region::Counter connections_total;  // accepted
   region::Gauge connections_active;
   region::Counter connections_cut_total;
-  region::Counter connections_limited_total;  // times accepting stopped at max_connections
+  region::Counter connections_limited_total;  // times that clients began to wait for a place
   region::Counter accept_errors_total;        // times accepting stopped for want of a resource
   ByteCounters bytes;
   region::Histogram duration_microseconds;

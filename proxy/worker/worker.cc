@@ -23,6 +23,7 @@ Worker::Worker(const Options& options)
         ActiveListener::Options{.loop = loop_.ref(),
                                 .scratch = scratch_,
                                 .metrics = options.listeners[i],
+                                .limit = options.limits[i],
                                 .held = held_,
                                 .filters = {.generation = options.pool.generation,
                                             .version = options.pool.version,

@@ -35,6 +35,7 @@ class Worker {
     const WorkerPoolOptions& pool;
     // In the order of the configuration.
     std::span<const ListenerMetrics> listeners;
+    std::span<ConnectionLimit> limits;  // of the same listeners
     std::span<const ClusterMetrics> clusters;
     std::span<const std::unique_ptr<Slot<ClusterMembers>>> members;
   };

@@ -59,6 +59,7 @@ struct WorkerPool::Impl {
   WorkerPoolOptions options;
   std::vector<std::unique_ptr<EventLoop>> loops;
   std::vector<ListenerMetrics> listener_metrics;
+  std::vector<ConnectionLimit> limits;
   std::vector<ClusterMetrics> cluster_metrics;
   std::vector<std::unique_ptr<Slot<ClusterMembers>>> members;
   std::vector<std::unique_ptr<Worker>> workers;  // before what they read goes
@@ -74,6 +75,7 @@ WorkerPool::Impl::Impl(WorkerPoolOptions pool_options) : options(std::move(pool_
   for (std::uint32_t i = 0; i < config.workers; ++i) {
     borrowed.push_back(loops.emplace_back(std::make_unique<EventLoop>()).get());
   }
+  limits = std::vector<ConnectionLimit>(config.listeners.size());
   for (const ListenerConfig& listener : config.listeners) {
     listener_metrics.push_back(ListenerMetrics::resolve(*options.stats, listener.name));
   }
@@ -86,6 +88,7 @@ WorkerPool::Impl::Impl(WorkerPoolOptions pool_options) : options(std::move(pool_
                                                                .loop = *loops[i],
                                                                .pool = options,
                                                                .listeners = listener_metrics,
+                                                               .limits = limits,
                                                                .clusters = cluster_metrics,
                                                                .members = members}));
   }

@@ -252,6 +252,7 @@ def test_max_connections_lets_others_wait_and_holds_across_a_reload(start, addre
     outside.settimeout(sockets.PATIENCE)
     inside.pop(0).close()  # one that old holds
     assert sockets.read_exactly(outside, 9) == b"let me in"
+    assert baton.metric("baton_listener_connections_limited_total") == 1
     for client in [*inside, outside]:
         client.close()
 

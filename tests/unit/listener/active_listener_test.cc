@@ -84,10 +84,38 @@ TEST_CASE("listener: beyond max_connections clients wait and are served when the
     clients.erase(clients.begin());
     CHECK(worker.until([&] { return worker.listener_metric("connections_total") == served; }));
     CHECK(worker.held.count() <= 3);
+    // Each who gets a place leaves others waiting, but for the last.
+    const std::int64_t limited = std::min<std::int64_t>(served - 2, 5);
+    CHECK(worker.until(
+        [&] { return worker.listener_metric("connections_limited_total") >= limited; }));
+    CHECK(worker.listener_metric("connections_limited_total") == limited);
   }
   clients.clear();
   CHECK(worker.is_empty());
   CHECK(worker.listener_metric("connections_active") == 0);
+}
+
+TEST_CASE("listener: as many clients as max_connections make nobody wait") {
+  SingleWorker worker(holding(3));
+  const std::vector<TestPeer> clients = connect(worker, 3);
+  REQUIRE(worker.until([&] { return worker.held.count() == 3; }));
+  CHECK(worker.listener_metric("connections_limited_total") == 0);
+}
+
+TEST_CASE("listener: clients that wait at several workers are one time of waiting") {
+  SingleWorker worker(holding(2));
+  const ListeningSocket other_socket = listen_on("127.0.0.1:0");
+  const std::unique_ptr<proxy::ActiveListener> other = worker.another_listener();
+  other->accept_on(other_socket.fd.get());
+  const TestPeer here = worker.connect();
+  const TestPeer there(connect_to(other_socket.address));
+  REQUIRE(worker.until([&] { return worker.held.count() == 2; }));
+  CHECK(worker.listener_metric("connections_limited_total") == 0);
+  const TestPeer waits_here(connect_to(worker.listening.address));
+  const TestPeer waits_there(connect_to(other_socket.address));
+  const auto begun = std::chrono::steady_clock::now();
+  REQUIRE(worker.until([&] { return std::chrono::steady_clock::now() - begun > 50ms; }));
+  CHECK(worker.listener_metric("connections_limited_total") == 1);
 }
 
 TEST_CASE("listener: without descriptors it waits instead of spinning, and then goes on") {
