@@ -164,7 +164,8 @@ class Grammar {
   }
 
   void add_status() {
-    CLI::App& sub = add("status", "Show the generations and the last reload", Command::Status);
+    CLI::App& sub = add("status", "Show the generations, a reload in progress and the last one",
+                        Command::Status);
     sub.add_flag("--json", line_.json, "As JSON");
     sub.add_flag("--watch", line_.watch, "Again every second, until interrupted");
   }
