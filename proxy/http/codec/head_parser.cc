@@ -68,13 +68,13 @@ Verdict HeadParser::advance(std::string_view bytes, std::size_t start, MessageHe
     scanned_ = static_cast<std::uint32_t>(bytes.size());
     return {};
   }
-  head.clear();
   const bool is_from_start = fields_begin_ == 0;
+  // The lines of earlier pieces are not in the head, and need not be: they are read once more.
+  if (!is_from_start) head.headers.clear();
   Verdict verdict = read_lines(bytes, start, head, read_start_line);
   if (!verdict.complete()) return verdict;
   reset();
   if (is_from_start) return verdict;
-  head.clear();
   verdict = read_lines(bytes, start, head, read_start_line);
   reset();
   return verdict;

@@ -29,7 +29,7 @@ class HeadParser {
   void reset() { fields_begin_ = resume_ = scanned_ = field_count_ = 0; }
 
  protected:
-  // Reads a first line of [begin, end) into head.
+  // Clears the head, and reads a first line of [begin, end) into it.
   using ReadStartLine = LineEnd (*)(const char* begin, const char* end, MessageHead& head);
 
   explicit HeadParser(const MessageLimits& limits) : limits_(limits) {}

@@ -43,7 +43,12 @@ const Rejection* check_body(const RequestHead& head) {
 }
 
 const Rejection* check_expectation(RequestHead& head) {
-  if (!head.headers.has(HeaderId::Expect) || head.version == Version::Http10) return nullptr;
+  if (!head.headers.has(HeaderId::Expect)) return nullptr;
+  if (head.version == Version::Http10) {
+    // It means nothing there, and would once the request goes on in HTTP/1.1.
+    head.headers.remove(HeaderId::Expect);
+    return nullptr;
+  }
   for (const HeaderField& field : head.headers) {
     const bool is_expect = field.id() == HeaderId::Expect;
     if (is_expect && !equal_ignoring_case(field.value(), "100-continue")) {
@@ -72,7 +77,9 @@ Verdict RequestParser::parse(std::string_view bytes, RequestHead& head) {
   if (start < 2 * kMaxLeadingLines && bytes.substr(start) == "\r") return {};
   const Verdict verdict =
       advance(bytes, start, head, [](const char* begin, const char* end, MessageHead& line_head) {
-        return read_request_line(begin, end, static_cast<RequestHead&>(line_head));
+        auto& request_head = static_cast<RequestHead&>(line_head);
+        request_head.clear();
+        return read_request_line(begin, end, request_head);
       });
   if (!verdict.complete()) return verdict;
   if (const Rejection* const why = check(head)) return rejected(*why);

@@ -61,7 +61,9 @@ Verdict ResponseParser::parse(std::string_view bytes, const AnsweredRequest& req
                               ResponseHead& head) {
   Verdict verdict =
       advance(bytes, 0, head, [](const char* begin, const char* end, MessageHead& line_head) {
-        return read_status_line(begin, end, static_cast<ResponseHead&>(line_head));
+        auto& response_head = static_cast<ResponseHead&>(line_head);
+        response_head.clear();
+        return read_status_line(begin, end, response_head);
       });
   if (verdict.complete()) {
     if (const Rejection* const why = check(request, head)) verdict = rejected(*why);
