@@ -159,7 +159,7 @@ TEST_CASE("second reading: a forwarded request ends in the same place for everyb
     CHECK((again.path == head.path || head.method == Method::Connect));
   }
   // Enough of them get through for this to say something.
-  CHECK(accepted > 20'000);
+  CHECK(accepted > 10'000);
 }
 
 TEST_CASE("second reading: a forwarded response ends in the same place for everybody") {
@@ -184,7 +184,7 @@ TEST_CASE("second reading: a forwarded response ends in the same place for every
     write_response_head(out, head, ConnectionLine::None);
     check_all_agree(out.view(), {framing_of(head), "", out.size()});
   }
-  CHECK(accepted > 15'000);
+  CHECK(accepted > 10'000);
 }
 
 // The readers above must be wrong enough for their agreement to mean something.
