@@ -59,6 +59,12 @@ bool apply_connection_options(MessageHead& head) {
   const bool persists_by_default = head.version == Version::Http11;
   head.persistence = persists_by_default ? Persistence::KeepAlive : Persistence::Close;
   if (!head.headers.has(HeaderId::Connection)) return true;
+  // What nearly all say needs no list of options.
+  if (!head.headers.repeated(HeaderId::Connection) &&
+      equal_ignoring_case(head.headers.get(HeaderId::Connection), "keep-alive")) {
+    head.persistence = Persistence::KeepAlive;
+    return true;
+  }
   Options options;
   for (const HeaderField& field : head.headers) {
     if (field.id() == HeaderId::Connection && !options.read(field.value())) return false;

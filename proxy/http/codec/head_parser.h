@@ -2,13 +2,13 @@
 // number of pieces. Not used on its own.
 //
 // The caller keeps all bytes of an unfinished head and presents them again, longer. Each line is
-// checked once when it is complete, so a mistake is answered at once; when the empty line comes
-// after several pieces, the whole head is read once more, into the caller's head. So all work
-// together is linear, and between calls nothing is kept but four numbers: a waiting connection
-// needs no head.
+// checked once when it is complete, so a mistake is answered when its line ends at the latest; when
+// the empty line comes after several pieces, the whole head is read once more, into the caller's
+// head. So all work together is linear, and between calls nothing is kept but four numbers: a
+// waiting connection needs no head.
 //
 // Thread: none. Borrows: limits.
-// Invariant: the verdict does not depend on how the bytes were cut into pieces.
+// Invariant: what a head's complete lines lead to does not depend on how they were cut into pieces.
 #pragma once
 
 #include <cstdint>
