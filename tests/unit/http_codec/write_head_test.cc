@@ -8,6 +8,7 @@
 #include "proxy/http/codec/error_response.h"
 #include "proxy/http/codec/request_parser.h"
 #include "proxy/http/codec/response_parser.h"
+#include "proxy/http/codec/status_reason.h"
 
 namespace {
 
@@ -138,6 +139,15 @@ TEST_CASE("write response: switching protocols") {
   CHECK(response.written(ConnectionLine::Upgrade) ==
         "HTTP/1.1 101 S\r\nSec-WebSocket-Accept: a\r\nconnection: upgrade\r\n"
         "upgrade: websocket\r\n\r\n");
+}
+
+TEST_CASE("status reason: named ones, and none for the rest") {
+  CHECK(status_reason(100) == "Continue");
+  CHECK(status_reason(404) == "Not Found");
+  CHECK(status_reason(505) == "HTTP Version Not Supported");
+  for (const std::uint16_t unnamed : {0, 99, 299, 418, 506, 999}) {
+    CHECK(status_reason(unnamed).empty());
+  }
 }
 
 TEST_CASE("error response: a whole message") {
