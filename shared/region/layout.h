@@ -5,6 +5,7 @@
 //   generations  one slot a generation; slot 0 is the supervisor's own
 //   entries      directory: which cells a metric has, and who uses it   (guarded by the lock)
 //   texts        directory: name, labels and help of each entry         (guarded by the lock)
+//   runtime      state that generations share: endpoints' health, rate limits; its own lock
 //   lane headers who writes a lane, and which of its pages were ever counted on
 //   cells        one array of 64-bit cells a lane
 //
@@ -23,7 +24,7 @@
 namespace baton::region {
 
 inline constexpr std::uint64_t kMagic = 0x314e4752'4e544142;  // "BATNRGN1", little endian
-inline constexpr std::uint64_t kLayoutVersion = 1;
+inline constexpr std::uint64_t kLayoutVersion = 2;
 
 inline constexpr std::uint32_t kSlots = 64;  // one bit each in DirectoryEntry::users
 inline constexpr std::uint32_t kSupervisorSlot = 0;
@@ -35,6 +36,9 @@ inline constexpr std::uint32_t kPageWords = 4;
 inline constexpr std::uint32_t kLargestLanes = 1024;
 inline constexpr std::uint32_t kLargestCellsPerLane = kPageWords * 64 * kCellsPerPage;
 inline constexpr std::uint32_t kLargestEntries = 65536;
+inline constexpr std::uint32_t kLargestEndpoints = 65536;
+inline constexpr std::uint32_t kBucketsPerGroup = 4;  // one cache line
+inline constexpr std::uint32_t kLargestBuckets = 1U << 22;
 
 using Atomic32 = std::atomic<std::uint32_t>;
 using Atomic64 = std::atomic<std::uint64_t>;
@@ -56,7 +60,9 @@ struct Header {
   std::uint32_t entries;
   std::uint32_t histogram_cells;
   std::uint32_t lock_bytes;  // sizeof(pthread_mutex_t): differs between C libraries
-  std::uint64_t checksum;    // of all of the above: FNV-1a
+  std::uint32_t endpoints;
+  std::uint32_t buckets;
+  std::uint64_t checksum;  // of all of the above: FNV-1a
   // High-water marks: nothing at or above them was ever used.
   Atomic32 entries_used;
   Atomic32 cells_used;
@@ -122,8 +128,46 @@ struct LaneHeader {
   std::uint64_t reserved[2];
 };
 
-static_assert(offsetof(Header, slots) == 24 && offsetof(Header, checksum) == 48);
-static_assert(offsetof(Header, entries_used) == 56 && offsetof(Header, directory_lock) == 128);
+// The head of the runtime part.
+struct RuntimeHeader {
+  // Raised after each change of what decides whether an endpoint gets traffic, so that readers may
+  // keep what they concluded until then.
+  Atomic64 epoch;
+  Atomic32 endpoints_used;  // high-water mark
+  std::uint32_t reserved;
+  LockMemory lock;  // to add endpoints
+};
+
+enum class EndpointHealth : std::uint32_t { Unknown = 0, Healthy = 1, Unhealthy = 2 };
+
+// What is known about one endpoint of one cluster. Exists while it has users: bit i, the process of
+// slot i. Times are CLOCK_MONOTONIC, the same in all processes of a machine.
+struct EndpointSlot {
+  Atomic64 users;
+  std::uint32_t hash;  // of both texts
+  Atomic32 health;     // EndpointHealth: by active checks
+  Atomic64 ejected_until_ns;
+  Atomic64 available_since_ns;  // new, or healthy again: for slow start
+  Atomic32 consecutive_5xx;
+  Atomic32 consecutive_connect_failures;
+  Atomic32 ejections;  // the back-off
+  std::uint32_t reserved[5];
+  char cluster[72];   // zero-terminated, as is
+  char address[120];  // the text of a SocketAddress
+};
+
+// A token bucket as one time (rate_buckets.h): when it will be full again.
+struct RateBucket {
+  Atomic64 key;  // 0: never used
+  Atomic64 full_at_ns;
+};
+
+static_assert(offsetof(Header, slots) == 24 && offsetof(Header, checksum) == 56);
+static_assert(offsetof(RuntimeHeader, lock) == 64 && sizeof(RuntimeHeader) == 128);
+static_assert(offsetof(EndpointSlot, consecutive_5xx) == 32 &&
+              offsetof(EndpointSlot, cluster) == 64 && sizeof(EndpointSlot) == 256);
+static_assert(sizeof(RateBucket) == 16);
+static_assert(offsetof(Header, entries_used) == 64 && offsetof(Header, directory_lock) == 128);
 static_assert(sizeof(Header) == 192);
 static_assert(offsetof(GenerationSlot, version) == 64 && sizeof(GenerationSlot) == 128);
 static_assert(offsetof(DirectoryEntry, users) == 8 && sizeof(DirectoryEntry) == 32);
@@ -138,6 +182,8 @@ struct Geometry {
   std::uint32_t lanes = 256;
   std::uint32_t cells_per_lane = kLargestCellsPerLane;
   std::uint32_t entries = 8192;
+  std::uint32_t endpoints = 4096;
+  std::uint32_t buckets = 65536;
 
   static constexpr std::size_t page_up(std::size_t bytes) { return (bytes + 4095) / 4096 * 4096; }
   constexpr std::size_t generations_offset() const { return page_up(sizeof(Header)); }
@@ -147,9 +193,18 @@ struct Geometry {
   constexpr std::size_t texts_offset() const {
     return page_up(entries_offset() + std::size_t{entries} * sizeof(DirectoryEntry));
   }
-  constexpr std::size_t lanes_offset() const {
+  constexpr std::size_t runtime_offset() const {
     return page_up(texts_offset() + std::size_t{entries} * sizeof(DirectoryText));
   }
+  // Of the runtime part alone: its header, endpoints, buckets.
+  constexpr std::size_t endpoints_within_runtime() const { return page_up(sizeof(RuntimeHeader)); }
+  constexpr std::size_t buckets_within_runtime() const {
+    return page_up(endpoints_within_runtime() + std::size_t{endpoints} * sizeof(EndpointSlot));
+  }
+  constexpr std::size_t runtime_bytes() const {
+    return page_up(buckets_within_runtime() + std::size_t{buckets} * sizeof(RateBucket));
+  }
+  constexpr std::size_t lanes_offset() const { return runtime_offset() + runtime_bytes(); }
   constexpr std::size_t cells_offset() const {
     return page_up(lanes_offset() + std::size_t{lanes} * sizeof(LaneHeader));
   }
@@ -160,7 +215,28 @@ struct Geometry {
   constexpr bool valid() const {
     return lanes >= 2 && lanes <= kLargestLanes && entries >= 1 && entries <= kLargestEntries &&
            cells_per_lane >= kCellsPerPage && cells_per_lane <= kLargestCellsPerLane &&
-           cells_per_lane % kCellsPerPage == 0;
+           cells_per_lane % kCellsPerPage == 0 && endpoints >= 1 &&
+           endpoints <= kLargestEndpoints && buckets >= kBucketsPerGroup &&
+           buckets <= kLargestBuckets && (buckets & (buckets - 1)) == 0;
+  }
+};
+
+// The runtime part, in the region or in the memory of one process. Borrows the mapping.
+struct RuntimeMemory {
+  RuntimeHeader* header = nullptr;
+  EndpointSlot* endpoints = nullptr;
+  RateBucket* buckets = nullptr;
+  std::uint32_t endpoint_count = 0;
+  std::uint32_t bucket_count = 0;  // a power of two
+
+  // `address`: of geometry.runtime_bytes() mapped bytes.
+  static RuntimeMemory at(std::byte* address, const Geometry& geometry) {
+    return {
+        .header = reinterpret_cast<RuntimeHeader*>(address),
+        .endpoints = reinterpret_cast<EndpointSlot*>(address + geometry.endpoints_within_runtime()),
+        .buckets = reinterpret_cast<RateBucket*>(address + geometry.buckets_within_runtime()),
+        .endpoint_count = geometry.endpoints,
+        .bucket_count = geometry.buckets};
   }
 };
 
@@ -170,6 +246,7 @@ struct Memory {
   GenerationSlot* generations = nullptr;
   DirectoryEntry* entries = nullptr;
   DirectoryText* texts = nullptr;
+  RuntimeMemory runtime;
   LaneHeader* lanes = nullptr;
   Cell* cells = nullptr;
   Geometry geometry;
@@ -181,6 +258,7 @@ struct Memory {
             .generations = reinterpret_cast<GenerationSlot*>(base + geometry.generations_offset()),
             .entries = reinterpret_cast<DirectoryEntry*>(base + geometry.entries_offset()),
             .texts = reinterpret_cast<DirectoryText*>(base + geometry.texts_offset()),
+            .runtime = RuntimeMemory::at(base + geometry.runtime_offset(), geometry),
             .lanes = reinterpret_cast<LaneHeader*>(base + geometry.lanes_offset()),
             .cells = reinterpret_cast<Cell*>(base + geometry.cells_offset()),
             .geometry = geometry};

@@ -67,8 +67,11 @@ os::Result<Geometry> read_geometry(int fd, std::uint64_t layout) {
     return os::plain_error("region has layout " + std::to_string(header.layout_version) +
                            ", this program uses " + std::to_string(layout));
   }
-  const Geometry geometry{
-      .lanes = header.lanes, .cells_per_lane = header.cells_per_lane, .entries = header.entries};
+  const Geometry geometry{.lanes = header.lanes,
+                          .cells_per_lane = header.cells_per_lane,
+                          .entries = header.entries,
+                          .endpoints = header.endpoints,
+                          .buckets = header.buckets};
   if (header.checksum != checksum_of(header) || !geometry.valid() || header.slots != kSlots ||
       header.histogram_cells != kHistogramCells || header.lock_bytes != sizeof(pthread_mutex_t) ||
       header.total_bytes != *size || geometry.total_bytes() != *size) {
@@ -97,7 +100,7 @@ os::Result<std::unique_ptr<Region>> Region::attach(os::UniqueFd fd, const Attach
   const auto geometry = read_geometry(fd.get(), options.layout);
   if (!geometry) return std::unexpected(geometry.error());
   auto region = map(std::move(fd), *geometry, options.role);
-  if (region && !(*region)->lock_.plausible()) {
+  if (region && !((*region)->lock_.plausible() && (*region)->runtime_lock_.plausible())) {
     return os::plain_error("region is damaged: its lock is none");
   }
   return region;
@@ -117,19 +120,30 @@ os::Result<std::unique_ptr<Region>> Region::map(os::UniqueFd fd, const Geometry&
   }
 }
 
+namespace {
+
+RobustLock::WhenUnrecoverable duty_of(Role role) {
+  return role == Role::Supervisor ? RobustLock::WhenUnrecoverable::Reset
+                                  : RobustLock::WhenUnrecoverable::Fail;
+}
+
+}  // namespace
+
 Region::Region(os::UniqueFd fd, ipc::mapped_region mapping, const Geometry& geometry, Role role)
     : fd_(std::move(fd)),
       mapping_(std::move(mapping)),
       memory_(Memory::at(mapping_.get_address(), geometry)),
-      lock_(&memory_.header->directory_lock, role == Role::Supervisor
-                                                 ? RobustLock::WhenUnrecoverable::Reset
-                                                 : RobustLock::WhenUnrecoverable::Fail),
+      lock_(&memory_.header->directory_lock, duty_of(role)),
+      runtime_lock_(&memory_.runtime.header->lock, duty_of(role)),
       generations_(memory_),
       lanes_(memory_),
-      directory_(memory_, &lanes_, &lock_) {}
+      directory_(memory_, &lanes_, &lock_),
+      endpoints_(memory_.runtime, &runtime_lock_),
+      rate_buckets_(memory_.runtime) {}
 
 os::Result<void> Region::initialize(const RegionOptions& options) {
   if (auto made = lock_.initialize(); !made) return made;
+  if (auto made = runtime_lock_.initialize(); !made) return made;
   Header& header = *memory_.header;
   header.magic = kMagic;
   header.layout_version = options.layout;
@@ -140,6 +154,8 @@ os::Result<void> Region::initialize(const RegionOptions& options) {
   header.entries = options.geometry.entries;
   header.histogram_cells = kHistogramCells;
   header.lock_bytes = sizeof(pthread_mutex_t);
+  header.endpoints = options.geometry.endpoints;
+  header.buckets = options.geometry.buckets;
   header.checksum = checksum_of(header);
   // The first metric gets the first cell: kHeldCell.
   static_assert(kHeldCell == 0);
@@ -169,6 +185,7 @@ os::Result<void> Region::reclaim_dead(std::uint32_t slot) {
 os::Result<void> Region::forget(std::uint32_t slot) {
   if (auto done = reclaim_dead(slot); !done) return done;
   if (auto done = directory_.release_user(slot); !done) return done;
+  endpoints_.release_user(slot);
   generations_.release(slot);
   return {};
 }

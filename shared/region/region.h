@@ -1,5 +1,5 @@
-// The memory that the supervisor and all generations share: who runs, what is counted, and the
-// counts. Made by the supervisor, passed to each generation as a memfd.
+// The memory that the supervisor and all generations share: who runs, what is counted, the counts,
+// endpoints' health and rate limits. Made by the supervisor, passed to each generation as a memfd.
 //
 // Thread: any; an object is made once a process and outlives its lanes. Owns: the memfd and its
 // mapping. Never named in a file system: it is gone with the last process that holds it.
@@ -15,10 +15,12 @@
 #include "shared/os/error.h"
 #include "shared/os/unique_fd.h"
 #include "shared/region/directory.h"
+#include "shared/region/endpoint_table.h"
 #include "shared/region/generation_table.h"
 #include "shared/region/lane.h"
 #include "shared/region/lane_table.h"
 #include "shared/region/layout.h"
+#include "shared/region/rate_buckets.h"
 #include "shared/region/robust_lock.h"
 
 namespace baton::region {
@@ -53,6 +55,8 @@ class Region {
   const GenerationTable& generations() const { return generations_; }
   Directory& directory() { return directory_; }
   const LaneTable& lanes() const { return lanes_; }
+  EndpointTable& endpoints() { return endpoints_; }
+  RateBuckets& rate_buckets() { return rate_buckets_; }
 
   // A free lane for a thread of this process, which is in `slot`; `index` tells its threads apart.
   // The supervisor's slot has one lane, lane 0; one that attaches after its predecessor's death
@@ -63,7 +67,8 @@ class Region {
 
   // The supervisor's duties when the process of `slot` has ended. reclaim_dead(): at once; zeroes
   // what its gauges counted and frees its lanes. forget(): once its metrics need not survive it
-  // (its successor has asked for those that go on); lets go of them and frees the slot. Both
+  // (its successor has asked for those that go on); lets go of them and of its endpoints, and frees
+  // the slot. Both
   // may be repeated; on error (no lock) nothing is changed.
   os::Result<void> reclaim_dead(std::uint32_t slot);
   os::Result<void> forget(std::uint32_t slot);
@@ -82,9 +87,12 @@ class Region {
   boost::interprocess::mapped_region mapping_;
   Memory memory_;
   RobustLock lock_;
+  RobustLock runtime_lock_;
   GenerationTable generations_;
   LaneTable lanes_;
   Directory directory_;
+  EndpointTable endpoints_;
+  RateBuckets rate_buckets_;
 };
 
 }  // namespace baton::region

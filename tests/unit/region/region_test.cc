@@ -50,15 +50,18 @@ void check_no_overlap(Region& region) {
 
 TEST_CASE("region: the layout is what other builds expect") {
   // Changing any of these numbers means raising kLayoutVersion.
-  CHECK(kLayoutVersion == 1);
+  CHECK(kLayoutVersion == 2);
   CHECK(kMagic == 0x314e47524e544142);
   const Geometry geometry;
   CHECK(geometry.generations_offset() == 4096);
   CHECK(geometry.entries_offset() == 12288);
   CHECK(geometry.texts_offset() == 274432);
-  CHECK(geometry.lanes_offset() == 4206592);
-  CHECK(geometry.cells_offset() == 4222976);
-  CHECK(geometry.total_bytes() == 272658432);
+  CHECK(geometry.runtime_offset() == 4206592);
+  CHECK(geometry.endpoints_within_runtime() == 4096);
+  CHECK(geometry.buckets_within_runtime() == 1052672);
+  CHECK(geometry.lanes_offset() == 6307840);
+  CHECK(geometry.cells_offset() == 6324224);
+  CHECK(geometry.total_bytes() == 274759680);
   CHECK(kHistogramCells == 321);
   CHECK(sizeof(pthread_mutex_t) == 40);
 
@@ -83,7 +86,9 @@ TEST_CASE("region: sizes out of range are refused") {
   for (const Geometry& geometry :
        {Geometry{.lanes = 1}, Geometry{.lanes = kLargestLanes + 1}, Geometry{.cells_per_lane = 100},
         Geometry{.cells_per_lane = kLargestCellsPerLane * 2}, Geometry{.entries = 0},
-        Geometry{.entries = kLargestEntries + 1}}) {
+        Geometry{.entries = kLargestEntries + 1}, Geometry{.endpoints = 0},
+        Geometry{.endpoints = kLargestEndpoints + 1}, Geometry{.buckets = 2},
+        Geometry{.buckets = 48}, Geometry{.buckets = kLargestBuckets * 2}}) {
     CHECK_FALSE(Region::create({.geometry = geometry}).has_value());
   }
 }
@@ -92,11 +97,11 @@ TEST_CASE("attach: another layout is refused in plain words") {
   const auto region = make_region();
   const auto attached = Region::attach(duplicate(region->fd()), {.layout = kLayoutVersion + 1});
   REQUIRE_FALSE(attached.has_value());
-  CHECK(attached.error().text() == "region has layout 1, this program uses 2");
+  CHECK(attached.error().text() == "region has layout 2, this program uses 3");
 
-  const auto next = Region::create({.layout = 2, .geometry = kSmall});
+  const auto next = Region::create({.layout = 3, .geometry = kSmall});
   REQUIRE(next.has_value());
-  CHECK(Region::attach(duplicate((*next)->fd()), {.layout = 2}).has_value());
+  CHECK(Region::attach(duplicate((*next)->fd()), {.layout = 3}).has_value());
 }
 
 TEST_CASE("attach: what is no region is refused") {
@@ -118,7 +123,10 @@ TEST_CASE("attach: what is no region is refused") {
   const auto region = make_region();
   const RawMemory raw(*region);
   const auto unsealed = memfd(kSmall.total_bytes(), 0);
-  REQUIRE(::pwrite(unsealed.get(), raw.bytes(), 4096, 0) == 4096);
+  for (const std::size_t offset : {std::size_t{0}, kSmall.runtime_offset()}) {  // where locks are
+    REQUIRE(::pwrite(unsealed.get(), raw.bytes() + offset, 4096, static_cast<off_t>(offset)) ==
+            4096);
+  }
   CHECK_FALSE(Region::attach(duplicate(unsealed.get())).has_value());
   REQUIRE(::fcntl(unsealed.get(), F_ADD_SEALS, kSeals) == 0);
   CHECK(Region::attach(duplicate(unsealed.get())).has_value());
@@ -143,6 +151,11 @@ TEST_CASE("attach: a lock that is none is refused") {
   const RawMemory raw(*region);
   std::memset(&raw.parts().header->directory_lock, 0xff, sizeof(LockMemory));
   CHECK_FALSE(Region::attach(duplicate(region->fd())).has_value());
+
+  const auto other = make_region();
+  const RawMemory other_raw(*other);
+  std::memset(&other_raw.parts().runtime.header->lock, 0xff, sizeof(LockMemory));
+  CHECK_FALSE(Region::attach(duplicate(other->fd())).has_value());
 }
 
 TEST_CASE("region: whatever the directory and the marks hold, nobody leaves their bounds") {
@@ -159,8 +172,10 @@ TEST_CASE("region: whatever the directory and the marks hold, nobody leaves thei
           {kSmall.generations_offset(), kSlots * sizeof(GenerationSlot)},
           {kSmall.entries_offset(), 24 * sizeof(DirectoryEntry)},
           {kSmall.texts_offset(), 24 * sizeof(DirectoryText)},
+          {kSmall.runtime_offset(), offsetof(RuntimeHeader, lock)},
+          {kSmall.runtime_offset() + kSmall.endpoints_within_runtime(), 8 * sizeof(EndpointSlot)},
           {kSmall.lanes_offset(), kSmall.lanes * sizeof(LaneHeader)}};
-      const auto& [offset, length] = parts[random() % 5];
+      const auto& [offset, length] = parts[random() % 7];
       raw.bytes()[offset + random() % length] = static_cast<unsigned char>(random());
     }
     CHECK(snapshot(*region).has_value());
@@ -169,6 +184,7 @@ TEST_CASE("region: whatever the directory and the marks hold, nobody leaves thei
     }
     static_cast<void>(region->directory().find_or_add(histogram("more_seconds"), 2));
     static_cast<void>(region->generations().all());
+    static_cast<void>(region->endpoints().find_or_add("db", "10.0.0.1:80", 2));
     static_cast<void>(region->claim_lane(2, 0));
     CHECK(region->forget(1).has_value());
     CHECK(snapshot(*region).has_value());

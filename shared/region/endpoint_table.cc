@@ -1,0 +1,120 @@
+#include "shared/region/endpoint_table.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <optional>
+#include <string>
+
+#include "shared/os/check.h"
+
+namespace baton::region {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
+constexpr auto kLockTimeout = 1s;
+
+constexpr std::uint64_t user_bit(std::uint32_t slot) { return std::uint64_t{1} << slot; }
+
+// FNV-1a; a filter ahead of the comparison of texts, never the only one.
+std::uint32_t hash_of(std::string_view cluster, std::string_view address) {
+  std::uint32_t hash = 2166136261U;
+  const auto mix = [&hash](std::string_view text) {
+    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+  };
+  mix(cluster);
+  mix("/");
+  mix(address);
+  return hash;
+}
+
+template <std::size_t N>
+bool equals(const char (&stored)[N], std::string_view text) {
+  return text.size() < N && std::memcmp(stored, text.data(), text.size()) == 0 &&
+         stored[text.size()] == '\0';
+}
+
+template <std::size_t N>
+void store_text(char (&target)[N], std::string_view text) {
+  std::memset(target, 0, N);
+  std::memcpy(target, text.data(), text.size());
+}
+
+template <std::size_t N>
+bool fits(const char (&)[N], std::string_view text) {
+  return text.size() < N && text.find('\0') == text.npos;
+}
+
+void write(EndpointSlot& entry, std::uint32_t hash, std::string_view cluster,
+           std::string_view address) {
+  entry.hash = hash;
+  entry.health.store(static_cast<std::uint32_t>(EndpointHealth::Unknown), kRelaxed);
+  entry.ejected_until_ns.store(0, kRelaxed);
+  entry.available_since_ns.store(0, kRelaxed);
+  for (Atomic32* count :
+       {&entry.consecutive_5xx, &entry.consecutive_connect_failures, &entry.ejections}) {
+    count->store(0, kRelaxed);
+  }
+  store_text(entry.cluster, cluster);
+  store_text(entry.address, address);
+}
+
+}  // namespace
+
+os::Result<EndpointSlot*> EndpointTable::find_or_add(std::string_view cluster,
+                                                     std::string_view address, std::uint32_t slot) {
+  BATON_CHECK(slot < kSlots);
+  if (!fits(EndpointSlot{}.cluster, cluster) || !fits(EndpointSlot{}.address, address)) {
+    return os::plain_error("too long for the region:", std::string(address));
+  }
+  const auto guard = lock_->acquire(kLockTimeout, [] {});
+  if (!guard) return std::unexpected(guard.error());
+
+  const std::uint32_t hash = hash_of(cluster, address);
+  std::optional<std::uint32_t> place;
+  for (std::uint32_t i = 0; i < used(); ++i) {
+    EndpointSlot& entry = memory_.endpoints[i];
+    if (entry.users.load(kRelaxed) == 0) {
+      if (!place) place = i;
+    } else if (is(i, hash, cluster, address)) {
+      // Its last user may let go in between: then it is nobody's, and starts afresh below.
+      if (entry.users.fetch_or(user_bit(slot), std::memory_order_acq_rel) != 0) return &entry;
+      place = i;
+      break;
+    }
+  }
+  if (!place) {
+    if (used() == memory_.endpoint_count) {
+      return os::plain_error("the region has no room for another endpoint:", std::string(address));
+    }
+    place = used();
+    memory_.header->endpoints_used.store(*place + 1, kRelaxed);
+  }
+  EndpointSlot& entry = memory_.endpoints[*place];
+  write(entry, hash, cluster, address);
+  entry.users.store(user_bit(slot), std::memory_order_release);
+  return &entry;
+}
+
+void EndpointTable::release(EndpointSlot& entry, std::uint32_t slot) {
+  BATON_CHECK(slot < kSlots);
+  entry.users.fetch_and(~user_bit(slot), std::memory_order_release);
+}
+
+void EndpointTable::release_user(std::uint32_t slot) {
+  for (std::uint32_t i = 0; i < used(); ++i) release(memory_.endpoints[i], slot);
+}
+
+std::uint32_t EndpointTable::used() const {
+  return std::min(memory_.header->endpoints_used.load(kRelaxed), memory_.endpoint_count);
+}
+
+bool EndpointTable::is(std::uint32_t index, std::uint32_t hash, std::string_view cluster,
+                       std::string_view address) const {
+  const EndpointSlot& entry = memory_.endpoints[index];
+  return entry.hash == hash && equals(entry.cluster, cluster) && equals(entry.address, address);
+}
+
+}  // namespace baton::region
