@@ -6,9 +6,6 @@
 #include "proxy/config/in_quotes.h"
 
 namespace baton::proxy {
-namespace {
-
-// "db.internal:5432", as opposed to a mistyped numeric address.
 bool names_a_host(std::string_view text) {
   if (text.starts_with("unix:")) return false;
   const std::string_view host = text.substr(0, text.rfind(':'));
@@ -18,8 +15,6 @@ bool names_a_host(std::string_view text) {
          host.find_first_of(":[]/@ ") == std::string_view::npos;
 }
 
-}  // namespace
-
 std::expected<os::SocketAddress, std::string> parse_address_text(const std::string& text) {
   // inet_pton() would stop at it.
   if (text.find('\0') != std::string::npos) {
@@ -27,8 +22,7 @@ std::expected<os::SocketAddress, std::string> parse_address_text(const std::stri
   }
   auto address = os::SocketAddress::parse(text);
   if (!address && names_a_host(text)) {
-    return std::unexpected(in_quotes(text) +
-                           " names a host, which is not available in this version");
+    return std::unexpected(in_quotes(text) + " names a host, which only an endpoint may");
   }
   if (!address) {
     // "no port in" and "not an IPv6 address:" were made to have the text behind them.

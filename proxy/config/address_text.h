@@ -4,6 +4,7 @@
 
 #include <expected>
 #include <string>
+#include <string_view>
 
 #include "shared/os/socket_address.h"
 
@@ -12,5 +13,8 @@ namespace baton::proxy {
 // Unix paths must be absolute and come back in their normal form, so that equal addresses have
 // equal text. The error is what is wrong, for a user.
 std::expected<os::SocketAddress, std::string> parse_address_text(const std::string& text);
+
+// "db.internal:5432", as opposed to a mistyped numeric address.
+bool names_a_host(std::string_view text);
 
 }  // namespace baton::proxy

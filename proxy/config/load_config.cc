@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "proxy/config/address_text.h"
 #include "proxy/config/cluster_section.h"
 #include "proxy/config/config_document.h"
+#include "proxy/config/in_quotes.h"
 #include "proxy/config/listener_section.h"
 #include "proxy/config/listening_addresses.h"
 #include "proxy/config/unique_names.h"
@@ -38,12 +40,32 @@ void check_supervisor(TableReader& root) {
   section->finish();
 }
 
+void read_dns_servers(TableReader& section, Config& config) {
+  const std::string allowed = R"(; allowed: "192.0.2.1:53" or "[2001:db8::1]:53")";
+  const auto servers = section.strings("dns_servers");
+  if (!servers) return;
+  if (servers->empty()) section.error("dns_servers", "is empty" + allowed);
+  for (std::size_t i = 0; i < servers->size(); ++i) {
+    const auto address = parse_address_text((*servers)[i]);
+    if (!address) {
+      section.element_error("dns_servers", i, address.error() + allowed);
+    } else if (address->is_unix() || address->port() == 0) {
+      section.element_error("dns_servers", i,
+                            in_quotes((*servers)[i]) + " is not a server's address" + allowed);
+    } else {
+      config.dns_servers.push_back(*address);
+    }
+  }
+}
+
 void read_proxy(TableReader& root, Config& config) {
   std::int64_t workers = 0;
   if (auto section = root.table("proxy")) {
     workers = section->integer("workers", 0, kMostWorkers).value_or(0);
     config.move_connections =
         section->boolean("move_connections").value_or(config.move_connections);
+    read_dns_servers(*section, config);
+    config.warm_time = section->duration("warm_time", 0ms, 1h).value_or(config.warm_time);
     section->finish();
   }
   config.workers = workers == 0 ? usable_cpus() : static_cast<std::uint32_t>(workers);

@@ -66,6 +66,8 @@ max_draining = 3
 [proxy]
 workers = 7
 move_connections = false
+dns_servers = ["127.0.0.1:53", "[::1]:5353"]
+warm_time = "2s"
 
 [admin]
 address = "[::1]:9901"
@@ -92,6 +94,9 @@ connect_timeout = "250ms"
 )");
   CHECK(config.workers == 7);
   CHECK_FALSE(config.move_connections);
+  REQUIRE(config.dns_servers.size() == 2);
+  CHECK(config.dns_servers[1].text() == "[::1]:5353");
+  CHECK(config.warm_time == 2s);
   CHECK(config.admin->text() == "[::1]:9901");
   REQUIRE(config.listeners.size() == 1);
   CHECK(config.listeners[0].address.text() == "unix:/run/db.sock");
@@ -104,6 +109,73 @@ connect_timeout = "250ms"
   REQUIRE(config.clusters[0].endpoints.size() == 3);
   CHECK(config.clusters[0].endpoints[1].address.text() == "unix:@up");
   CHECK(config.clusters[0].endpoints[1].weight == 3);
+}
+
+TEST_CASE("every key of a cluster reaches the configuration") {
+  const Config config = loaded(std::string(kMinimal) + R"([[cluster]]
+name = "web"
+endpoints = ["web.internal:80", { address = "srv:_http._tcp.internal", weight = 2 }]
+endpoints_file = "/etc/web"
+lb_policy = "maglev"
+max_connections = 1
+max_pending_requests = 2
+max_requests = 3
+max_retries = 4
+panic_threshold = 50
+slow_start = "10s"
+[cluster.health_check]
+type = "http"
+path = "/up"
+host = "web"
+expected_status = 204
+interval = "1s"
+timeout = "2s"
+healthy_threshold = 5
+unhealthy_threshold = 6
+[cluster.outlier_detection]
+consecutive_5xx = 7
+consecutive_connect_failures = 8
+base_ejection_time = "9s"
+max_ejection_time = "10s"
+max_ejection_percent = 11
+[cluster.keepalive]
+max_idle_connections = 12
+idle_timeout = "13s"
+)");
+  using namespace baton::proxy;
+  const ClusterConfig& cluster = config.clusters[1];
+  REQUIRE(cluster.endpoints.size() == 2);
+  CHECK(cluster.endpoints[0].kind == EndpointKind::Host);
+  CHECK(cluster.endpoints[0].host == "web.internal");
+  CHECK(cluster.endpoints[0].port == 80);
+  CHECK(cluster.endpoints[1].kind == EndpointKind::Service);
+  CHECK(cluster.endpoints[1].host == "_http._tcp.internal");
+  CHECK(cluster.endpoints[1].weight == 2);
+  CHECK(cluster.endpoints_file == "/etc/web");
+  CHECK(cluster.lb_policy == LbPolicy::Maglev);
+  CHECK(cluster.limits.connections == 1);
+  CHECK(cluster.limits.pending_requests == 2);
+  CHECK(cluster.limits.requests == 3);
+  CHECK(cluster.limits.retries == 4);
+  CHECK(cluster.panic_threshold == 50);
+  CHECK(cluster.slow_start == 10s);
+  REQUIRE(cluster.health_check);
+  CHECK(cluster.health_check->type == HealthCheckConfig::Type::Http);
+  CHECK(cluster.health_check->path == "/up");
+  CHECK(cluster.health_check->host == "web");
+  CHECK(cluster.health_check->expected_status == 204);
+  CHECK(cluster.health_check->interval == 1s);
+  CHECK(cluster.health_check->timeout == 2s);
+  CHECK(cluster.health_check->healthy_threshold == 5);
+  CHECK(cluster.health_check->unhealthy_threshold == 6);
+  REQUIRE(cluster.outlier_detection);
+  CHECK(cluster.outlier_detection->consecutive_5xx == 7);
+  CHECK(cluster.outlier_detection->consecutive_connect_failures == 8);
+  CHECK(cluster.outlier_detection->base_ejection_time == 9s);
+  CHECK(cluster.outlier_detection->max_ejection_time == 10s);
+  CHECK(cluster.outlier_detection->max_ejection_percent == 11);
+  CHECK(cluster.keepalive.max_idle_connections == 12);
+  CHECK(cluster.keepalive.idle_timeout == 13s);
 }
 
 TEST_CASE("an order of sections is as good as any other, and an unused cluster is fine") {

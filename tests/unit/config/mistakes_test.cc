@@ -67,6 +67,9 @@ std::string deep_key() {
 }
 const std::string kAddresses =
     R"(; allowed: "127.0.0.1:80", "[::1]:80", "0.0.0.0:80", "unix:/path" or "unix:@abstract")";
+const std::string kEndpoints =
+    R"(; allowed: "127.0.0.1:80", "[::1]:80", "unix:/path", "unix:@abstract", "host.name:80" or )"
+    R"("srv:_service._tcp.host.name")";
 
 std::vector<Row> rows() {
   return {
@@ -99,7 +102,8 @@ std::vector<Row> rows() {
        {"f:9:1: proxy: expected a table, [proxy], found an array"}},
       {"a key with control characters",
        with_good("[proxy]\n\"a\\nb\" = 1\n"),
-       {"f:10:1: proxy.\"a\\nb\": unknown key; allowed: workers, move_connections"}},
+       {"f:10:1: proxy.\"a\\nb\": unknown key; allowed: workers, move_connections, dns_servers, "
+        "warm_time"}},
 
       // [supervisor]
       {"a duration without unit",
@@ -164,7 +168,7 @@ std::vector<Row> rows() {
       // Addresses.
       {"a host name",
        with_address("localhost:80"),
-       {R"(f:5:11: listener "db": address: "localhost:80" names a host, which is not available in this version)" +
+       {R"(f:5:11: listener "db": address: "localhost:80" names a host, which only an endpoint may)" +
         kAddresses}},
       {"no port",
        with_address("127.0.0.1"),
@@ -301,16 +305,21 @@ std::vector<Row> rows() {
       {"an endpoint that is a number",
        with_cluster(R"(endpoints = ["127.0.0.1:1", 80])"),
        {R"(f:8:29: cluster "pg": endpoints #2: expected a string or a table, found an integer)"}},
-      {"an endpoint by host name",
-       with_cluster(R"(endpoints = ["127.0.0.1:1", "db.internal:5432"])"),
-       {R"(f:8:29: cluster "pg": endpoints #2: "db.internal:5432" names a host, which is not available in this version)" +
-        kAddresses}},
+      {"an endpoint by host name without a port",
+       with_cluster(R"(endpoints = ["db.internal:80", "db.internal:99999", "db..internal:1"])"),
+       {R"(f:8:32: cluster "pg": endpoints #2: "db.internal:99999" has no port from 1 to 65535)" +
+            kEndpoints,
+        R"(f:8:53: cluster "pg": endpoints #3: "db..internal:1" is not a domain name)" +
+            kEndpoints}},
+      {"a service without a name",
+       with_cluster(R"(endpoints = ["srv:_http._tcp.example", "srv:"])"),
+       {R"(f:8:40: cluster "pg": endpoints #2: "srv:" is not a domain name)" + kEndpoints}},
       {"an endpoint on port 0",
        with_cluster(R"(endpoints = ["127.0.0.1:0"])"),
-       {R"(f:8:14: cluster "pg": endpoints #1: nothing can be reached on port 0; allowed: 1 to 65535)"}},
+       {R"(f:8:14: cluster "pg": endpoints #1: nothing can be reached on port 0)" + kEndpoints}},
       {"an endpoint without address",
        with_cluster("endpoints = [{ weight = 1 }]"),
-       {R"(f:8:14: cluster "pg": endpoints #1: address: is missing)" + kAddresses}},
+       {R"(f:8:14: cluster "pg": endpoints #1: address: is missing)" + kEndpoints}},
       {"an endpoint's weight",
        with_cluster(
            R"(endpoints = [{ address = "127.0.0.1:1", weight = 0 }, { address = "127.0.0.1:1", weight = 1001 }])"),
@@ -319,15 +328,31 @@ std::vector<Row> rows() {
       {"an endpoint's unknown key",
        with_cluster(R"(endpoints = [{ address = "127.0.0.1:1", wieght = 1 }])"),
        {R"(f:8:41: cluster "pg": endpoints #1: wieght: unknown key; did you mean "weight"?)"}},
-      {"a later policy",
-       with_cluster("endpoints = [\"127.0.0.1:1\"]\nlb_policy = \"maglev\""),
-       {R"(f:9:13: cluster "pg": lb_policy: "maglev" is not available in this version; allowed: "round_robin")"}},
       {"an unknown policy",
        with_cluster("endpoints = [\"127.0.0.1:1\"]\nlb_policy = \"best\""),
-       {R"(f:9:13: cluster "pg": lb_policy: "best" is unknown; allowed: "round_robin")"}},
-      {"a health check",
-       with_cluster("endpoints = [\"127.0.0.1:1\"]\n[cluster.health_check]\ntype = \"tcp\""),
-       {R"(f:9:1: cluster "pg": health_check: is not available in this version; allowed: a cluster without it)"}},
+       {R"(f:9:13: cluster "pg": lb_policy: "best" is unknown; allowed: "round_robin", "least_request", "random", "ring_hash", "maglev")"}},
+      {"a file of endpoints by a relative path",
+       with_cluster("endpoints_file = \"pg.txt\""),
+       {R"(f:8:18: cluster "pg": endpoints_file: "pg.txt" is not an absolute path; allowed: "/path/to/file")"}},
+      {"a health check without a type",
+       with_cluster("endpoints = [\"127.0.0.1:1\"]\n[cluster.health_check]\ninterval = \"1s\""),
+       {R"(f:9:1: cluster "pg": health_check.type: is missing; allowed: "tcp", "http")"}},
+      {"a tcp health check with keys of http",
+       with_cluster("endpoints = [\"127.0.0.1:1\"]\n[cluster.health_check]\ntype = \"tcp\"\npath = "
+                    "\"/\""),
+       {R"(f:11:8: cluster "pg": health_check.path: means nothing here; allowed: with type = "http")"}},
+      {"a health check's path that would break the request",
+       with_cluster(
+           "endpoints = [\"127.0.0.1:1\"]\n[cluster.health_check]\ntype = \"http\"\npath = "
+           "\"/a b\""),
+       {R"(f:11:8: cluster "pg": health_check.path: "/a b" is not a path; allowed: "/", "/healthz", ...)"}},
+      {"more than all endpoints ejected",
+       with_cluster("endpoints = [\"127.0.0.1:1\"]\n[cluster.outlier_detection]\n"
+                    "max_ejection_percent = 101"),
+       {R"(f:10:24: cluster "pg": outlier_detection.max_ejection_percent: 101 is out of range; allowed: 0 to 100)"}},
+      {"an unknown key of the pool",
+       with_cluster("endpoints = [\"127.0.0.1:1\"]\n[cluster.keepalive]\nidle_timout = \"1s\""),
+       {R"(f:10:1: cluster "pg": keepalive.idle_timout: unknown key; did you mean "idle_timeout"?)"}},
       {"a connect timeout out of range",
        with_cluster("endpoints = [\"127.0.0.1:1\"]\nconnect_timeout = \"2h\""),
        {R"(f:9:19: cluster "pg": connect_timeout: "2h" is out of range; allowed: 1ms to 1h)"}},
@@ -394,7 +419,7 @@ idle_timeout = "forever"
         joined({
             R"(f:2:11: proxy.workers: 65 is out of range; allowed: 0 to 64)",
             R"(f:5:29: cluster "pg": endpoints #2: "nowhere" is not an address: no port)" +
-                kAddresses,
+                kEndpoints,
             R"(f:6:1: listener "db": address: is missing)" + kAddresses,
             R"(f:8:1: listener "db": adress: unknown key; did you mean "address"?)",
             R"(f:10:11: listener "db": cluster: there is no cluster "pq"; did you mean "pg"?)",
