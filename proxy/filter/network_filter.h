@@ -25,6 +25,7 @@
 namespace baton::proxy {
 
 class ClusterSet;       // proxy/upstream/cluster_set.h
+class SharedState;      // proxy/upstream/shared_state.h
 class StatsLane;        // proxy/stats/stats_store.h
 class StatsStore;       // proxy/stats/stats_store.h
 struct ListenerConfig;  // proxy/config/config.h
@@ -122,6 +123,7 @@ struct FilterContext {
   StatsStore& stats;  // resolve metrics by name here, in bind(),
   StatsLane& lane;    // and turn them into this worker's handles
   ClusterSet& clusters;
+  SharedState* shared = nullptr;  // rate limits and health, shared with other generations
 };
 
 class NetworkFilterFactory {

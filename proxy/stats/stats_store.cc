@@ -26,6 +26,8 @@ class Store final : public StatsStore {
     if (region_) described_[region::kHeldCell] = region::held_connections_metric();
   }
 
+  region::Region* region() override { return region_.get(); }
+  std::uint32_t slot() const override { return slot_; }
   MetricId resolve(const MetricDescription& description) override;
   std::unique_ptr<StatsLane> claim_lane() override;
   std::uint64_t sum(MetricId id) const override;

@@ -18,6 +18,10 @@
 #include "shared/region/metric.h"
 #include "shared/region/sample.h"
 
+namespace baton::region {
+class Region;
+}
+
 namespace baton::proxy {
 
 // One thread's cells. Released when destroyed: counters stay, gauges are zeroed. A gauge that one
@@ -41,6 +45,10 @@ class StatsStore {
   static os::Result<std::unique_ptr<StatsStore>> open(
       os::UniqueFd region_fd, std::uint32_t slot, std::uint64_t layout = region::kLayoutVersion);
   virtual ~StatsStore() = default;
+
+  // The region, for its runtime part; null: all memory is private. And this process's slot there.
+  virtual region::Region* region() = 0;
+  virtual std::uint32_t slot() const = 0;
 
   // Never fails: a full region counts in private memory.
   virtual region::MetricId resolve(const region::MetricDescription& description) = 0;

@@ -1,8 +1,10 @@
 #include "proxy/tcp/tcp_proxy.h"
 
+#include <optional>
 #include <utility>
 
 #include "proxy/upstream/cluster_set.h"
+#include "proxy/upstream/hash_key.h"
 #include "shared/os/check.h"
 
 namespace baton::proxy {
@@ -18,10 +20,17 @@ TcpProxy::~TcpProxy() {
 }
 
 FilterStatus TcpProxy::on_new_connection() {
+  circuit_ = cluster_.try_acquire(Circuit::Connections);
+  if (!circuit_) {
+    callbacks_.close(CloseMode::Now);
+    return FilterStatus::Continue;
+  }
   callbacks_.pause_reading();
   connector_ = std::make_unique<Connector>(callbacks_.loop(), cluster_,
                                            static_cast<Connector::Sink&>(*this));
-  connector_->start();
+  connector_->start(cluster_.needs_hash()
+                        ? std::optional(hash_of_client(callbacks_.remote_address()))
+                        : std::nullopt);
   return FilterStatus::Continue;
 }
 
@@ -29,6 +38,7 @@ void TcpProxy::on_connected(os::UniqueFd socket, std::shared_ptr<const Endpoint>
   TunnelState& tunnel = callbacks_.tunnel();
   tunnel.upstream.fd = std::move(socket);
   tunnel.endpoint = std::move(endpoint);
+  use_ = EndpointUse(*tunnel.endpoint);
   cluster_.stats().connections_total.add();
   cluster_.stats().connections_active.add();
   upstream_.start();

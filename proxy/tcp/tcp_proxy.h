@@ -2,7 +2,7 @@
 //
 //            on_new_connection          connected              both directions ended
 //   (idle) ───────────────► connecting ───────────► tunnel ───────────────────────► closed (Now)
-//                             │ no endpoint left      │ reset of either leg
+//      │ too many connections   │ no endpoint left      │ reset of either leg
 //                             ▼                       ▼
 //                          closed (Now)            closed (Reset), passed on to the other leg
 //
@@ -19,6 +19,7 @@
 #include "proxy/network/connection.h"
 #include "proxy/upstream/cluster.h"
 #include "proxy/upstream/connector.h"
+#include "proxy/upstream/endpoint_use.h"
 
 namespace baton::proxy {
 
@@ -51,6 +52,8 @@ class TcpProxy final : public NetworkFilter, private ConnectionSink, private Con
   Cluster& cluster_;
   Connection upstream_;
   std::unique_ptr<Connector> connector_;  // while connecting
+  CircuitGuard circuit_;
+  EndpointUse use_;
 };
 
 class TcpProxyFactory final : public NetworkFilterFactory {

@@ -1,18 +1,64 @@
 #include "proxy/upstream/cluster.h"
 
+#include <algorithm>
 #include <utility>
 
-#include "proxy/upstream/round_robin.h"
+#include "proxy/upstream/hash_key.h"
 
 namespace baton::proxy {
 
-Cluster::Cluster(std::string name, std::chrono::milliseconds connect_timeout,
-                 const Slot<ClusterMembers>& members, std::size_t worker, ClusterStats stats)
-    : name_(std::move(name)),
-      connect_timeout_(connect_timeout),
-      members_(members),
+Cluster::Cluster(ev::loop_ref loop, SharedCluster& shared, std::size_t worker, ClusterStats stats)
+    : shared_(shared),
       worker_(worker),
-      load_balancer_(std::make_unique<RoundRobin>(worker)),
-      stats_(stats) {}
+      available_(shared.availability(), &shared.state()),
+      load_balancer_(LoadBalancer::make(shared.config().lb_policy, worker)),
+      stats_(stats),
+      pool_(loop, shared.config().keepalive) {}
+
+std::shared_ptr<const Endpoint> Cluster::pick(const PickFor& whom) {
+  available_.refresh(members());
+  if (available_.candidates().empty()) {
+    stats_.none_available_total.add();
+    return nullptr;
+  }
+  if (!whom.tried.empty()) return pick_other(whom);
+  const std::uint64_t hash = whom.hash ? *whom.hash : needs_hash() ? random_.number() : 0;
+  return available_.members().endpoints[load_balancer_->choose(available_, hash)];
+}
+
+// Does not use up anybody's turn. By address: the members may have been published anew since.
+std::shared_ptr<const Endpoint> Cluster::pick_other(const PickFor& whom) {
+  const auto candidates = available_.candidates();
+  const auto& endpoints = available_.members().endpoints;
+  const auto among_tried = [&](const AvailableEndpoints::Candidate& candidate) {
+    const auto& endpoint = endpoints[candidate.index];
+    return std::ranges::any_of(whom.tried, [&](const std::shared_ptr<const Endpoint>& tried) {
+      return tried == endpoint || tried->address == endpoint->address;
+    });
+  };
+  // In turn it is the next one's; else clients of a dead endpoint spread over all others.
+  std::uint64_t start = random_.number();
+  if (config().lb_policy == LbPolicy::RoundRobin) {
+    const auto last = std::ranges::find_if(candidates, among_tried);
+    start = static_cast<std::uint64_t>(last - candidates.begin()) + 1;
+  } else if (whom.hash) {
+    start = mix_hash(*whom.hash + whom.tried.size());
+  }
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const auto& candidate = candidates[(start + i) % candidates.size()];
+    if (!among_tried(candidate)) return endpoints[candidate.index];
+  }
+  return nullptr;
+}
+
+CircuitGuard Cluster::try_acquire(Circuit circuit) {
+  CircuitGuard guard = shared_.breaker().try_acquire(circuit);
+  if (!guard) stats_.overflow_total[static_cast<std::size_t>(circuit)].add();
+  return guard;
+}
+
+void Cluster::report(const Endpoint& endpoint, Outcome outcome) {
+  if (shared_.outliers().report(endpoint, outcome, *members())) stats_.ejections_total.add();
+}
 
 }  // namespace baton::proxy

@@ -1,38 +1,81 @@
-// A cluster as one worker sees it: its members now, whose turn it is, its statistics.
-// Thread: its worker's. Borrows: the slot the main thread publishes members through.
+// A cluster as one worker sees it: which endpoint is next, what is kept open to them, what came of
+// using them. What all workers share is in SharedCluster.
+//
+//   auto circuit = cluster.try_acquire(Circuit::Requests);   refused: overflow, answer at once
+//   auto endpoint = cluster.pick({.hash = ...});             null: nobody available, answer at once
+//   auto socket = cluster.pool().take(*endpoint);            else a Connector to that endpoint
+//   EndpointUse use(*endpoint);                              while the request lives
+//   cluster.report(*endpoint, Outcome::...);
+//
+// Thread: its worker's. Borrows: the shared cluster.
 #pragma once
+
+#include <ev++.h>
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 
 #include "proxy/stats/stats_store.h"
+#include "proxy/upstream/available_endpoints.h"
+#include "proxy/upstream/circuit_breaker.h"
 #include "proxy/upstream/cluster_metrics.h"
+#include "proxy/upstream/connection_pool.h"
 #include "proxy/upstream/endpoint.h"
 #include "proxy/upstream/load_balancer.h"
-#include "proxy/worker/slot.h"
+#include "proxy/upstream/outlier_detector.h"
+#include "proxy/upstream/random_choice.h"
+#include "proxy/upstream/shared_cluster.h"
 
 namespace baton::proxy {
 
+// For whom an endpoint is picked.
+struct PickFor {
+  // Of the client (hash_key.h); absent: ring_hash and maglev choose at random.
+  std::optional<std::uint64_t> hash = std::nullopt;
+  // Not these again: a retry's.
+  std::span<const std::shared_ptr<const Endpoint>> tried = {};
+};
+
 class Cluster {
  public:
-  Cluster(std::string name, std::chrono::milliseconds connect_timeout,
-          const Slot<ClusterMembers>& members, std::size_t worker, ClusterStats stats);
+  Cluster(ev::loop_ref loop, SharedCluster& shared, std::size_t worker, ClusterStats stats);
 
-  const std::string& name() const { return name_; }
-  std::chrono::milliseconds connect_timeout() const { return connect_timeout_; }
-  const std::shared_ptr<const ClusterMembers>& members() const { return members_.get(worker_); }
-  LoadBalancer& load_balancer() { return *load_balancer_; }
+  const std::string& name() const { return shared_.config().name; }
+  const ClusterConfig& config() const { return shared_.config(); }
+  std::chrono::milliseconds connect_timeout() const { return config().connect_timeout; }
   const ClusterStats& stats() const { return stats_; }
 
+  // Null: no endpoint may get this. Known at once, so answer at once.
+  std::shared_ptr<const Endpoint> pick(const PickFor& whom);
+  // Whether pick() looks at a hash.
+  bool needs_hash() const { return LoadBalancer::needs_hash(config().lb_policy); }
+  // Endpoints there are, available or not.
+  std::size_t size() const { return members()->endpoints.size(); }
+
+  // An empty guard: refused, and counted as overflow.
+  CircuitGuard try_acquire(Circuit circuit);
+  // For outlier detection: each connection or request once, when it is known what came of it.
+  void report(const Endpoint& endpoint, Outcome outcome);
+  ConnectionPool& pool() { return pool_; }
+
  private:
-  std::string name_;
-  std::chrono::milliseconds connect_timeout_;
-  const Slot<ClusterMembers>& members_;
+  const std::shared_ptr<const ClusterMembers>& members() const {
+    return shared_.members().get(worker_);
+  }
+  std::shared_ptr<const Endpoint> pick_other(const PickFor& whom);
+
+  SharedCluster& shared_;
   std::size_t worker_;
+  AvailableEndpoints available_;
   std::unique_ptr<LoadBalancer> load_balancer_;
+  RandomChoice random_;
   ClusterStats stats_;
+  ConnectionPool pool_;
 };
 
 }  // namespace baton::proxy

@@ -1,10 +1,12 @@
 // What is counted for each cluster: resolved by name once, then a handle on each worker's lane.
 #pragma once
 
+#include <array>
 #include <string>
 
 #include "proxy/network/connection.h"
 #include "proxy/stats/stats_store.h"
+#include "proxy/upstream/circuit_breaker.h"
 
 namespace baton::proxy {
 
@@ -19,6 +21,15 @@ struct ClusterMetrics {
   region::MetricId connect_seconds;
   region::MetricId received_bytes_total;
   region::MetricId sent_bytes_total;
+  region::MetricId none_available_total;
+  region::MetricId ejections_total;
+  region::MetricId overflow_total[kCircuits];
+  // The main thread's.
+  region::MetricId endpoints;
+  region::MetricId endpoints_available;
+  region::MetricId endpoints_ejected;
+  region::MetricId health_check_failures_total;
+  region::MetricId discovery_failures_total;
 };
 
 // Thread: the lane's.
@@ -31,6 +42,9 @@ struct ClusterStats {
   region::Counter connect_timeouts_total;
   region::Histogram connect_microseconds;
   ByteCounters bytes;
+  region::Counter none_available_total;
+  region::Counter ejections_total;
+  std::array<region::Counter, kCircuits> overflow_total;  // by Circuit
 };
 
 }  // namespace baton::proxy

@@ -37,23 +37,30 @@ bool is_shortage(int error) {
 }  // namespace
 
 Connector::Connector(ev::loop_ref loop, Cluster& cluster, Sink& sink)
-    : cluster_(cluster), sink_(sink), members_(cluster.members()), writable_(loop), timer_(loop) {
+    : cluster_(cluster), sink_(sink), writable_(loop), timer_(loop) {
   writable_.set<Connector, &Connector::on_writable>(this);
   timer_.set<Connector, &Connector::on_timer>(this);
 }
 
-void Connector::start() {
-  if (members_->endpoints.empty()) {
+void Connector::start(std::optional<std::uint64_t> hash) {
+  auto endpoint = cluster_.pick({.hash = hash});
+  if (!endpoint) {
     sink_.on_exhausted();
     return;
   }
-  current_ = cluster_.load_balancer().choose(*members_);
+  start_at(std::move(endpoint), hash);
+}
+
+void Connector::start_at(std::shared_ptr<const Endpoint> endpoint,
+                         std::optional<std::uint64_t> hash) {
+  hash_ = hash;
+  endpoint_ = std::move(endpoint);
   begun_ = steady_clock::now();
   proceed(attempt());
 }
 
 Connector::Attempt Connector::attempt() {
-  const os::SocketAddress& address = endpoint()->address;
+  const os::SocketAddress& address = endpoint_->address;
   socket_.reset(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket_.valid()) return is_shortage(errno) ? Attempt::Shortage : Attempt::Failed;
   if (!address.is_unix()) {
@@ -68,6 +75,7 @@ Connector::Attempt Connector::attempt() {
 void Connector::proceed(Attempt outcome) {
   while (outcome == Attempt::Failed) {
     cluster_.stats().connect_failures_total.add();
+    cluster_.report(*endpoint_, Outcome::ConnectFailure);
     if (!next_endpoint()) {
       sink_.on_exhausted();
       return;
@@ -85,20 +93,21 @@ void Connector::proceed(Attempt outcome) {
     const auto took = steady_clock::now() - begun_;
     cluster_.stats().connect_microseconds.record(static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(took).count()));
-    sink_.on_connected(std::move(socket_), endpoint());
+    cluster_.report(*endpoint_, Outcome::Connected);
+    sink_.on_connected(std::move(socket_), std::move(endpoint_));
   }
 }
 
-// Drops the current attempt. False: every endpoint has had its turn.
+// Drops the current attempt. False: every endpoint that is available has had its turn.
 bool Connector::next_endpoint() {
   writable_.stop();
   timer_.stop();
   socket_.reset();
-  ++tried_;
-  if (tried_ >= members_->endpoints.size()) return false;
-  current_ = (current_ + 1) % members_->endpoints.size();
+  failed_.push_back(std::move(endpoint_));
+  if (failed_.size() >= cluster_.size()) return false;
+  endpoint_ = cluster_.pick({.hash = hash_, .tried = failed_});
   begun_ = steady_clock::now();
-  return true;
+  return endpoint_ != nullptr;
 }
 
 void Connector::await_retry() {
@@ -115,7 +124,7 @@ void Connector::on_writable(ev::io&, int) {
   socklen_t length = sizeof error;
   if (::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
   if (error != 0) {
-    log::debug("connect to {}: {}", endpoint()->address.text(),
+    log::debug("connect to {}: {}", endpoint_->address.text(),
                std::generic_category().message(error));
   }
   proceed(error == 0 ? Attempt::Connected : Attempt::Failed);

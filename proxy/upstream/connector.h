@@ -1,20 +1,24 @@
-// Opens a connection to a cluster: to the endpoint whose turn it is and, when that fails, to the
-// ones after it, each at most once. A shortage on this side (descriptors, local ports, the queue of
-// a unix socket) is no fault of the endpoint: the attempt is repeated until it times out.
+// Opens a connection to a cluster: to the endpoint that is picked and, when that fails, to others
+// that are available, each at most once. A shortage on this side (descriptors, local ports, the
+// queue of a unix socket) is no fault of the endpoint: the attempt is repeated until it times out.
 //
 //   start ─► attempt ─ in progress ─► waiting ─ writable ─► connected
 //              │ ▲ └─ shortage ─► pausing ─┐      │ error, timeout
 //              │ └──────── timer ──────────┘      ▼
 //              └─ error ────────────────────► next endpoint, or exhausted
 //
+// Each failure is reported to outlier detection, and so is success.
 // Thread: its worker's. Owns: the socket until it is connected. Borrows: cluster, sink.
 #pragma once
 
 #include <ev++.h>
 
 #include <chrono>
-#include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
+#include <vector>
 
 #include "proxy/upstream/cluster.h"
 #include "shared/os/unique_fd.h"
@@ -25,7 +29,8 @@ class Connector {
  public:
   class Sink {
    public:
-    // Either may be called from within start(), and may destroy the connector.
+    // Either may be called from within start(), and may destroy the connector. Exhausted: no
+    // endpoint is available, or none that was could be reached.
     virtual void on_connected(os::UniqueFd socket, std::shared_ptr<const Endpoint> endpoint) = 0;
     virtual void on_exhausted() = 0;
 
@@ -37,7 +42,14 @@ class Connector {
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;
 
-  void start();
+  // `hash`: of the client, for policies that place clients.
+  void start(std::optional<std::uint64_t> hash = std::nullopt);
+  // The same, beginning with an endpoint that was picked before.
+  void start_at(std::shared_ptr<const Endpoint> endpoint,
+                std::optional<std::uint64_t> hash = std::nullopt);
+
+  // Those that could not be reached, so far.
+  std::span<const std::shared_ptr<const Endpoint>> failed() const { return failed_; }
 
  private:
   enum class Attempt { Connected, InProgress, Shortage, Failed };
@@ -49,14 +61,13 @@ class Connector {
   void await_retry();
   void on_writable(ev::io& watcher, int events);
   void on_timer(ev::timer& watcher, int events);
-  const std::shared_ptr<const Endpoint>& endpoint() const { return members_->endpoints[current_]; }
 
   Cluster& cluster_;
   Sink& sink_;
-  std::shared_ptr<const ClusterMembers> members_;  // one snapshot for all attempts
-  std::size_t current_ = 0;
-  std::size_t tried_ = 0;
-  std::chrono::steady_clock::time_point begun_;  // the attempt at current_
+  std::optional<std::uint64_t> hash_;
+  std::shared_ptr<const Endpoint> endpoint_;  // the attempt's
+  std::vector<std::shared_ptr<const Endpoint>> failed_;
+  std::chrono::steady_clock::time_point begun_;  // the attempt
   os::UniqueFd socket_;
   ev::io writable_;
   ev::timer timer_;

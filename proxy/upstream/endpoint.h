@@ -10,14 +10,22 @@
 
 namespace baton::proxy {
 
+class EndpointState;  // proxy/upstream/endpoint_state.h
+class HashRing;       // proxy/upstream/hash_ring.h
+class MaglevTable;    // proxy/upstream/maglev_table.h
+
 struct Endpoint {
   os::SocketAddress address;
   std::uint32_t weight = 1;
+  std::shared_ptr<EndpointState> state = nullptr;  // null: always available, nothing is known of it
 };
 
 // Connections keep an endpoint alive beyond the snapshot it came from.
 struct ClusterMembers {
   std::vector<std::shared_ptr<const Endpoint>> endpoints;
+  // Of all endpoints, available or not; null unless the cluster's policy needs it.
+  std::shared_ptr<const HashRing> ring = nullptr;
+  std::shared_ptr<const MaglevTable> maglev = nullptr;
 };
 
 }  // namespace baton::proxy

@@ -1,9 +1,8 @@
-// Takes endpoints in turn, each as often as its weight says and spread as evenly as that allows
-// (a, a, b, a, c: not a, a, a, b, c). Each turn every endpoint earns its weight; the richest is
-// chosen and pays the sum of all.
+// Takes endpoints in turn, each as often as its weight says and spread out (a, a, b, a: not a, a,
+// a, b). With equal weights it just goes round. Else turn k of an endpoint with weight w is due at
+// (2k + 1) / 2w, and the endpoint whose turn is due first is chosen: a heap, so O(log n).
 //
 // Thread: one worker's.
-// Invariant: the credits sum to zero.
 #pragma once
 
 #include <cstdint>
@@ -16,15 +15,30 @@ namespace baton::proxy {
 class RoundRobin final : public LoadBalancer {
  public:
   // Workers that start at different offsets do not all begin with the same endpoint.
-  explicit RoundRobin(std::size_t offset) : skip_(offset) {}
+  explicit RoundRobin(std::size_t offset) : position_(offset) {}
 
-  std::size_t choose(const ClusterMembers& members) override;
+  std::size_t choose(const AvailableEndpoints& available, std::uint64_t hash) override;
 
  private:
-  std::size_t turn(const ClusterMembers& members);
+  struct Turn {
+    std::uint64_t doubled;  // 2k + 1
+    std::uint64_t weight;
+    std::uint32_t index;
 
-  std::size_t skip_;
-  std::vector<std::int64_t> credits_;
+    // Fractions are compared by multiplying out: no rounding, so shares are exact.
+    bool operator<(const Turn& other) const {
+      const std::uint64_t a = doubled * other.weight;
+      const std::uint64_t b = other.doubled * weight;
+      return a != b ? a > b : index > other.index;  // the heap's top is what comes first
+    }
+  };
+
+  void start_over(const AvailableEndpoints& available);
+  std::size_t next();
+
+  std::size_t position_;
+  std::uint64_t version_ = 0;
+  std::vector<Turn> turns_;  // a heap; only with unequal weights
 };
 
 }  // namespace baton::proxy

@@ -12,11 +12,9 @@ Worker::Worker(const Options& options)
       lane_(options.pool.stats->claim_lane()),
       scratch_(kScratchBytes) {
   const Config& config = *options.pool.config;
-  for (std::size_t i = 0; i < config.clusters.size(); ++i) {
-    const ClusterConfig& cluster = config.clusters[i];
-    clusters_.add(std::make_unique<Cluster>(cluster.name, cluster.connect_timeout,
-                                            *options.members[i], index_,
-                                            ClusterStats(options.clusters[i], *lane_)));
+  for (std::size_t i = 0; i < options.clusters.size(); ++i) {
+    clusters_.add(std::make_unique<Cluster>(loop_.ref(), options.clusters.cluster(i), index_,
+                                            ClusterStats(options.clusters.metrics(i), *lane_)));
   }
   for (std::size_t i = 0; i < config.listeners.size(); ++i) {
     listeners_.push_back(std::make_unique<ActiveListener>(
@@ -30,7 +28,8 @@ Worker::Worker(const Options& options)
                                             .listener = config.listeners[i],
                                             .stats = *options.pool.stats,
                                             .lane = *lane_,
-                                            .clusters = clusters_}}));
+                                            .clusters = clusters_,
+                                            .shared = &options.clusters.shared()}}));
   }
 }
 

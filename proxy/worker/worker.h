@@ -17,6 +17,7 @@
 #include "proxy/config/config.h"
 #include "proxy/listener/active_listener.h"
 #include "proxy/stats/stats_store.h"
+#include "proxy/upstream/cluster_manager.h"
 #include "proxy/upstream/cluster_set.h"
 #include "proxy/worker/event_loop.h"
 #include "proxy/worker/worker_pool.h"
@@ -36,8 +37,7 @@ class Worker {
     // In the order of the configuration.
     std::span<const ListenerMetrics> listeners;
     std::span<ConnectionLimit> limits;  // of the same listeners
-    std::span<const ClusterMetrics> clusters;
-    std::span<const std::unique_ptr<Slot<ClusterMembers>>> members;
+    ClusterManager& clusters;
   };
 
   explicit Worker(const Options& options);

@@ -3,7 +3,6 @@
 #include <atomic>
 #include <utility>
 
-#include "proxy/worker/slot.h"
 #include "proxy/worker/worker.h"
 #include "shared/os/check.h"
 
@@ -32,15 +31,6 @@ class Barrier {
   WorkerPool::Done done_;
 };
 
-std::shared_ptr<const ClusterMembers> members_of(const ClusterConfig& config) {
-  auto members = std::make_shared<ClusterMembers>();
-  for (const EndpointConfig& endpoint : config.endpoints) {
-    members->endpoints.push_back(std::make_shared<const Endpoint>(
-        Endpoint{.address = endpoint.address, .weight = endpoint.weight}));
-  }
-  return members;
-}
-
 }  // namespace
 
 struct WorkerPool::Impl {
@@ -60,8 +50,7 @@ struct WorkerPool::Impl {
   std::vector<std::unique_ptr<EventLoop>> loops;
   std::vector<ListenerMetrics> listener_metrics;
   std::vector<ConnectionLimit> limits;
-  std::vector<ClusterMetrics> cluster_metrics;
-  std::vector<std::unique_ptr<Slot<ClusterMembers>>> members;
+  std::unique_ptr<ClusterManager> clusters;
   std::vector<std::unique_ptr<Worker>> workers;  // before what they read goes
   std::vector<Done> when_empty;
   // Expires with the pool: what workers have posted to the main loop outlives it.
@@ -79,23 +68,27 @@ WorkerPool::Impl::Impl(WorkerPoolOptions pool_options) : options(std::move(pool_
   for (const ListenerConfig& listener : config.listeners) {
     listener_metrics.push_back(ListenerMetrics::resolve(*options.stats, listener.name));
   }
-  for (const ClusterConfig& cluster : config.clusters) {
-    cluster_metrics.push_back(ClusterMetrics::resolve(*options.stats, cluster.name));
-    members.push_back(std::make_unique<Slot<ClusterMembers>>(borrowed, members_of(cluster)));
-  }
+  clusters =
+      std::make_unique<ClusterManager>(ClusterManager::Options{.main_loop = options.main_loop,
+                                                               .config = options.config,
+                                                               .stats = options.stats,
+                                                               .workers = borrowed});
   for (std::uint32_t i = 0; i < config.workers; ++i) {
     workers.push_back(std::make_unique<Worker>(Worker::Options{.index = i,
                                                                .loop = *loops[i],
                                                                .pool = options,
                                                                .listeners = listener_metrics,
                                                                .limits = limits,
-                                                               .clusters = cluster_metrics,
-                                                               .members = members}));
+                                                               .clusters = *clusters}));
   }
 }
 
-// Workers first: no thread runs when the rest goes.
-WorkerPool::Impl::~Impl() { workers.clear(); }
+// Workers first: no thread runs when the rest goes. Then what was posted to them, which may hold
+// endpoints; they must go before the manager that knows their state.
+WorkerPool::Impl::~Impl() {
+  workers.clear();
+  loops.clear();
+}
 
 std::shared_ptr<Barrier> WorkerPool::Impl::barrier(std::size_t parts, Done done) {
   return std::make_shared<Barrier>(parts, *options.main_loop, alive, std::move(done));
@@ -136,6 +129,8 @@ WorkerPool::WorkerPool(WorkerPoolOptions options)
     : impl_(std::make_unique<Impl>(std::move(options))) {}
 
 WorkerPool::~WorkerPool() = default;
+
+ClusterManager& WorkerPool::clusters() { return *impl_->clusters; }
 
 std::size_t WorkerPool::size() const { return impl_->workers.size(); }
 

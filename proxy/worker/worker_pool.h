@@ -16,6 +16,7 @@
 
 #include "proxy/config/config.h"
 #include "proxy/stats/stats_store.h"
+#include "proxy/upstream/cluster_manager.h"
 #include "proxy/worker/event_loop.h"
 
 namespace baton::proxy {
@@ -43,6 +44,8 @@ class WorkerPool {
   ~WorkerPool();  // cuts what is left, stops and joins the threads
 
   std::size_t size() const;
+  // Owned by the pool: workers read what it publishes.
+  ClusterManager& clusters();
 
   // Starts the threads, idle. Warm-up: everything that can be built before the first connection is.
   void start();

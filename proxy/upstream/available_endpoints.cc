@@ -1,0 +1,84 @@
+#include "proxy/upstream/available_endpoints.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "proxy/upstream/endpoint_state.h"
+#include "proxy/upstream/shared_state.h"
+
+namespace baton::proxy {
+namespace {
+
+constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
+// A slow start begins with this percentage of the weight, and grows in so many steps.
+constexpr std::uint64_t kFirstPercent = 10;
+constexpr std::uint64_t kSteps = 50;
+constexpr std::uint64_t kShortestStepNs = 20'000'000;
+
+}  // namespace
+
+void AvailableEndpoints::refresh(const std::shared_ptr<const ClusterMembers>& members) {
+  const std::uint64_t epoch = shared_ != nullptr ? shared_->epoch() : 0;
+  if (members == members_ && epoch == epoch_) {
+    if (recheck_ns_ == kNever) return;
+    const std::uint64_t now_ns = monotonic_ns();
+    if (now_ns < recheck_ns_) return;
+    rebuild(now_ns);
+    return;
+  }
+  members_ = members;
+  epoch_ = epoch;  // read before the states: a change in between is seen again, not missed
+  rebuild(monotonic_ns());
+}
+
+void AvailableEndpoints::rebuild(std::uint64_t now_ns) {
+  const auto& endpoints = members_->endpoints;
+  recheck_ns_ = kNever;
+  candidates_.clear();
+  weight_sums_.clear();
+  equal_weights_ = true;
+  available_.assign(endpoints.size(), false);
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < endpoints.size(); ++i) {
+    const EndpointState* const state = endpoints[i]->state.get();
+    available_[i] = state == nullptr || is_available(*state, now_ns);
+    if (available_[i]) ++count;
+  }
+  panicking_ = count * 100 < endpoints.size() * policy_.panic_threshold;
+  if (panicking_) available_.assign(endpoints.size(), true);
+  for (std::size_t i = 0; i < endpoints.size(); ++i) {
+    if (available_[i]) add(static_cast<std::uint32_t>(i), now_ns);
+  }
+  ++version_;
+}
+
+bool AvailableEndpoints::is_available(const EndpointState& state, std::uint64_t now_ns) {
+  if (const std::uint64_t until = state.ejected_until_ns(); until > now_ns) {
+    recheck_ns_ = std::min(recheck_ns_, until);
+    return false;
+  }
+  return !policy_.checked || state.health() == EndpointState::Health::Healthy;
+}
+
+void AvailableEndpoints::add(std::uint32_t index, std::uint64_t now_ns) {
+  const std::uint32_t weight = weight_of(*members_->endpoints[index], now_ns);
+  if (!candidates_.empty() && weight != candidates_.front().weight) equal_weights_ = false;
+  candidates_.push_back({.index = index, .weight = weight});
+  weight_sums_.push_back((weight_sums_.empty() ? 0 : weight_sums_.back()) + weight);
+}
+
+// With slow start weights are in hundredths, so that a weight of one has steps to grow in.
+std::uint32_t AvailableEndpoints::weight_of(const Endpoint& endpoint, std::uint64_t now_ns) {
+  const auto window = static_cast<std::uint64_t>(policy_.slow_start.count());
+  if (window == 0) return endpoint.weight;
+  const std::uint64_t since = endpoint.state ? std::max(endpoint.state->available_since_ns(),
+                                                        endpoint.state->ejected_until_ns())
+                                             : 0;
+  const std::uint64_t age = now_ns - std::min(since, now_ns);
+  if (age >= window) return endpoint.weight * 100;
+  recheck_ns_ = std::min(recheck_ns_, now_ns + std::max(window / kSteps, kShortestStepNs));
+  const std::uint64_t percent = std::max(kFirstPercent, age * 100 / window);
+  return static_cast<std::uint32_t>(endpoint.weight * percent);
+}
+
+}  // namespace baton::proxy

@@ -1,0 +1,36 @@
+#include "proxy/upstream/hash_ring.h"
+
+#include <algorithm>
+
+#include "proxy/upstream/hash_key.h"
+
+namespace baton::proxy {
+namespace {
+
+// Shares differ from the weights by about 1 / sqrt(points of an endpoint): here a tenth.
+constexpr std::uint64_t kPointsPerEndpoint = 128;
+constexpr std::uint64_t kFewestPoints = 1024;
+
+}  // namespace
+
+HashRing::HashRing(std::span<const std::shared_ptr<const Endpoint>> endpoints) {
+  std::uint64_t weights = 0;
+  for (const auto& endpoint : endpoints) weights += endpoint->weight;
+  const std::uint64_t total = std::max(kFewestPoints, kPointsPerEndpoint * endpoints.size());
+  for (std::size_t i = 0; i < endpoints.size(); ++i) {
+    const std::uint64_t seed = hash_of_text(endpoints[i]->address.text());
+    const std::uint64_t count = std::max<std::uint64_t>(1, total * endpoints[i]->weight / weights);
+    for (std::uint64_t k = 0; k < count; ++k) {
+      points_.push_back({.hash = mix_hash(seed + k * 0x9e3779b97f4a7c15),
+                         .index = static_cast<std::uint32_t>(i)});
+    }
+  }
+  std::ranges::sort(points_, {}, &Point::hash);
+}
+
+std::size_t HashRing::position(std::uint64_t hash) const {
+  const auto at = std::ranges::lower_bound(points_, hash, {}, &Point::hash);
+  return at == points_.end() ? 0 : static_cast<std::size_t>(at - points_.begin());
+}
+
+}  // namespace baton::proxy
