@@ -30,7 +30,8 @@ std::unique_ptr<Region> make_region(const region::Geometry& geometry = kTiny) {
   return std::move(*region);
 }
 
-std::unique_ptr<StatsStore> open_in(const Region& region, std::uint64_t layout = 1) {
+std::unique_ptr<StatsStore> open_in(const Region& region,
+                                    std::uint64_t layout = region::kLayoutVersion) {
   auto store =
       StatsStore::open(os::UniqueFd(::fcntl(region.fd(), F_DUPFD_CLOEXEC, 0)), kSlot, layout);
   REQUIRE(store.has_value());
