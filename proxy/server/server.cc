@@ -58,6 +58,7 @@ std::vector<std::string> Server::listener_names() const {
 }
 
 void Server::start_workers() { workers_->start(); }
+void Server::warm_up(Done done) { workers_->clusters().warm_up(std::move(done)); }
 
 os::Result<void> Server::serve(Done done) {
   if (const auto listening = sockets_.listen(wanted_); !listening) {
@@ -69,16 +70,19 @@ os::Result<void> Server::serve(Done done) {
     }
     admin_->set_ready(true);
   }
+  workers_->clusters().lead();
   workers_->accept_on(select({}, Select::NotAmong), std::move(done));
   return {};
 }
 
 void Server::pause(const std::vector<proto::SocketKey>& shared, Done done) {
+  workers_->clusters().rest();
   if (admin_among(shared)) admin_->release();
   workers_->release(select(shared, Select::Among), std::move(done));
 }
 
 void Server::drain(const std::vector<proto::SocketKey>& kept, Done done) {
+  workers_->clusters().rest();
   if (admin_) admin_->set_ready(false);
   if (admin_) admin_->release();
   // Both calls run in order on each worker's loop, so the second one's end is the end of both.

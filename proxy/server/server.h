@@ -3,8 +3,8 @@
 // (standalone.h).
 //
 // Thread: main. Owns: configuration, statistics, sockets, workers. Borrows: the main loop.
-// Order of calls: construct, sockets().add()..., bind_missing(), start_workers(), serve(); then
-// pause(), resume() and drain() as lifecycle.h allows.
+// Order of calls: construct, sockets().add()..., bind_missing(), start_workers(), warm_up(),
+// serve(); then pause(), resume() and drain() as lifecycle.h allows.
 #pragma once
 
 #include <chrono>
@@ -51,6 +51,8 @@ class Server {
     return sockets_.bind_missing(wanted_, supervisor);
   }
   void start_workers();
+  // `done`: endpoints and their health are known, or the time for that is up; may be at once.
+  void warm_up(Done done);
 
   // Listens and accepts on every socket of the configuration; `done` once every worker does. Also
   // after pause(), and after sockets were added. An error leaves what already accepts accepting.

@@ -33,7 +33,7 @@ int Standalone::run() {
     return 1;
   }
   loop_.run();
-  return 0;
+  return exit_status_;
 }
 
 os::Result<void> Standalone::start() {
@@ -48,9 +48,19 @@ os::Result<void> Standalone::start() {
                     .stats_source = [store](auto deliver) { deliver(store->prometheus_text()); }});
   if (const auto bound = server_->bind_missing(); !bound) return bound;
   server_->start_workers();
-  return server_->serve([this] {
+  server_->warm_up([this] { serve(); });
+  return {};
+}
+
+void Standalone::serve() {
+  if (draining_) return;
+  const auto served = server_->serve([this] {
     for (const std::string& name : server_->listener_names()) log::info("serving {}", name);
   });
+  if (served) return;
+  std::fprintf(stderr, "proxy: %s\n", served.error().text().c_str());
+  exit_status_ = 1;
+  loop_.stop();
 }
 
 void Standalone::on_signal(ev::sig& signal, int) noexcept {

@@ -26,6 +26,7 @@ class Standalone {
 
  private:
   os::Result<void> start();
+  void serve();
   void on_signal(ev::sig& signal, int) noexcept;
   void on_deadline(ev::timer&, int) noexcept;
   void remove_unix_paths() const;
@@ -36,6 +37,7 @@ class Standalone {
   std::chrono::milliseconds drain_time_;
   std::unique_ptr<Server> server_;
   bool draining_ = false;
+  int exit_status_ = 0;
   ev::timer deadline_;
   ev::sig terminate_;
   ev::sig interrupt_;

@@ -193,6 +193,12 @@ void SupervisedGeneration::become_ready() {
   build_.reached(StartPoint::Inherited, generation_);
 
   server_->start_workers();
+  server_->warm_up([this] { on_warm(); });
+}
+
+void SupervisedGeneration::on_warm() {
+  if (exit_status_ != 0 || leaving_) return;
+  proto::Reached reached;
   reporter_.emplace(loop_.ref(), server_->stats(), supervisor_);
   reporter_->start();
   reached.set_phase(proto::WARMED);

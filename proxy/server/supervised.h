@@ -44,6 +44,7 @@ class SupervisedGeneration {
   void bind_rest();
   void put_in_escrow();
   void become_ready();
+  void on_warm();
   void fail(const std::string& reason);
 
   // Orders.

@@ -1,0 +1,217 @@
+#include "proxy/upstream/dns_resolver.h"
+
+#include <ares.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+#include "proxy/upstream/srv_reply.h"
+
+namespace baton::proxy {
+namespace {
+
+constexpr int kClassIn = 1;
+constexpr int kTypeSrv = 33;
+// Three tries of one, two and four seconds to each server.
+constexpr int kTimeoutMs = 1000;
+constexpr int kTries = 3;
+
+void initialize_library() {
+  static std::once_flag once;
+  std::call_once(once, [] { ::ares_library_init(ARES_LIB_INIT_ALL); });
+}
+
+std::string list_of(std::span<const os::SocketAddress> servers) {
+  std::string list;
+  for (const os::SocketAddress& server : servers) {
+    if (!list.empty()) list += ",";
+    list += server.text();
+  }
+  return list;
+}
+
+// By address, each once.
+void normalize(std::vector<FoundEndpoint>& endpoints) {
+  std::ranges::sort(endpoints, {}, [](const FoundEndpoint& each) { return each.address.text(); });
+  const auto doubled = std::ranges::unique(endpoints, {}, &FoundEndpoint::address);
+  endpoints.erase(doubled.begin(), doubled.end());
+}
+
+DnsResolver::Answer answer_from(const ares_addrinfo& result) {
+  DnsResolver::Answer answer;
+  int ttl = std::numeric_limits<int>::max();
+  for (const auto* name = result.cnames; name != nullptr; name = name->next) {
+    ttl = std::min(ttl, name->ttl);
+  }
+  for (const int family : {AF_INET, AF_INET6}) {
+    for (const auto* node = result.nodes; node != nullptr; node = node->ai_next) {
+      if (node->ai_family != family) continue;
+      ttl = std::min(ttl, node->ai_ttl);
+      answer.endpoints.push_back(
+          {.address = os::SocketAddress::from_sockaddr(node->ai_addr, node->ai_addrlen)});
+    }
+    if (!answer.endpoints.empty()) break;
+  }
+  normalize(answer.endpoints);
+  answer.ttl = std::chrono::seconds(std::max(0, ttl));
+  return answer;
+}
+
+}  // namespace
+
+struct DnsResolver::HostQuery {
+  Done done;
+
+  static void on_result(void* argument, int status, int, ares_addrinfo* result) noexcept {
+    const std::unique_ptr<HostQuery> query(static_cast<HostQuery*>(argument));
+    const std::unique_ptr<ares_addrinfo, decltype(&::ares_freeaddrinfo)> owned(
+        result, &::ares_freeaddrinfo);
+    if (status == ARES_EDESTRUCTION) return;
+    if (status != ARES_SUCCESS) return query->done(std::unexpected(::ares_strerror(status)));
+    Answer answer = answer_from(*result);
+    if (answer.endpoints.empty()) return query->done(std::unexpected("no address"));
+    query->done(std::move(answer));
+  }
+};
+
+// One SRV query, then one host query for each record. Shared by these, ended by the last.
+struct DnsResolver::ServiceQuery {
+  explicit ServiceQuery(DnsResolver& owner) : resolver(owner) {}
+
+  static void on_result(void* argument, int status, int, unsigned char* bytes,
+                        int length) noexcept {
+    const std::unique_ptr<std::shared_ptr<ServiceQuery>> holder(
+        static_cast<std::shared_ptr<ServiceQuery>*>(argument));
+    const std::shared_ptr<ServiceQuery>& query = *holder;
+    if (status == ARES_EDESTRUCTION) return;
+    if (status != ARES_SUCCESS) return query->done(std::unexpected(::ares_strerror(status)));
+    const auto records = parse_srv_reply({bytes, static_cast<std::size_t>(length)});
+    if (!records) return query->done(std::unexpected(records.error()));
+    look_up(query, *records);
+  }
+
+  static void look_up(const std::shared_ptr<ServiceQuery>& query,
+                      const std::vector<SrvRecord>& records) {
+    query->answer.ttl = std::chrono::seconds::max();
+    query->left = records.size();
+    if (records.empty()) return query->done(std::unexpected("no such service"));
+    for (const SrvRecord& record : records) {
+      query->answer.ttl = std::min(query->answer.ttl, std::chrono::seconds(record.ttl_seconds));
+      query->resolver.resolve_host(record.host, record.port,
+                                   [query, weight = std::max<std::uint32_t>(1, record.weight)](
+                                       auto found) { query->on_host(std::move(found), weight); });
+    }
+  }
+
+  // A record whose host cannot be found does not spoil the others.
+  void on_host(std::expected<Answer, std::string> found, std::uint32_t weight) {
+    if (found) {
+      answer.ttl = std::min(answer.ttl, found->ttl);
+      for (FoundEndpoint& endpoint : found->endpoints) {
+        endpoint.weight = weight;
+        answer.endpoints.push_back(std::move(endpoint));
+      }
+    } else {
+      error = found.error();
+    }
+    if (--left > 0) return;
+    if (answer.endpoints.empty()) return done(std::unexpected(error));
+    normalize(answer.endpoints);
+    done(std::move(answer));
+  }
+
+  DnsResolver& resolver;
+  Done done;
+  Answer answer;
+  std::string error;
+  std::size_t left = 0;
+};
+
+DnsResolver::DnsResolver(ev::loop_ref loop, std::span<const os::SocketAddress> servers)
+    : loop_(loop), timer_(loop) {
+  timer_.set<DnsResolver, &DnsResolver::on_timer>(this);
+  initialize_library();
+  ares_options options{};
+  options.timeout = kTimeoutMs;
+  options.tries = kTries;
+  options.sock_state_cb_data = this;
+  options.sock_state_cb = [](void* self, ares_socket_t fd, int readable, int writable) noexcept {
+    static_cast<DnsResolver*>(self)->on_socket(fd, readable != 0, writable != 0);
+  };
+  int status = ::ares_init_options(&channel_, &options,
+                                   ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
+  if (status == ARES_SUCCESS && !servers.empty()) {
+    status = ::ares_set_servers_ports_csv(channel_, list_of(servers).c_str());
+  }
+  if (status != ARES_SUCCESS) init_error_ = ::ares_strerror(status);
+}
+
+DnsResolver::~DnsResolver() {
+  if (channel_ != nullptr) ::ares_destroy(channel_);
+}
+
+void DnsResolver::resolve_host(const std::string& host, std::uint16_t port, Done done) {
+  if (!init_error_.empty()) return done(std::unexpected(init_error_));
+  const ares_addrinfo_hints hints{.ai_flags = ARES_AI_NOSORT | ARES_AI_NUMERICSERV,
+                                  .ai_family = AF_UNSPEC,
+                                  .ai_socktype = SOCK_STREAM,
+                                  .ai_protocol = IPPROTO_TCP};
+  auto query = std::make_unique<HostQuery>(std::move(done));
+  ::ares_getaddrinfo(channel_, host.c_str(), std::to_string(port).c_str(), &hints,
+                     &HostQuery::on_result, query.release());
+  arm_timer();
+}
+
+void DnsResolver::resolve_service(const std::string& service, Done done) {
+  if (!init_error_.empty()) return done(std::unexpected(init_error_));
+  auto query = std::make_shared<ServiceQuery>(*this);
+  query->done = std::move(done);
+  auto holder = std::make_unique<std::shared_ptr<ServiceQuery>>(std::move(query));
+  ::ares_query(channel_, service.c_str(), kClassIn, kTypeSrv, &ServiceQuery::on_result,
+               holder.release());
+  arm_timer();
+}
+
+void DnsResolver::on_socket(int fd, bool readable, bool writable) {
+  std::unique_ptr<ev::io>& watcher = watchers_[fd];
+  if (!readable && !writable) {
+    if (watcher) {
+      watcher->stop();
+      retired_.push_back(std::move(watcher));
+    }
+    watchers_.erase(fd);
+    return;
+  }
+  if (!watcher) {
+    watcher = std::make_unique<ev::io>(loop_);
+    watcher->set<DnsResolver, &DnsResolver::on_event>(this);
+  }
+  watcher->stop();
+  watcher->start(fd, (readable ? ev::READ : 0) | (writable ? ev::WRITE : 0));
+}
+
+void DnsResolver::on_event(ev::io& watcher, int events) noexcept {
+  const int fd = watcher.fd;
+  ::ares_process_fd(channel_, (events & ev::READ) != 0 ? fd : ARES_SOCKET_BAD,
+                    (events & ev::WRITE) != 0 ? fd : ARES_SOCKET_BAD);
+  retired_.clear();
+  arm_timer();
+}
+
+void DnsResolver::on_timer(ev::timer&, int) noexcept {
+  ::ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+  retired_.clear();
+  arm_timer();
+}
+
+void DnsResolver::arm_timer() {
+  timer_.stop();
+  timeval left{};
+  if (::ares_timeout(channel_, nullptr, &left) == nullptr) return;
+  ev_now_update(loop_);
+  timer_.start(static_cast<double>(left.tv_sec) + static_cast<double>(left.tv_usec) * 1e-6);
+}
+
+}  // namespace baton::proxy

@@ -1,0 +1,163 @@
+#include "proxy/upstream/health_checker.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <charconv>
+#include <optional>
+#include <string_view>
+#include <system_error>
+
+#include "shared/os/log.h"
+
+namespace baton::proxy {
+namespace {
+
+using Health = EndpointState::Health;
+
+constexpr std::size_t kLongestStatusLine = 256;
+constexpr std::size_t kStatusEnd = 12;  // "HTTP/1.1 200"
+
+double seconds(std::chrono::milliseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
+
+std::string error_text(int error) { return std::generic_category().message(error); }
+
+// RFC 9112, section 4: HTTP-version SP status-code SP. Nothing: not the beginning of an answer.
+std::optional<std::uint32_t> status_of(std::string_view line) {
+  if (!line.starts_with("HTTP/1.") || line.size() < kStatusEnd || line[8] != ' ') {
+    return std::nullopt;
+  }
+  if (line.size() > kStatusEnd && line[kStatusEnd] != ' ' && line[kStatusEnd] != '\r') {
+    return std::nullopt;
+  }
+  std::uint32_t status = 0;
+  const auto [end, error] = std::from_chars(line.data() + 9, line.data() + kStatusEnd, status);
+  if (error != std::errc() || end != line.data() + kStatusEnd) return std::nullopt;
+  return status;
+}
+
+}  // namespace
+
+HealthChecker::HealthChecker(ev::loop_ref loop, const Options& options,
+                             std::shared_ptr<const Endpoint> endpoint)
+    : loop_(loop),
+      options_(options),
+      endpoint_(std::move(endpoint)),
+      random_(std::random_device()()),
+      watcher_(loop),
+      timer_(loop) {
+  watcher_.set<HealthChecker, &HealthChecker::on_event>(this);
+  timer_.set<HealthChecker, &HealthChecker::on_timer>(this);
+}
+
+void HealthChecker::start() {
+  if (endpoint_->state->health() == Health::Unknown) {
+    begin();
+    return;
+  }
+  std::uniform_real_distribution<double> part(0.0, 1.0);
+  wait(seconds(options_.config.interval) * part(random_));
+}
+
+void HealthChecker::stop() {
+  watcher_.stop();
+  timer_.stop();
+  socket_.reset();
+  checking_ = false;
+}
+
+void HealthChecker::wait(double time) {
+  timer_.stop();
+  // A timer of libev counts from the beginning of the iteration; others may have been slow in it.
+  ev_now_update(loop_);
+  timer_.start(time);
+}
+
+void HealthChecker::begin() {
+  checking_ = true;
+  connected_ = false;
+  answer_.clear();
+  wait(seconds(options_.config.timeout));
+  const os::SocketAddress& address = endpoint_->address;
+  socket_.reset(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!socket_.valid()) return finish(CheckResult::Failure, error_text(errno));
+  if (::connect(socket_.get(), address.data(), address.length()) != 0 && errno != EINPROGRESS) {
+    return finish(CheckResult::Failure, error_text(errno));
+  }
+  // Also when it is connected already: the result comes from the loop, never from within start().
+  watcher_.start(socket_.get(), ev::WRITE);
+}
+
+void HealthChecker::on_event(ev::io&, int) noexcept {
+  if (connected_) return read_answer();
+  int error = 0;
+  socklen_t length = sizeof error;
+  if (::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
+  if (error != 0) return finish(CheckResult::Failure, error_text(error));
+  connected_ = true;
+  if (options_.config.type == HealthCheckConfig::Type::Tcp) return finish(CheckResult::Success, "");
+  ask();
+}
+
+void HealthChecker::ask() {
+  const HealthCheckConfig& config = options_.config;
+  const std::string host = !config.host.empty()           ? config.host
+                           : endpoint_->address.is_unix() ? "localhost"
+                                                          : endpoint_->address.text();
+  const std::string request = "GET " + config.path + " HTTP/1.1\r\nHost: " + host +
+                              "\r\nUser-Agent: baton-health-check\r\nConnection: close\r\n\r\n";
+  // A fresh socket's buffer takes it whole.
+  const ssize_t sent = ::send(socket_.get(), request.data(), request.size(), MSG_NOSIGNAL);
+  if (sent != static_cast<ssize_t>(request.size())) {
+    return finish(CheckResult::Failure, "cannot send the request");
+  }
+  watcher_.stop();
+  watcher_.start(socket_.get(), ev::READ);
+}
+
+void HealthChecker::read_answer() {
+  char room[kLongestStatusLine];
+  const ssize_t count = ::recv(socket_.get(), room, sizeof room, 0);
+  if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (count < 0) return finish(CheckResult::Failure, error_text(errno));
+  if (count == 0) return finish(CheckResult::Failure, "closed without an answer");
+  answer_.append(room, static_cast<std::size_t>(count));
+  const std::size_t end = answer_.find('\n');
+  if (end == std::string::npos && answer_.size() < kLongestStatusLine) return;
+  const auto status = status_of(answer_);
+  if (!status) return finish(CheckResult::Failure, "the answer is not HTTP");
+  const bool good = *status == options_.config.expected_status;
+  finish(good ? CheckResult::Success : CheckResult::Failure, "status " + std::to_string(*status));
+}
+
+void HealthChecker::on_timer(ev::timer&, int) noexcept {
+  if (checking_) return finish(CheckResult::Failure, "timed out");
+  begin();
+}
+
+void HealthChecker::finish(CheckResult result, const std::string& reason) {
+  stop();
+  EndpointState& state = *endpoint_->state;
+  const Health before = state.health();
+  const Health after = record_.step(before, result, options_.config);
+  if (after != before) {
+    if (after == Health::Healthy && before == Health::Unhealthy) {
+      state.slot().available_since_ns.store(monotonic_ns(), std::memory_order_relaxed);
+    }
+    state.slot().health.store(static_cast<std::uint32_t>(after), std::memory_order_relaxed);
+    options_.shared.announce(state);
+    if (after == Health::Unhealthy) {
+      log::warning("cluster {}: {} is unhealthy: {}", options_.cluster, endpoint_->address.text(),
+                   reason);
+    } else {
+      log::info("cluster {}: {} is healthy", options_.cluster, endpoint_->address.text());
+    }
+  }
+  std::uniform_real_distribution<double> jitter(0.9, 1.1);
+  wait(seconds(options_.config.interval) * jitter(random_));
+  options_.sink.on_checked(*this, result);
+}
+
+}  // namespace baton::proxy

@@ -1,0 +1,79 @@
+// Tries one endpoint in intervals: connects and, for HTTP, sends a GET and looks at the first line
+// of the answer. Writes the endpoint's health where all workers and generations see it.
+//
+//   waiting ─ interval ─► connecting ─► (http) asking ─► result ─► waiting
+//                             └───────────── error, timeout ──┘
+//
+// Thread: main. Owns: the socket of the check in progress. Borrows: configuration, shared state,
+// sink (outlive it).
+#pragma once
+
+#include <ev++.h>
+
+#include <memory>
+#include <random>
+#include <string>
+
+#include "proxy/config/config.h"
+#include "proxy/upstream/endpoint.h"
+#include "proxy/upstream/health_record.h"
+#include "proxy/upstream/shared_state.h"
+#include "shared/os/unique_fd.h"
+
+namespace baton::proxy {
+
+class HealthChecker {
+ public:
+  class Sink {
+   public:
+    // One more check is done; the endpoint's state has what follows from it. May stop() the
+    // checker.
+    virtual void on_checked(HealthChecker& checker, CheckResult result) = 0;
+
+   protected:
+    ~Sink() = default;
+  };
+
+  struct Options {
+    const HealthCheckConfig& config;
+    const std::string& cluster;
+    SharedState& shared;
+    Sink& sink;
+  };
+
+  // `endpoint` has a state.
+  HealthChecker(ev::loop_ref loop, const Options& options,
+                std::shared_ptr<const Endpoint> endpoint);
+  HealthChecker(const HealthChecker&) = delete;
+  HealthChecker& operator=(const HealthChecker&) = delete;
+
+  // Checks from now on: at once when nobody knows the endpoint's health, else somewhen within an
+  // interval, so that checks of many endpoints do not come at once.
+  void start();
+  // Gives the check in progress up.
+  void stop();
+  const Endpoint& endpoint() const { return *endpoint_; }
+
+ private:
+  void begin();
+  void wait(double seconds);
+  void finish(CheckResult result, const std::string& reason);
+  void ask();
+  void read_answer();
+  void on_event(ev::io& watcher, int events) noexcept;
+  void on_timer(ev::timer& watcher, int events) noexcept;
+
+  ev::loop_ref loop_;
+  Options options_;
+  std::shared_ptr<const Endpoint> endpoint_;
+  HealthRecord record_;
+  std::minstd_rand random_;
+  std::string answer_;  // the first bytes of it
+  bool checking_ = false;
+  bool connected_ = false;
+  os::UniqueFd socket_;
+  ev::io watcher_;
+  ev::timer timer_;
+};
+
+}  // namespace baton::proxy
