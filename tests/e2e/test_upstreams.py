@@ -1,0 +1,390 @@
+"""Who gets the traffic: health checks, ejection, discovery, policies and limits, across reloads."""
+
+import contextlib
+import itertools
+import os
+import socket
+
+import pytest
+from harness import sockets
+from harness.dns import A, AAAA, SRV, NameServer
+from harness.load import ShortClients
+from harness.ports import free_port
+from harness.tables import relay
+from harness.upstreams import Upstream, answer_one_line, echo, hang, refusing_address
+from harness.waiting import wait_until
+
+ONCE = {"type": "tcp", "interval": "1h"}  # the first check decides, and there is no second
+OFTEN = {"type": "tcp", "interval": "20ms", "timeout": "1s"}
+
+
+def naming(name):
+    """An upstream's handler that answers every connection with a name."""
+
+    def handle(connection):
+        connection.sendall(name.encode())
+
+    return handle
+
+
+def who_answers(address):
+    with sockets.connect(address) as client:
+        return sockets.read_all(client).decode()
+
+
+def answers(address, count):
+    return [who_answers(address) for _ in range(count)]
+
+
+def wait_for_answers(address, *names, count=12):
+    """Until these, and no others, answer."""
+    wait_until(lambda: set(answers(address, count)) == set(names), 20,
+               lambda: f"{names} answer: {answers(address, count)}")
+
+
+def upstream_metric(baton, name):
+    return baton.metric(f"baton_upstream_{name}", cluster="back")
+
+
+def with_proxy(tables, **keys):
+    return {**tables, "proxy": {**tables["proxy"], **keys}}
+
+
+# --- health checks
+
+
+def test_a_dead_endpoint_gets_no_connection_not_even_after_a_reload(start, address):
+    with Upstream(naming("alive")) as alive:
+        baton = start(relay(address, refusing_address(), alive.address,
+                            cluster={"health_check": ONCE}))
+        assert answers(address, 20) == ["alive"] * 20
+        for _ in range(3):
+            baton.reload()
+            assert answers(address, 20) == ["alive"] * 20
+        baton.wait_drained()
+        # What one generation has found out, the next one does not try again.
+        assert alive.accepted == 80 + 1
+        assert upstream_metric(baton, "connect_failures_total") == 0
+        assert upstream_metric(baton, "health_check_failures_total") == 1
+        wait_until(lambda: upstream_metric(baton, "endpoints_available") == 1, 5, "the gauge is 1")
+        assert upstream_metric(baton, "endpoints") == 2
+
+
+def test_an_endpoint_that_dies_and_comes_back_loses_and_regains_its_traffic(start, address):
+    place = f"127.0.0.1:{free_port()}"
+    with Upstream(naming("steady")) as steady:
+        with Upstream(naming("moody"), place) as moody:
+            baton = start(relay(address, steady.address, moody.address,
+                                cluster={"health_check": OFTEN}))
+            wait_for_answers(address, "steady", "moody")
+        baton.wait_for_log(f"{place} is unhealthy")
+        failures = upstream_metric(baton, "connect_failures_total")
+        assert set(answers(address, 20)) == {"steady"}
+        assert upstream_metric(baton, "connect_failures_total") == failures
+        with Upstream(naming("moody"), place):
+            wait_for_answers(address, "steady", "moody")
+
+
+def test_with_all_endpoints_down_a_client_is_turned_away_at_once(start, address):
+    baton = start(relay(address, refusing_address(), refusing_address(),
+                        cluster={"health_check": ONCE, "connect_timeout": "1h"}))
+    for _ in range(5):
+        with sockets.connect(address) as client:
+            assert sockets.is_closed_by_peer(client)
+    assert upstream_metric(baton, "none_available_total") == 5
+    assert upstream_metric(baton, "connect_failures_total") == 0
+
+
+def test_in_panic_endpoints_that_are_down_are_tried_as_well(start, address):
+    with Upstream(naming("alive")) as alive:
+        baton = start(relay(address, refusing_address(), refusing_address(), alive.address,
+                            cluster={"health_check": ONCE, "panic_threshold": 50}))
+        assert answers(address, 12) == ["alive"] * 12
+        assert upstream_metric(baton, "connect_failures_total") > 0
+
+
+class HttpServer:
+    """Answers each connection with one status, which may change, and keeps what was asked."""
+
+    def __init__(self):
+        self.status = 200
+        self.requests = []
+
+    def __call__(self, connection):
+        request = b""
+        while b"\r\n\r\n" not in request:
+            more = connection.recv(4096)
+            if not more:
+                return
+            request += more
+        self.requests.append(request.decode())
+        connection.sendall(f"HTTP/1.1 {self.status} Status\r\nContent-Length: 0\r\n\r\n".encode())
+
+
+def test_an_http_check_asks_for_its_path_and_goes_by_the_status(start, address):
+    server = HttpServer()
+    check = {**OFTEN, "type": "http", "path": "/up?now", "host": "a.example", "expected_status": 204}
+    server.status = 204
+    with Upstream(server) as upstream:
+        baton = start(relay(address, upstream.address, cluster={"health_check": check}))
+        assert server.requests[0].startswith("GET /up?now HTTP/1.1\r\nHost: a.example\r\n")
+        wait_until(lambda: upstream_metric(baton, "endpoints_available") == 1, 5, "it is healthy")
+        server.status = 200
+        baton.wait_for_log("is unhealthy: status 200")
+        server.status = 204
+        wait_until(lambda: upstream_metric(baton, "endpoints_available") == 1, 20, "healthy again")
+
+
+def test_an_http_check_of_something_else_fails(start, address):
+    with Upstream(naming("not HTTP at all\n")) as upstream:
+        baton = start(relay(address, upstream.address,
+                            cluster={"health_check": {**ONCE, "type": "http"}}))
+        baton.wait_for_log("is unhealthy: the answer is not HTTP")
+
+
+def test_a_start_waits_for_the_first_checks_only_so_long(start, address):
+    with Upstream(hang) as mute:
+        tables = relay(address, mute.address, cluster={
+            "health_check": {**ONCE, "type": "http", "timeout": "1h"}})
+        baton = start(with_proxy(tables, warm_time="100ms"))
+        assert "its endpoints are not all known yet" in baton.log()
+        with sockets.connect(address) as client:
+            assert sockets.is_closed_by_peer(client)
+
+
+# --- outlier detection
+
+
+def test_an_ejected_endpoint_gets_no_connection_in_any_worker_or_generation(start, address):
+    with Upstream(naming("alive")) as alive:
+        outliers = {"consecutive_connect_failures": 2, "base_ejection_time": "1h",
+                    "max_ejection_time": "1h"}
+        baton = start(relay(address, refusing_address(), alive.address, workers=4,
+                            cluster={"outlier_detection": outliers}))
+        wait_until(lambda: who_answers(address) and upstream_metric(baton, "ejections_total") == 1,
+                   20, "the dead one is ejected")
+        failures = upstream_metric(baton, "connect_failures_total")
+        assert answers(address, 20) == ["alive"] * 20
+        baton.reload()
+        assert answers(address, 20) == ["alive"] * 20
+        assert upstream_metric(baton, "connect_failures_total") == failures
+        wait_until(lambda: upstream_metric(baton, "endpoints_ejected") == 1, 5, "the gauge is 1")
+
+
+def test_an_ejection_ends_by_itself(start, address):
+    place = f"127.0.0.1:{free_port()}"
+    with Upstream(naming("alive")) as alive:
+        outliers = {"consecutive_connect_failures": 1, "base_ejection_time": "50ms"}
+        baton = start(relay(address, place, alive.address, cluster={"outlier_detection": outliers}))
+        wait_until(lambda: who_answers(address) and upstream_metric(baton, "ejections_total") >= 1,
+                   20, "the dead one is ejected")
+        with Upstream(naming("back"), place):
+            wait_for_answers(address, "alive", "back")
+
+
+# --- discovery: files
+
+
+def replace(path, text):
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.rename(path)
+
+
+def test_a_file_of_endpoints_is_followed(start, address, directory):
+    path = directory / "endpoints"
+    with Upstream(naming("one")) as one, Upstream(naming("two")) as two:
+        path.write_text(f"# the first\n{one.address}\n")
+        baton = start({**relay(address), "cluster": [{"name": "back", "endpoints_file": str(path)}]})
+        wait_for_answers(address, "one")
+        replace(path, f"{one.address} 1\n\n{two.address}  2 # more\n")
+        wait_for_answers(address, "one", "two")
+        path.write_text(f"{two.address}\n")
+        wait_for_answers(address, "two")
+        replace(path, "nonsense\n")
+        baton.wait_for_log("line 1")
+        path.unlink()
+        baton.wait_for_log("No such file")
+        assert set(answers(address, 10)) == {"two"}
+        replace(path, f"{one.address}\n")
+        wait_for_answers(address, "one")
+        assert upstream_metric(baton, "discovery_failures_total") == 2
+
+
+def test_a_file_that_is_not_there_yet_is_waited_for(start, address, directory):
+    path = directory / "later" / "endpoints"
+    with Upstream(naming("one")) as one:
+        baton = start({**relay(address), "cluster": [{"name": "back", "endpoints_file": str(path)}]})
+        with sockets.connect(address) as client:
+            assert sockets.is_closed_by_peer(client)
+        path.parent.mkdir()
+        replace(path, f"{one.address}\n")
+        wait_until(lambda: upstream_metric(baton, "endpoints") == 1, 20, "it is found")
+        wait_for_answers(address, "one")
+
+
+def test_a_link_to_a_file_that_is_turned_is_followed(start, address, directory):
+    with Upstream(naming("one")) as one, Upstream(naming("two")) as two:
+        for name, upstream in (("a", one), ("b", two)):
+            (directory / name).mkdir()
+            (directory / name / "endpoints").write_text(upstream.address + "\n")
+        (directory / "current").symlink_to("a")
+        (directory / "endpoints").symlink_to("current/endpoints")
+        start({**relay(address), "cluster": [{"name": "back",
+                                              "endpoints_file": str(directory / "endpoints")}]})
+        wait_for_answers(address, "one")
+        (directory / "next").symlink_to("b")
+        os.rename(directory / "next", directory / "current")
+        wait_for_answers(address, "two")
+
+
+# --- discovery: DNS
+
+
+@pytest.fixture
+def two_hosts():
+    """The same port at 127.0.0.1 and 127.0.0.2."""
+    port = free_port()
+    with Upstream(naming("one"), f"127.0.0.1:{port}"), Upstream(naming("two"), f"127.0.0.2:{port}"):
+        yield port
+
+
+def test_a_host_is_looked_up_again_when_its_time_to_live_has_passed(start, address, two_hosts):
+    with NameServer({("db.test", A): ["127.0.0.1"]}) as names:
+        baton = start(with_proxy(relay(address, f"db.test:{two_hosts}"), dns_servers=[names.address]))
+        assert set(answers(address, 5)) == {"one"}
+        names.records["db.test", A] = ["127.0.0.1", "127.0.0.2"]
+        wait_for_answers(address, "one", "two")
+        names.records["db.test", A] = ["127.0.0.2"]
+        wait_for_answers(address, "two")
+        names.failing = True
+        baton.wait_for_log("its 1 addresses stay as they were")
+        assert set(answers(address, 5)) == {"two"}
+        names.failing = False
+        names.records["db.test", A] = ["127.0.0.1"]
+        wait_for_answers(address, "one")
+
+
+def test_a_long_time_to_live_is_respected_and_a_reload_looks_anew(start, address, two_hosts):
+    with NameServer({("db.test", A): ["127.0.0.1"]}, ttl=3600) as names:
+        baton = start(with_proxy(relay(address, f"db.test:{two_hosts}"), dns_servers=[names.address]))
+        assert set(answers(address, 5)) == {"one"}
+        names.records["db.test", A] = ["127.0.0.2"]
+        assert set(answers(address, 20)) == {"one"}
+        assert names.asked["db.test", A] == 1
+        baton.reload()
+        assert set(answers(address, 5)) == {"two"}
+        assert names.asked["db.test", A] == 2
+
+
+def test_a_host_with_only_ipv6_addresses(start, address):
+    with Upstream(naming("six"), f"[::1]:{free_port()}") as upstream:
+        port = upstream.address.rpartition(":")[2]
+        with NameServer({("db.test", AAAA): ["::1"]}) as names:
+            start(with_proxy(relay(address, f"db.test:{port}"), dns_servers=[names.address]))
+            assert who_answers(address) == "six"
+
+
+def test_a_service_has_its_records_ports_and_best_priority(start, address):
+    with Upstream(naming("one")) as one, Upstream(naming("two")) as two, Upstream(naming("spare")) as spare:
+        ports = [int(each.address.rpartition(":")[2]) for each in (one, two, spare)]
+        with NameServer({
+                ("_db._tcp.test", SRV): [(1, 3, ports[0], "host.test"), (1, 1, ports[1], "host.test"),
+                                         (2, 1, ports[2], "host.test")],
+                ("host.test", A): ["127.0.0.1"]}) as names:
+            start(with_proxy(relay(address, "srv:_db._tcp.test", workers=1),
+                             dns_servers=[names.address]))
+            heard = answers(address, 16)
+            assert heard.count("one") == 12 and heard.count("two") == 4
+
+
+def test_a_name_that_does_not_exist_keeps_nothing_from_starting(start, address, two_hosts):
+    with NameServer({("other.test", A): ["127.0.0.1"]}) as names:
+        baton = start(with_proxy(relay(address, f"db.test:{two_hosts}"), dns_servers=[names.address]))
+        with sockets.connect(address) as client:
+            assert sockets.is_closed_by_peer(client)
+        assert upstream_metric(baton, "discovery_failures_total") >= 1
+        names.records["db.test", A] = ["127.0.0.1"]
+        wait_until(lambda: upstream_metric(baton, "endpoints") == 1, 20, "it is found")
+        assert who_answers(address) == "one"
+
+
+# --- policies and limits
+
+
+def from_host(host, address):
+    """Who answers a client with this address."""
+    client = socket.socket()
+    client.settimeout(sockets.PATIENCE)
+    with client:
+        client.bind((host, 0))
+        client.connect(sockets.parse(address)[1])
+        return sockets.read_all(client).decode()
+
+
+@pytest.mark.parametrize("policy", ["ring_hash", "maglev"])
+def test_a_client_comes_to_the_same_endpoint_in_every_worker_and_generation(start, address, policy):
+    with contextlib.ExitStack() as stack:
+        upstreams = [stack.enter_context(Upstream(naming(str(i)))) for i in range(5)]
+        baton = start(relay(address, *(each.address for each in upstreams), workers=3,
+                            cluster={"lb_policy": policy}))
+        hosts = [f"127.0.0.{i}" for i in range(2, 42)]
+        first = {host: from_host(host, address) for host in hosts}
+        assert len(set(first.values())) >= 4
+        baton.reload()
+        for _ in range(3):
+            assert {host: from_host(host, address) for host in hosts} == first
+
+
+@pytest.mark.parametrize("policy", ["least_request", "random"])
+def test_every_endpoint_gets_its_part(start, address, policy):
+    with contextlib.ExitStack() as stack:
+        upstreams = [stack.enter_context(Upstream(naming(str(i)))) for i in range(3)]
+        start(relay(address, *(each.address for each in upstreams), cluster={"lb_policy": policy}))
+        assert set(answers(address, 100)) == {"0", "1", "2"}
+
+
+def test_least_request_leaves_a_busy_endpoint_alone(start, address):
+    with Upstream(echo) as one, Upstream(echo) as two:
+        start(relay(address, one.address, two.address, workers=2,
+                    cluster={"lb_policy": "least_request"}))
+        with contextlib.ExitStack() as stack:
+            for _ in range(60):
+                client = stack.enter_context(sockets.connect(address))
+                sockets.ask(client, b"are you there?")
+            # Two draws of two endpoints are both of them: the difference is never more than one.
+            assert abs(one.open_connections - two.open_connections) <= 2
+
+
+def test_connections_beyond_the_limit_are_turned_away_and_counted(start, address):
+    with Upstream(echo) as upstream:
+        baton = start(relay(address, upstream.address, cluster={"max_connections": 2}))
+        with sockets.connect(address) as one, sockets.connect(address) as two:
+            sockets.ask(one, b"one")
+            sockets.ask(two, b"two")
+            with sockets.connect(address) as three:
+                assert sockets.is_closed_by_peer(three)
+            assert upstream_metric(baton, "connections_overflow_total") == 1
+        wait_until(lambda: upstream_metric(baton, "connections_active") == 0, 5, "both have ended")
+        with sockets.connect(address) as again:
+            sockets.ask(again, b"again")
+
+
+def test_no_client_notices_endpoints_coming_and_going(start, address, directory):
+    path = directory / "endpoints"
+    with contextlib.ExitStack() as stack:
+        upstreams = [stack.enter_context(Upstream(answer_one_line)) for _ in range(4)]
+        path.write_text(upstreams[0].address + "\n")
+        baton = start({**relay(address), "cluster": [{
+            "name": "back", "endpoints_file": str(path), "health_check": OFTEN,
+            "outlier_detection": {}, "lb_policy": "maglev"}]})
+        load = stack.enter_context(ShortClients(address, clients=4))
+        for chosen in itertools.islice(itertools.cycle(itertools.permutations(upstreams, 2)), 12):
+            before = [each.accepted for each in chosen]
+            replace(path, "".join(each.address + "\n" for each in chosen))
+            wait_until(lambda: all(each.accepted > was for each, was in zip(chosen, before)), 20,
+                       "both have been tried")
+            baton.reload()
+            load.wait_for_more(10)
+        total = load.stop()
+    assert total.failures == []

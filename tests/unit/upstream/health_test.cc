@@ -1,0 +1,186 @@
+#include <optional>
+#include <vector>
+
+#include "proxy/upstream/health_checker.h"
+#include "proxy/upstream/health_record.h"
+#include "tests/unit/fixture/loop_driver.h"
+#include "tests/unit/fixture/sockets.h"
+#include "tests/unit/upstream/members.h"
+
+using namespace baton;
+using namespace baton::fixture;
+using namespace baton::proxy;
+using namespace std::chrono_literals;
+using Health = EndpointState::Health;
+
+namespace {
+
+constexpr char kUnknown = '?';
+
+// Follows results ("+" and "-") and writes down the health after each ("H", "U").
+std::string history(Health health, const std::string& results) {
+  const HealthCheckConfig config{.healthy_threshold = 2, .unhealthy_threshold = 3};
+  HealthRecord record;
+  std::string text;
+  for (const char result : results) {
+    health =
+        record.step(health, result == '+' ? CheckResult::Success : CheckResult::Failure, config);
+    text += health == Health::Healthy ? 'H' : health == Health::Unhealthy ? 'U' : kUnknown;
+  }
+  return text;
+}
+
+struct Checked final : HealthChecker::Sink {
+  explicit Checked(const os::SocketAddress& address, const HealthCheckConfig& check = {})
+      : config(check),
+        endpoint(std::make_shared<const Endpoint>(
+            Endpoint{.address = address, .state = shared.state_of("back", address.text())})),
+        checker(loop.ref(), {config, name, shared, *this}, endpoint) {}
+
+  void on_checked(HealthChecker&, CheckResult result) override { results.push_back(result); }
+
+  Health health() const { return endpoint->state->health(); }
+  bool done(std::size_t count = 1) {
+    return run_until(loop, [&] { return results.size() >= count; });
+  }
+  TestPeer accepted(const ListeningSocket& server) {
+    os::UniqueFd fd;
+    REQUIRE(run_until(loop, [&] {
+      fd = accept_from(server);
+      return fd.valid();
+    }));
+    return TestPeer(std::move(fd));
+  }
+
+  EventLoop loop;
+  std::unique_ptr<StatsStore> stats = *StatsStore::open(os::UniqueFd(), 0);
+  SharedState shared{*stats};
+  std::string name = "back";
+  HealthCheckConfig config;
+  std::shared_ptr<const Endpoint> endpoint;
+  std::vector<CheckResult> results;
+  HealthChecker checker;
+};
+
+HealthCheckConfig http() {
+  return {
+      .type = HealthCheckConfig::Type::Http, .path = "/up", .host = "a.example", .interval = 1h};
+}
+
+}  // namespace
+
+TEST_CASE("health: every result in every state") {
+  CHECK(history(Health::Unknown, "+") == "H");
+  CHECK(history(Health::Unknown, "-") == "U");
+  CHECK(history(Health::Healthy, "--+---") == "HHHHHU");
+  CHECK(history(Health::Unhealthy, "+-++") == "UUUH");
+  CHECK(history(Health::Healthy, "---++") == "HHUUH");
+  CHECK(history(static_cast<Health>(77), "+") == "?");  // damaged memory: forgotten
+}
+
+TEST_CASE("tcp check: a connection is enough, and is closed") {
+  const ListeningSocket server = listen_on("127.0.0.1:0");
+  Checked check(server.address, {.interval = 1h});
+  const std::uint64_t epoch = check.shared.epoch();
+  check.checker.start();
+  REQUIRE(check.done());
+  CHECK(check.health() == Health::Healthy);
+  CHECK(check.shared.epoch() != epoch);
+  TestPeer peer = check.accepted(server);
+  CHECK(run_until(check.loop, [&] { return peer.read() == Peer::Ended; }));
+}
+
+TEST_CASE("tcp check: a refused connection is a failure") {
+  const ListeningSocket server = bound_but_not_listening();
+  Checked check(server.address, {.interval = 1h});
+  check.checker.start();
+  REQUIRE(check.done());
+  CHECK(check.health() == Health::Unhealthy);
+}
+
+TEST_CASE("check: it is repeated, and thresholds count") {
+  const ListeningSocket server = bound_but_not_listening();
+  Checked check(server.address, {.interval = 10ms, .unhealthy_threshold = 3});
+  check.endpoint->state->slot().health.store(1);
+  check.checker.start();
+  REQUIRE(check.done(2));
+  CHECK(check.health() == Health::Healthy);
+  REQUIRE(check.done(3));
+  CHECK(check.health() == Health::Unhealthy);
+}
+
+TEST_CASE("http check: whatever the answer, it says whether the endpoint is healthy") {
+  const struct {
+    const char* answer;
+    bool good;
+  } rows[] = {
+      {"HTTP/1.1 200 OK\r\n\r\n", true},
+      {"HTTP/1.0 200\r\n", true},
+      {"HTTP/1.1 204 No\r\n\r\n", false},
+      {"HTTP/1.1 2000 OK\r\n", false},
+      {"HTTP/2 200 OK\r\n", false},
+      {"HTTP/1.1 abc\r\n", false},
+      {"\n", false},
+      {"HTTP/1.1\n", false},
+      {"", false},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.answer);
+    const ListeningSocket server = listen_on("127.0.0.1:0");
+    Checked check(server.address, http());
+    check.checker.start();
+    TestPeer peer = check.accepted(server);
+    CHECK(run_until(check.loop, [&] {
+      peer.read();
+      return peer.received() ==
+             "GET /up HTTP/1.1\r\nHost: a.example\r\nUser-Agent: baton-health-check\r\n"
+             "Connection: close\r\n\r\n";
+    }));
+    peer.write(row.answer);
+    peer.end();
+    REQUIRE(check.done());
+    CHECK((check.health() == Health::Healthy) == row.good);
+  }
+}
+
+TEST_CASE("http check: the answer may come in pieces, but its first line has an end") {
+  const ListeningSocket server = listen_on("127.0.0.1:0");
+  Checked check(server.address, http());
+  check.checker.start();
+  TestPeer peer = check.accepted(server);
+  for (const char byte : std::string("HTTP/1.1 200 OK\r\n")) {
+    CHECK(check.results.empty());
+    peer.write({&byte, 1});
+    settle(check.loop);
+  }
+  REQUIRE(check.done());
+  CHECK(check.health() == Health::Healthy);
+
+  Checked endless(server.address, http());
+  endless.checker.start();
+  TestPeer talker = endless.accepted(server);
+  talker.write("HTTP/1.1 200 " + std::string(10'000, 'x'));
+  REQUIRE(endless.done());
+  CHECK(endless.health() == Health::Healthy);  // it has said enough
+}
+
+TEST_CASE("http check: an endpoint that says nothing has failed when the time is up") {
+  const ListeningSocket server = listen_on("127.0.0.1:0");
+  HealthCheckConfig config = http();
+  config.timeout = 30ms;
+  Checked check(server.address, config);
+  check.checker.start();
+  REQUIRE(check.done());
+  CHECK(check.health() == Health::Unhealthy);
+}
+
+TEST_CASE("check: one that is stopped says nothing and holds nothing") {
+  const ListeningSocket server = listen_on("127.0.0.1:0");
+  Checked check(server.address, http());
+  check.checker.start();
+  TestPeer peer = check.accepted(server);
+  check.checker.stop();
+  CHECK(run_until(check.loop, [&] { return peer.read() == Peer::Ended; }));
+  CHECK(check.results.empty());
+  CHECK(check.health() == Health::Unknown);
+}
