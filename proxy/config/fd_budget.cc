@@ -13,7 +13,10 @@ FdBudget fd_budget(const Config& config) {
     budget.listening += listener.address.is_unix() ? 1 : config.workers;
   }
   if (config.admin) ++budget.listening;
-  for (const ClusterConfig& cluster : config.clusters) budget.upstream += cluster.endpoints.size();
+  for (const ClusterConfig& cluster : config.clusters) {
+    // One for traffic, and one to check it: all may be checked at the same time.
+    budget.upstream += cluster.endpoints.size() * (cluster.health_check ? 2 : 1);
+  }
   budget.loops = (std::uint64_t{config.workers} + 1) * kFdsPerLoop;
   budget.reserve = kFdReserve;
   return budget;

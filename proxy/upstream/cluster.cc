@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proxy/upstream/hash_key.h"
+#include "shared/os/log.h"
 
 namespace baton::proxy {
 
@@ -58,7 +59,10 @@ CircuitGuard Cluster::try_acquire(Circuit circuit) {
 }
 
 void Cluster::report(const Endpoint& endpoint, Outcome outcome) {
-  if (shared_.outliers().report(endpoint, outcome, *members())) stats_.ejections_total.add();
+  if (!shared_.outliers().report(endpoint, outcome, *members())) return;
+  stats_.ejections_total.add();
+  log::warning("cluster {}: {} is ejected: it has failed too often in a row", name(),
+               endpoint.address.text());
 }
 
 }  // namespace baton::proxy

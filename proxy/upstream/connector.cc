@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "proxy/upstream/local_shortage.h"
 #include "shared/os/log.h"
 
 namespace baton::proxy {
@@ -18,21 +19,6 @@ using std::chrono::duration;
 using std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kShortagePause{10};
-
-// EAGAIN: the queue of a listening unix socket is full, or no local port is free.
-bool is_shortage(int error) {
-  switch (error) {
-    case EAGAIN:
-    case EMFILE:
-    case ENFILE:
-    case ENOBUFS:
-    case ENOMEM:
-    case EADDRNOTAVAIL:
-      return true;
-    default:
-      return false;
-  }
-}
 
 }  // namespace
 
@@ -62,14 +48,14 @@ void Connector::start_at(std::shared_ptr<const Endpoint> endpoint,
 Connector::Attempt Connector::attempt() {
   const os::SocketAddress& address = endpoint_->address;
   socket_.reset(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!socket_.valid()) return is_shortage(errno) ? Attempt::Shortage : Attempt::Failed;
+  if (!socket_.valid()) return is_local_shortage(errno) ? Attempt::Shortage : Attempt::Failed;
   if (!address.is_unix()) {
     const int on = 1;
     ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
   if (::connect(socket_.get(), address.data(), address.length()) == 0) return Attempt::Connected;
   if (errno == EINPROGRESS || errno == EINTR) return Attempt::InProgress;
-  return is_shortage(errno) ? Attempt::Shortage : Attempt::Failed;
+  return is_local_shortage(errno) ? Attempt::Shortage : Attempt::Failed;
 }
 
 void Connector::proceed(Attempt outcome) {

@@ -34,17 +34,16 @@ void DnsEndpoints::look_up() {
 }
 
 void DnsEndpoints::on_answer(std::expected<DnsResolver::Answer, std::string> answer) {
-  const bool first = std::exchange(pending_, false);
+  const bool was_pending = std::exchange(pending_, false);
   if (!answer) {
     pause_ = std::clamp(pause_ * 2, kShortestTtl, kLongestPause);
     look_again_in(pause_);
     if (answer.error() != last_error_) {
-      log::warning("{}: {}; its {} addresses stay as they were", config_.host, answer.error(),
-                   found_.size());
+      log::warning("{}: {}; its addresses stay as they were", config_.host, answer.error());
     }
     last_error_ = answer.error();
     sink_.on_failure();
-    if (first) sink_.on_looked();
+    if (was_pending) sink_.on_looked();
     return;
   }
   last_error_.clear();
@@ -54,7 +53,8 @@ void DnsEndpoints::on_answer(std::expected<DnsResolver::Answer, std::string> ans
   if (config_.kind == EndpointKind::Host) {
     for (FoundEndpoint& endpoint : answer->endpoints) endpoint.weight = config_.weight;
   }
-  if (!first && answer->endpoints == found_) return;
+  const bool was_blind = std::exchange(blind_, false);
+  if (!was_blind && answer->endpoints == found_) return;
   found_ = std::move(answer->endpoints);
   sink_.on_looked();
 }

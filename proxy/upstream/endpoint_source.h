@@ -37,10 +37,13 @@ class EndpointSource {
   const std::vector<FoundEndpoint>& found() const { return found_; }
   // Nobody knows yet what it will find, not even that it fails.
   bool pending() const { return pending_; }
+  // Looking has never been of use yet: found() is not what there is.
+  bool blind() const { return blind_; }
 
  protected:
   std::vector<FoundEndpoint> found_;
   bool pending_ = true;
+  bool blind_ = true;
 };
 
 }  // namespace baton::proxy

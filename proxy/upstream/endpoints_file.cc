@@ -138,16 +138,17 @@ void EndpointsFile::read() {
   if (!endpoints) return fail(path_ + ": " + endpoints.error());
   if (!last_reason_.empty()) log::info("{}: good again", path_);
   last_reason_.clear();
-  if (!pending_ && *endpoints == found_) return;
+  if (!blind_ && *endpoints == found_) return;
   found_ = std::move(*endpoints);
   pending_ = false;
+  blind_ = false;
   sink_.on_looked();
 }
 
 void EndpointsFile::fail(const std::string& reason) {
   if (reason == last_reason_) return;
   last_reason_ = reason;
-  log::warning("{}; its {} endpoints stay as they were", reason, found_.size());
+  log::warning("{}; the endpoints stay as they were", reason);
   sink_.on_failure();
   if (!std::exchange(pending_, false)) return;
   sink_.on_looked();

@@ -2,12 +2,14 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <optional>
 #include <string_view>
 #include <system_error>
 
+#include "proxy/upstream/local_shortage.h"
 #include "shared/os/log.h"
 
 namespace baton::proxy {
@@ -16,6 +18,7 @@ namespace {
 using Health = EndpointState::Health;
 
 constexpr std::size_t kLongestStatusLine = 256;
+constexpr double kShortagePauseSeconds = 1.0;
 constexpr std::size_t kStatusEnd = 12;  // "HTTP/1.1 200"
 
 double seconds(std::chrono::milliseconds time) {
@@ -82,12 +85,21 @@ void HealthChecker::begin() {
   wait(seconds(options_.config.timeout));
   const os::SocketAddress& address = endpoint_->address;
   socket_.reset(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!socket_.valid()) return finish(CheckResult::Failure, error_text(errno));
+  if (!socket_.valid()) return give_up(errno);
   if (::connect(socket_.get(), address.data(), address.length()) != 0 && errno != EINPROGRESS) {
-    return finish(CheckResult::Failure, error_text(errno));
+    return give_up(errno);
   }
   // Also when it is connected already: the result comes from the loop, never from within start().
   watcher_.start(socket_.get(), ev::WRITE);
+}
+
+// A shortage of our own says nothing about the endpoint. A full queue of a unix socket does.
+void HealthChecker::give_up(int error) {
+  if (!is_local_shortage(error) || (error == EAGAIN && endpoint_->address.is_unix())) {
+    return finish(CheckResult::Failure, error_text(error));
+  }
+  stop();
+  wait(std::min(seconds(options_.config.interval), kShortagePauseSeconds));
 }
 
 void HealthChecker::on_event(ev::io&, int) noexcept {

@@ -57,6 +57,7 @@ class HealthChecker {
  private:
   void begin();
   void wait(double seconds);
+  void give_up(int error);
   void finish(CheckResult result, const std::string& reason);
   void ask();
   void read_answer();

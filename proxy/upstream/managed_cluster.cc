@@ -48,6 +48,7 @@ ManagedCluster::~ManagedCluster() = default;
 
 void ManagedCluster::start() {
   started_ = true;
+  if (!sources_.empty()) publish();  // what is inherited, until there is better
   for (const auto& source : sources_) source->start();
   watch_health();
 }
@@ -103,7 +104,8 @@ void ManagedCluster::on_checked(HealthChecker& checker, CheckResult result) {
   options_.on_change();
 }
 
-// Those written down, then what the sources have found; an address counts once, as it comes first.
+// Those written down, then what the sources have found, then what is inherited; an address counts
+// once, as it comes first.
 std::shared_ptr<const ClusterMembers> ManagedCluster::make_members(
     const ClusterMembers& previous) const {
   std::map<std::string, std::shared_ptr<const Endpoint>> known;
@@ -127,6 +129,13 @@ std::shared_ptr<const ClusterMembers> ManagedCluster::make_members(
     if (endpoint.kind == EndpointKind::Address) add({endpoint.address, endpoint.weight});
   }
   for (const auto& source : sources_) std::ranges::for_each(source->found(), add);
+  // A name server that is down, or a file that is broken, at the wrong moment must not undo what
+  // the generation before knew.
+  if (std::ranges::any_of(sources_, &EndpointSource::blind)) {
+    for (const os::SocketAddress& address : options_.state.inherited(options_.config.name)) {
+      add({.address = address});
+    }
+  }
   if (members->endpoints.empty()) return members;
   if (options_.config.lb_policy == LbPolicy::RingHash) {
     members->ring = std::make_shared<HashRing>(members->endpoints);

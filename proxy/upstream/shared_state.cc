@@ -63,6 +63,20 @@ std::shared_ptr<EndpointState> SharedState::state_of(const std::string& cluster,
   return state;
 }
 
+std::vector<os::SocketAddress> SharedState::inherited(const std::string& cluster) {
+  std::vector<os::SocketAddress> addresses;
+  if (shared_ == nullptr) return addresses;
+  const auto known = shared_->addresses_of(cluster, slot_);
+  if (!known) {
+    log::warning("endpoints of the former generation: {}", known.error().text());
+    return addresses;
+  }
+  for (const std::string& text : *known) {
+    if (const auto address = os::SocketAddress::parse(text)) addresses.push_back(*address);
+  }
+  return addresses;
+}
+
 void SharedState::announce(const EndpointState& state) { table_of(state).announce(); }
 
 region::EndpointTable& SharedState::table_of(const EndpointState& state) {

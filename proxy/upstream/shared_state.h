@@ -11,8 +11,10 @@
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "proxy/upstream/endpoint_state.h"
+#include "shared/os/socket_address.h"
 #include "shared/region/endpoint_table.h"
 #include "shared/region/private_runtime.h"
 #include "shared/region/rate_buckets.h"
@@ -30,6 +32,9 @@ class SharedState {
 
   // What is known of an endpoint; the same object as long as somebody holds it.
   std::shared_ptr<EndpointState> state_of(const std::string& cluster, const std::string& address);
+
+  // The endpoints that other generations have of a cluster.
+  std::vector<os::SocketAddress> inherited(const std::string& cluster);
 
   // Changes whenever any endpoint's health or ejection may have, in any generation. Who changes a
   // state announces it.

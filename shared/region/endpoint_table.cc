@@ -98,6 +98,20 @@ os::Result<EndpointSlot*> EndpointTable::find_or_add(std::string_view cluster,
   return &entry;
 }
 
+os::Result<std::vector<std::string>> EndpointTable::addresses_of(std::string_view cluster,
+                                                                 std::uint32_t slot) {
+  const auto guard = lock_->acquire(kLockTimeout, [] {});
+  if (!guard) return std::unexpected(guard.error());
+  std::vector<std::string> addresses;
+  for (std::uint32_t i = 0; i < used(); ++i) {
+    const EndpointSlot& entry = memory_.endpoints[i];
+    const bool by_others = (entry.users.load(std::memory_order_acquire) & ~user_bit(slot)) != 0;
+    if (!by_others || !equals(entry.cluster, cluster)) continue;
+    addresses.emplace_back(entry.address, strnlen(entry.address, sizeof entry.address));
+  }
+  return addresses;
+}
+
 void EndpointTable::release(EndpointSlot& entry, std::uint32_t slot) {
   BATON_CHECK(slot < kSlots);
   entry.users.fetch_and(~user_bit(slot), std::memory_order_release);

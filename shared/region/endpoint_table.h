@@ -11,7 +11,9 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "shared/os/error.h"
 #include "shared/region/layout.h"
@@ -27,6 +29,8 @@ class EndpointTable {
   // slot's use ends. Errors: the table is full; a text is too long; no lock within a second.
   os::Result<EndpointSlot*> find_or_add(std::string_view cluster, std::string_view address,
                                         std::uint32_t slot);
+  // The addresses of a cluster that some process other than `slot`'s uses now. Error: no lock.
+  os::Result<std::vector<std::string>> addresses_of(std::string_view cluster, std::uint32_t slot);
   // One entry is not used by `slot` any more / the process of `slot` has ended. No lock needed.
   void release(EndpointSlot& entry, std::uint32_t slot);
   void release_user(std::uint32_t slot);

@@ -211,6 +211,19 @@ def test_a_file_of_endpoints_is_followed(start, address, directory):
         assert upstream_metric(baton, "discovery_failures_total") == 2
 
 
+def test_a_file_that_is_broken_during_a_reload_takes_nothing_away(start, address, directory):
+    path = directory / "endpoints"
+    with Upstream(naming("one")) as one, Upstream(naming("two")) as two:
+        path.write_text(one.address + "\n")
+        baton = start({**relay(address), "cluster": [{"name": "back", "endpoints_file": str(path)}]})
+        wait_for_answers(address, "one")
+        path.unlink()
+        baton.reload()
+        assert answers(address, 10) == ["one"] * 10
+        replace(path, two.address + "\n")
+        wait_for_answers(address, "two")
+
+
 def test_a_file_that_is_not_there_yet_is_waited_for(start, address, directory):
     path = directory / "later" / "endpoints"
     with Upstream(naming("one")) as one:
@@ -258,11 +271,25 @@ def test_a_host_is_looked_up_again_when_its_time_to_live_has_passed(start, addre
         names.records["db.test", A] = ["127.0.0.2"]
         wait_for_answers(address, "two")
         names.failing = True
-        baton.wait_for_log("its 1 addresses stay as they were")
+        baton.wait_for_log("its addresses stay as they were")
         assert set(answers(address, 5)) == {"two"}
         names.failing = False
         names.records["db.test", A] = ["127.0.0.1"]
         wait_for_answers(address, "one")
+
+
+def test_a_name_server_that_is_down_during_a_reload_takes_nothing_away(start, address, two_hosts):
+    with NameServer({("db.test", A): ["127.0.0.1"]}) as names:
+        baton = start(with_proxy(relay(address, f"db.test:{two_hosts}"), dns_servers=[names.address]))
+        assert set(answers(address, 5)) == {"one"}
+        names.failing = True
+        baton.reload()
+        baton.reload()
+        assert answers(address, 10) == ["one"] * 10
+        assert upstream_metric(baton, "none_available_total") == 0
+        names.failing = False
+        names.records["db.test", A] = ["127.0.0.2"]
+        wait_for_answers(address, "two")
 
 
 def test_a_long_time_to_live_is_respected_and_a_reload_looks_anew(start, address, two_hosts):

@@ -2,6 +2,7 @@
 
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "shared/region/private_runtime.h"
 #include "tests/unit/region/child.h"
@@ -52,6 +53,19 @@ TEST_CASE("endpoints: one stays known as long as one of its users lives, then it
   CHECK(entry_of(*region, "10.0.0.1:80", kNew).ejections == 3);
   REQUIRE(region->forget(kNew).has_value());
   CHECK(knows_nothing(entry_of(*region, "10.0.0.1:80", kNew)));
+}
+
+TEST_CASE("endpoints: a successor learns which addresses a cluster has") {
+  const auto region = make_region();
+  EndpointSlot& first = entry_of(*region, "10.0.0.1:80", kOld);
+  entry_of(*region, "10.0.0.2:80", kOld);
+  entry_of(*region, "10.0.0.3:80", kNew);
+  REQUIRE(region->endpoints().find_or_add("other", "10.0.0.4:80", kOld).has_value());
+  using Addresses = std::vector<std::string>;
+  CHECK(*region->endpoints().addresses_of("db", kNew) == Addresses{"10.0.0.1:80", "10.0.0.2:80"});
+  region->endpoints().release(first, kOld);
+  CHECK(*region->endpoints().addresses_of("db", kNew) == Addresses{"10.0.0.2:80"});
+  CHECK(region->endpoints().addresses_of("none", kNew)->empty());
 }
 
 TEST_CASE("endpoints: a place that nobody uses is taken for another, a full table is refused") {
