@@ -30,9 +30,6 @@ class DirectResponseFactory final : public NetworkFilterFactory {
   explicit DirectResponseFactory(std::string body) : body_(std::move(body)) {}
   MakeNetworkFilter bind(const FilterContext& context) const override;
 
-  static std::string render(std::string_view body, std::uint64_t generation,
-                            std::string_view version);
-
  private:
   std::string body_;
 };

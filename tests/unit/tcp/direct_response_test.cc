@@ -17,15 +17,6 @@ SingleWorker::Options answering(std::string body) {
 
 }  // namespace
 
-TEST_CASE("direct_response: variables are replaced, everything else stays") {
-  CHECK(DirectResponseFactory::render("", 3, "9.9").empty());
-  CHECK(DirectResponseFactory::render("plain", 3, "9.9") == "plain");
-  CHECK(DirectResponseFactory::render("%GENERATION%", 12, "9.9") == "12");
-  CHECK(DirectResponseFactory::render("a %VERSION% b %GENERATION%%", 1, "9.9") == "a 9.9 b 1%");
-  CHECK(DirectResponseFactory::render("%OTHER% %", 1, "9.9") == "%OTHER% %");
-  CHECK(DirectResponseFactory::render("%VERSION%", 1, "%GENERATION%") == "%GENERATION%");
-}
-
 TEST_CASE("direct_response: the answer arrives, then an end") {
   SingleWorker worker(answering("I am %GENERATION% of %VERSION%"));
   TestPeer client = worker.connect();
