@@ -107,6 +107,21 @@ std::uint16_t SocketAddress::port() const {
   return 0;
 }
 
+std::string SocketAddress::ip_text() const {
+  char text[INET6_ADDRSTRLEN] = "";
+  if (family() == AF_INET) {
+    ::inet_ntop(AF_INET, &storage_.v4.sin_addr, text, sizeof text);
+  } else if (family() == AF_INET6) {
+    const in6_addr& v6 = storage_.v6.sin6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(&v6)) {
+      ::inet_ntop(AF_INET, &v6.s6_addr[12], text, sizeof text);
+    } else {
+      ::inet_ntop(AF_INET6, &v6, text, sizeof text);
+    }
+  }
+  return text;
+}
+
 std::string SocketAddress::text() const {
   char host[INET6_ADDRSTRLEN] = "";
   switch (family()) {

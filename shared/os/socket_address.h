@@ -37,6 +37,8 @@ class SocketAddress {
   const sockaddr* data() const { return &storage_.base; }
   socklen_t length() const { return length_; }
   std::string text() const;
+  // Without port, brackets and scope; IPv4 in IPv6 form as IPv4; empty when it is no IP address.
+  std::string ip_text() const;
 
   friend bool operator==(const SocketAddress& a, const SocketAddress& b) {
     return a.text() == b.text();

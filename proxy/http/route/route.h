@@ -61,7 +61,7 @@ struct RedirectAction {
 // By the proxy itself.
 struct DirectResponseAction {
   std::uint16_t status = 200;
-  std::string body;  // with variables: proxy/filter/response_text.h replaces them, at bind()
+  std::string body;  // with variables, to be replaced in bind() (proxy/text/variables.h)
   std::string content_type = "text/plain";
 };
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "proxy/http/route/path_probe.h"
 #include "proxy/http/route/route.h"
 
 namespace baton::proxy::http {
@@ -48,9 +50,9 @@ class RouteTable {
   void index_hosts();
   // The routes that name the host or a wildcard for it.
   std::span<const std::uint32_t> naming(std::string_view authority) const;
-  const Route* first_of(std::span<const std::uint32_t> named, const RequestHead& head) const;
 
   std::vector<Route> routes_;
+  std::vector<PathProbe> probes_;  // of the routes
   std::vector<std::string> clusters_;
   ByHost exact_;      // "a.example.com": with the routes of wildcards for it
   ByHost wildcards_;  // ".example.com": with those of shorter wildcards

@@ -148,3 +148,11 @@ TEST_CASE("socket address: an empty one is text, not a crash") {
   CHECK(SocketAddress().text() == "unknown");
   CHECK(SocketAddress().port() == 0);
 }
+
+TEST_CASE("socket address: the IP address alone") {
+  CHECK(SocketAddress::parse("192.0.2.1:80")->ip_text() == "192.0.2.1");
+  CHECK(SocketAddress::parse("[2001:db8::1]:80")->ip_text() == "2001:db8::1");
+  CHECK(SocketAddress::parse("[::ffff:192.0.2.1]:80")->ip_text() == "192.0.2.1");
+  CHECK(SocketAddress::parse("unix:/x")->ip_text().empty());
+  CHECK(SocketAddress().ip_text().empty());
+}
