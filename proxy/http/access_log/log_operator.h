@@ -42,6 +42,7 @@ struct LogPiece {
   std::string text;              // Text: itself; headers: the name
   std::string alternative = {};  // headers: "%REQ(A?B)%", the name to take when there is no A
   std::uint32_t most_bytes = 0;  // "%REQ(A):20%"; 0: all
+  bool alone = false;            // the whole value of a JSON member
 
   // Whether it is a number in JSON.
   bool numeric() const;
