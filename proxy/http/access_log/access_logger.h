@@ -5,8 +5,7 @@
 //   worker 1 --append--> queue 1 --+--take--> writer thread --write(2)--> file
 //
 // Both generations of a reload may append to one file: it is open with O_APPEND, and each write()
-// ends where a line does. The writer sleeps while there is nothing to write; lines wait for
-// kBatchTime at most.
+// ends where a line does. Lines wait for Options::batch_time at most.
 // Thread: main, except where it says otherwise; it is made before the workers start and destroyed
 // after they have ended.
 // Owns: the file, the queues, the thread.
@@ -17,15 +16,16 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
+#include <vector>
 
+#include "proxy/stats/stats_store.h"
 #include "shared/os/error.h"
 
-namespace baton::proxy {
-class StatsLane;   // proxy/stats/stats_store.h
-class StatsStore;  // proxy/stats/stats_store.h
-}  // namespace baton::proxy
-
 namespace baton::proxy::http {
+
+class AccessLogWriter;  // proxy/http/access_log/access_log_writer.h
+class WriterCounts;     // proxy/http/access_log/writer_counts.h
 
 // A worker's end of it; given to one worker, whose thread alone uses it.
 class AccessLogSink {
@@ -39,17 +39,21 @@ class AccessLogSink {
 
 class AccessLogger {
  public:
-  static constexpr std::size_t kQueueBytes = std::size_t{1} << 20;  // a worker's lines that wait
-  static constexpr std::chrono::milliseconds kBatchTime{100};
+  struct Options {
+    std::size_t queue_bytes = std::size_t{1} << 20;  // lines of one worker that wait
+    std::chrono::milliseconds batch_time{100};
+  };
 
-  // `path`: absolute, or "stdout". Error: it cannot be opened or appended to.
-  static os::Result<std::unique_ptr<AccessLogger>> open(const std::string& path, StatsStore& stats);
+  // `path`: absolute, or "stdout". Error: it cannot be opened for appending.
+  static os::Result<std::unique_ptr<AccessLogger>> open(const std::string& path, StatsStore& stats,
+                                                        std::shared_ptr<WriterCounts> counts,
+                                                        const Options& options);
   // close() with no time to wait, unless it has been called.
   ~AccessLogger();
   AccessLogger(const AccessLogger&) = delete;
   AccessLogger& operator=(const AccessLogger&) = delete;
 
-  // Lives as long as this. Drops are counted in the worker's lane, which outlives it.
+  // Lives as long as this. Drops are counted in the worker's lane.
   AccessLogSink& add_worker(StatsLane& lane);
 
   // Lines appended after it has returned go to the file that has the path then (rotation by
@@ -60,12 +64,15 @@ class AccessLogger {
   void close(std::chrono::milliseconds limit);
 
  private:
-  struct State;  // the thread's; outlives this when the disk hangs in a write() at the end
   class Worker;
 
-  explicit AccessLogger(std::shared_ptr<State> state);
+  AccessLogger(std::string path, region::MetricId dropped, std::shared_ptr<AccessLogWriter> writer);
 
-  std::shared_ptr<State> state_;
+  const std::string path_;
+  const region::MetricId dropped_;
+  std::shared_ptr<AccessLogWriter> writer_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::thread thread_;
 };
 
 }  // namespace baton::proxy::http

@@ -14,7 +14,11 @@ namespace baton::proxy::http {
 class AccessLogs {
  public:
   // `stats` outlives this.
-  explicit AccessLogs(StatsStore& stats) : stats_(stats) {}
+  explicit AccessLogs(StatsStore& stats, const AccessLogger::Options& options = {});
+  // close() with no time to wait, unless it has been called.
+  ~AccessLogs();
+  AccessLogs(const AccessLogs&) = delete;
+  AccessLogs& operator=(const AccessLogs&) = delete;
 
   // The log at that path, opened unless it is already. Error: it cannot be.
   os::Result<AccessLogger*> open(const std::string& path);
@@ -26,6 +30,8 @@ class AccessLogs {
 
  private:
   StatsStore& stats_;
+  const AccessLogger::Options options_;
+  std::shared_ptr<WriterCounts> counts_;  // made with the first log: it takes a lane
   std::map<std::string, std::unique_ptr<AccessLogger>> loggers_;
 };
 
