@@ -48,6 +48,7 @@ class FilterChain::Link final : public NetworkFilterCallbacks {
     if (!chain->closed_) chain->host_.close(mode);
   }
   void write(Buffer& data, EndOfStream end) override { chain->write_from(index, data, end); }
+  void write(std::string_view data) override { chain->write_from(index, data); }
 
   void continue_reading() override {
     chain->read_from(index + 1, to_read.bytes, to_read.take_end());
@@ -119,25 +120,43 @@ void FilterChain::read_from(std::size_t index, Buffer& data, EndOfStream end) {
 }
 
 // Filters [0, end_index) see the bytes, the last of them first.
-void FilterChain::write_from(std::size_t end_index, Buffer& data, EndOfStream end) {
+Buffer* FilterChain::pass_writers(std::size_t end_index, Buffer& data, EndOfStream end) {
   Buffer* current = &data;
   for (std::size_t i = end_index; i > 0 && !closed_; --i) {
     Link& link = links_[i - 1];
     Buffer& shown = link.to_write.join(*current);
-    if (shown.empty() && end == EndOfStream::No) return;
+    if (shown.empty() && end == EndOfStream::No) return nullptr;
     if (link.filter->on_write(shown, end) == FilterStatus::StopIteration) {
       link.to_write.keep(shown, end);
       if (downstream_full()) links_[size_ - 1].filter->on_downstream_full();
-      return;
+      return nullptr;
     }
     current = &shown;
   }
-  if (closed_) {
-    current->clear();
-    return;
+  if (closed_) current->clear();
+  const bool nothing = current->empty() && end == EndOfStream::No;
+  return closed_ || nothing ? nullptr : current;
+}
+
+void FilterChain::write_from(std::size_t end_index, Buffer& data, EndOfStream end) {
+  Buffer* const passed = pass_writers(end_index, data, end);
+  if (passed == nullptr) return;
+  host_.send_downstream(*passed, end);
+  if (host_.downstream_full() && !closed_) links_[size_ - 1].filter->on_downstream_full();
+}
+
+void FilterChain::write_from(std::size_t end_index, std::string_view data) {
+  if (closed_) return;
+  if (end_index == 0) {
+    host_.send_downstream(data);
+  } else {
+    Buffer copy;
+    copy.append(data);
+    Buffer* const passed = pass_writers(end_index, copy, EndOfStream::No);
+    if (passed == nullptr) return;
+    host_.send_downstream(passed->view());
+    passed->clear();
   }
-  if (current->empty() && end == EndOfStream::No) return;
-  host_.send_downstream(*current, end);
   if (host_.downstream_full() && !closed_) links_[size_ - 1].filter->on_downstream_full();
 }
 
@@ -147,6 +166,12 @@ bool FilterChain::downstream_full() const {
   for (std::uint32_t i = 0; i + 1 < size_; ++i) held += links_[i].to_write.bytes.size();
   return held >= kHoldWatermark || host_.downstream_full();
 }
+
+bool FilterChain::between_messages() const {
+  return !closed_ && links_[size_ - 1].filter->between_messages();
+}
+
+bool FilterChain::ends_when_idle() { return closed_ || links_[size_ - 1].filter->ends_when_idle(); }
 
 void FilterChain::on_downstream_flushed() {
   if (closed_ || downstream_full()) return;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 
 #include "proxy/filter/network_filter.h"
 
@@ -24,6 +25,7 @@ class FilterChainHost {
   virtual Buffer& scratch() = 0;
   // Past all filters: takes all bytes.
   virtual void send_downstream(Buffer& data, EndOfStream end) = 0;
+  virtual void send_downstream(std::string_view data) = 0;
   virtual bool downstream_full() const = 0;
   virtual void pause_reading() = 0;  // the terminal filter's wish
   virtual void resume_reading() = 0;
@@ -49,6 +51,9 @@ class FilterChain {
   void start();
   // From the client: takes all bytes.
   void on_data(Buffer& data, EndOfStream end);
+  // Whether an idle connection ends: the terminal filter's answer.
+  bool ends_when_idle();
+  bool between_messages() const;
   // What waited for the client has gone out: tells the terminal filter.
   void on_downstream_flushed();
   void close(CloseMode mode);
@@ -63,6 +68,10 @@ class FilterChain {
   bool started(Link& link);
   void read_from(std::size_t index, Buffer& data, EndOfStream end);
   void write_from(std::size_t end_index, Buffer& data, EndOfStream end);
+  // The bytes as the filters ahead of end_index leave them; null: one has stopped, or nothing is
+  // left to send.
+  Buffer* pass_writers(std::size_t end_index, Buffer& data, EndOfStream end);
+  void write_from(std::size_t end_index, std::string_view data);
   void watch_held();
   bool downstream_full() const;
 

@@ -18,6 +18,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "proxy/network/buffer.h"
 #include "shared/os/socket_address.h"
@@ -28,8 +29,13 @@ class ClusterSet;       // proxy/upstream/cluster_set.h
 class SharedState;      // proxy/upstream/shared_state.h
 class StatsLane;        // proxy/stats/stats_store.h
 class StatsStore;       // proxy/stats/stats_store.h
+class DrainState;       // proxy/worker/drain_state.h
 struct ListenerConfig;  // proxy/config/config.h
 struct TunnelState;     // proxy/network/tunnel_state.h
+namespace http {
+class AccessLogs;  // proxy/http/access_log/access_logs.h
+class HttpWorker;  // proxy/http/http_worker.h
+}  // namespace http
 
 enum class FilterStatus : std::uint8_t {
   Continue,
@@ -62,6 +68,8 @@ class NetworkFilterCallbacks {
   // nothing may be written after EndOfStream::Yes. What cannot be sent at once is kept;
   // on_downstream_full() tells when that is too much.
   virtual void write(Buffer& data, EndOfStream end) = 0;
+  // The same for bytes that lie elsewhere; the end may follow by the other one.
+  virtual void write(std::string_view data) = 0;
 
   // The terminal filter's back-pressure: nothing is read from the client in between.
   virtual void pause_reading() = 0;
@@ -100,6 +108,12 @@ class NetworkFilter {
   virtual void on_downstream_full() {}
   virtual void on_downstream_drained() {}
 
+  // To the terminal filter: whether the connection may end here without a loss to anybody.
+  virtual bool between_messages() const { return false; }
+  // Nothing has passed either way for the listener's idle timeout. False: then it may go on, for
+  // reasons that only the terminal filter knows; else it is closed.
+  virtual bool ends_when_idle() { return true; }
+
   // The connection ends, once; whatever the filter keeps open goes the same way.
   virtual void on_close(CloseMode /*mode*/) {}
 
@@ -124,6 +138,9 @@ struct FilterContext {
   StatsLane& lane;    // and turn them into this worker's handles
   ClusterSet& clusters;
   SharedState* shared = nullptr;  // rate limits and health, shared with other generations
+  DrainState* drain = nullptr;    // this worker's
+  http::HttpWorker* http = nullptr;
+  http::AccessLogs* access_logs = nullptr;
 };
 
 class NetworkFilterFactory {

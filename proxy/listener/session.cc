@@ -45,6 +45,7 @@ void Session::cut() {
     finish(CloseMode::Now);
     return;
   }
+  if (phase_ == Phase::Open && chain_.between_messages()) return close(CloseMode::Now);
   context_.stats.connections_cut_total.add();
   close(CloseMode::Reset);
 }
@@ -63,6 +64,12 @@ void Session::send_downstream(Buffer& data, EndOfStream end) {
   if (downstream_.write(data, end) == WriteStatus::Ok) return;
   downstream_.deliver_rest();
   close(CloseMode::Reset);
+}
+
+void Session::send_downstream(std::string_view data) {
+  // What the client had sent before it went away is not delivered: the scratch buffer may be in
+  // use.
+  if (downstream_.write(data) == WriteStatus::Failed) close(CloseMode::Reset);
 }
 
 void Session::on_received(Buffer& data, EndOfStream end) {
@@ -131,7 +138,8 @@ void Session::on_idle_timer() {
     start_idle_timer();
     return;
   }
-  close(CloseMode::Now);
+  if (chain_.ends_when_idle()) return close(CloseMode::Now);
+  timer_.start(seconds(*context_.idle_timeout));
 }
 
 void Session::on_linger_timer() {

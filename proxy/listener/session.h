@@ -72,6 +72,7 @@ class Session final : public boost::intrusive::list_base_hook<>,
   TunnelState& tunnel() override { return state_; }
   Buffer& scratch() override { return context_.scratch; }
   void send_downstream(Buffer& data, EndOfStream end) override;
+  void send_downstream(std::string_view data) override;
   bool downstream_full() const override { return downstream_.full(); }
   void pause_reading() override { downstream_.pause(PauseReason::Filter); }
   void resume_reading() override { downstream_.resume(PauseReason::Filter); }

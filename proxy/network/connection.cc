@@ -101,12 +101,32 @@ WriteStatus Connection::write(Buffer& data, EndOfStream end) {
   return WriteStatus::Ok;
 }
 
+WriteStatus Connection::write(std::string_view data) {
+  std::size_t sent = 0;
+  if (leg_.unsent.empty() && !frozen_ && !data.empty() &&
+      send_some(data, sent) == WriteStatus::Failed) {
+    return WriteStatus::Failed;
+  }
+  if (sent < data.size()) {
+    leg_.unsent.append(data.substr(sent));
+    full_ = full_ || leg_.unsent.size() >= kHighWatermark;
+    watch();
+  }
+  return WriteStatus::Ok;
+}
+
 // What would block stays in `data`: that is not a failure.
 WriteStatus Connection::send_from(Buffer& data) {
-  const ssize_t count = socket_send(leg_.fd.get(), data.readable());
-  if (count < 0) return is_temporary(errno) ? WriteStatus::Ok : WriteStatus::Failed;
-  const auto sent = static_cast<std::size_t>(count);
+  std::size_t sent = 0;
+  const WriteStatus status = send_some(data.readable(), sent);
   data.consume(sent);
+  return status;
+}
+
+WriteStatus Connection::send_some(std::span<const char> data, std::size_t& sent) {
+  const ssize_t count = socket_send(leg_.fd.get(), data);
+  if (count < 0) return is_temporary(errno) ? WriteStatus::Ok : WriteStatus::Failed;
+  sent = static_cast<std::size_t>(count);
   leg_.sent_bytes += sent;
   counters_.sent.add(sent);
   return WriteStatus::Ok;

@@ -14,6 +14,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <string_view>
 
 #include "proxy/network/buffer.h"
 #include "proxy/network/tunnel_state.h"
@@ -67,6 +69,8 @@ class Connection {
 
   // Takes all bytes of `data`. On Failed the caller ends the tunnel, after deliver_rest().
   [[nodiscard]] WriteStatus write(Buffer& data, EndOfStream end);
+  // The same for bytes that lie elsewhere; the end may follow by the other one.
+  [[nodiscard]] WriteStatus write(std::string_view data);
   bool full() const { return full_; }
 
   void pause(PauseReason reason);
@@ -93,6 +97,7 @@ class Connection {
   Received receive();
   void flush();
   [[nodiscard]] WriteStatus send_from(Buffer& data);
+  [[nodiscard]] WriteStatus send_some(std::span<const char> data, std::size_t& sent);
   void send_end_if_due();
   void fail();
   void watch();

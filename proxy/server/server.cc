@@ -81,6 +81,10 @@ void Server::pause(const std::vector<proto::SocketKey>& shared, Done done) {
   workers_->release(select(shared, Select::Among), std::move(done));
 }
 
+void Server::set_drain(std::chrono::milliseconds time, DrainStrategy strategy) {
+  workers_->drain(time, strategy);
+}
+
 void Server::drain(const std::vector<proto::SocketKey>& kept, Done done) {
   workers_->clusters().rest();
   if (admin_) admin_->set_ready(false);

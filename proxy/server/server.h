@@ -59,6 +59,8 @@ class Server {
   os::Result<void> serve(Done done);
   // Stops accepting on sockets of these keys; their queues are kept.
   void pause(const std::vector<proto::SocketKey>& shared, Done done);
+  // How connections are to end; before drain(), and again when that is re-tuned.
+  void set_drain(std::chrono::milliseconds time, DrainStrategy strategy);
   // Lets go of the `kept` sockets (the next generation has them), accepts the others' queues empty
   // and closes all of them.
   void drain(const std::vector<proto::SocketKey>& kept, Done done);

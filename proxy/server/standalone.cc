@@ -69,6 +69,7 @@ void Standalone::on_signal(ev::sig& signal, int) noexcept {
   log::info("signal {}: draining {} connections", signal.signum, server_->connections());
   remove_unix_paths();  // first: nobody new comes to a queue that is being emptied
   deadline_.start(std::chrono::duration<double>(drain_time_).count());
+  server_->set_drain(drain_time_, DrainStrategy::Gradual);
   server_->drain({}, [this] { server_->when_empty([this] { loop_.stop(); }); });
 }
 

@@ -293,13 +293,16 @@ void SupervisedGeneration::order_resume(const proto::Resume& order, proto::Fds f
 
 void SupervisedGeneration::order_drain(const proto::Drain& order, const proto::Responder& answer) {
   const std::chrono::milliseconds time(order.drain_time_ms());
+  const DrainStrategy strategy =
+      order.strategy() == proto::IMMEDIATE ? DrainStrategy::Immediate : DrainStrategy::Gradual;
   const auto reply = [answer] { answer.reply(proto::Done()); };
   switch (advance(GenerationEvent::Drain, answer)) {
     case GenerationAction::BeginDrain:
-      return begin_drain(time, {order.kept().begin(), order.kept().end()}, reply);
+      return begin_drain(time, strategy, {order.kept().begin(), order.kept().end()}, reply);
     case GenerationAction::RetuneDrain:
       deadline_.stop();
       deadline_.start(std::chrono::duration<double>(time).count());
+      server_->set_drain(time, strategy);
       return reply();
     case GenerationAction::Exit:
       reply();
@@ -327,13 +330,14 @@ void SupervisedGeneration::introduce(proto::Fds fds) {
 
 // --- leaving ---------------------------------------------------------------------------------
 
-void SupervisedGeneration::begin_drain(std::chrono::milliseconds time,
+void SupervisedGeneration::begin_drain(std::chrono::milliseconds time, DrainStrategy strategy,
                                        std::vector<proto::SocketKey> kept,
                                        std::function<void()> done) {
   log::info("draining {} connections", server_->connections());
   successors_.clear();
   // From the order on: a later one may re-tune it while sockets are still being retired.
   deadline_.start(std::chrono::duration<double>(time).count());
+  server_->set_drain(time, strategy);
   server_->drain(kept, [this, done = std::move(done)] {
     done();
     if (leaving_) return;
@@ -364,7 +368,7 @@ void SupervisedGeneration::on_supervisor_lost(const std::string& reason) {
                next.state == GenerationState::Serving ? " and goes on" : "");
   state_ = next.state;
   if (next.action == GenerationAction::BeginDrain) {
-    begin_drain(kOrphanDrainTime, paused_keys_, [] {});
+    begin_drain(kOrphanDrainTime, DrainStrategy::Gradual, paused_keys_, [] {});
   } else if (next.action == GenerationAction::Exit) {
     exit_status_ = 1;
     loop_.stop();

@@ -58,8 +58,8 @@ class SupervisedGeneration {
   // The action of an event; a refusal has been answered already.
   GenerationAction advance(GenerationEvent event, const proto::Responder& answer);
 
-  void begin_drain(std::chrono::milliseconds time, std::vector<proto::SocketKey> kept,
-                   std::function<void()> done);
+  void begin_drain(std::chrono::milliseconds time, DrainStrategy strategy,
+                   std::vector<proto::SocketKey> kept, std::function<void()> done);
   void on_supervisor_lost(const std::string& reason);
   void on_deadline(ev::timer&, int) noexcept;
   void exit();

@@ -34,6 +34,16 @@ FilterStatus TcpProxy::on_new_connection() {
   return FilterStatus::Continue;
 }
 
+void TcpProxy::adopt(LegState upstream, std::shared_ptr<const Endpoint> endpoint) {
+  TunnelState& tunnel = callbacks_.tunnel();
+  tunnel.upstream = std::move(upstream);
+  tunnel.endpoint = std::move(endpoint);
+  use_ = EndpointUse(*tunnel.endpoint);
+  circuit_ = cluster_.acquire(Circuit::Connections);
+  cluster_.stats().connections_active.add();
+  upstream_.start();
+}
+
 void TcpProxy::on_connected(os::UniqueFd socket, std::shared_ptr<const Endpoint> endpoint) {
   TunnelState& tunnel = callbacks_.tunnel();
   tunnel.upstream.fd = std::move(socket);

@@ -58,6 +58,10 @@ CircuitGuard Cluster::try_acquire(Circuit circuit) {
   return guard;
 }
 
+CircuitGuard Cluster::acquire(Circuit circuit) { return shared_.breaker().acquire(circuit); }
+
+std::uint32_t Cluster::in_use(Circuit circuit) const { return shared_.breaker().in_use(circuit); }
+
 void Cluster::report(const Endpoint& endpoint, Outcome outcome) {
   if (!shared_.outliers().report(endpoint, outcome, *members())) return;
   stats_.ejections_total.add();

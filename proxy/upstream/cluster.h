@@ -59,6 +59,10 @@ class Cluster {
 
   // An empty guard: refused, and counted as overflow.
   CircuitGuard try_acquire(Circuit circuit);
+  // For what exists already, whatever the limit.
+  CircuitGuard acquire(Circuit circuit);
+  // Of all workers.
+  std::uint32_t in_use(Circuit circuit) const;
   // For outlier detection: each connection or request once, when it is known what came of it.
   void report(const Endpoint& endpoint, Outcome outcome);
   ConnectionPool& pool() { return pool_; }

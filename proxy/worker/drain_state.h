@@ -1,6 +1,7 @@
 // Whether a worker's connections are to end at their next message boundary.
 //
-//   gradual:   at a boundary, with a probability that grows from 0 to 1 over the drain time, so that
+//   gradual:   at a boundary, with a probability that grows from 0 to 1 over the drain time, so
+//   that
 //              clients come back spread over it
 //   immediate: at the first boundary
 //

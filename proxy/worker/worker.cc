@@ -10,7 +10,11 @@ Worker::Worker(const Options& options)
     : index_(options.index),
       loop_(options.loop),
       lane_(options.pool.stats->claim_lane()),
-      scratch_(kScratchBytes) {
+      scratch_(kScratchBytes),
+      http_({.loop = loop_.ref(),
+             .scratch = scratch_,
+             .stats = *options.pool.stats,
+             .lane = *lane_}) {
   const Config& config = *options.pool.config;
   for (std::size_t i = 0; i < options.clusters.size(); ++i) {
     clusters_.add(std::make_unique<Cluster>(loop_.ref(), options.clusters.cluster(i), index_,
@@ -29,7 +33,10 @@ Worker::Worker(const Options& options)
                                             .stats = *options.pool.stats,
                                             .lane = *lane_,
                                             .clusters = clusters_,
-                                            .shared = &options.clusters.shared()}}));
+                                            .shared = &options.clusters.shared(),
+                                            .drain = &drain_,
+                                            .http = &http_,
+                                            .access_logs = options.pool.access_logs}}));
   }
 }
 

@@ -6,6 +6,7 @@
 // Borrows: everything in Options (all outlive it).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -15,10 +16,12 @@
 #include <vector>
 
 #include "proxy/config/config.h"
+#include "proxy/http/http_worker.h"
 #include "proxy/listener/active_listener.h"
 #include "proxy/stats/stats_store.h"
 #include "proxy/upstream/cluster_manager.h"
 #include "proxy/upstream/cluster_set.h"
+#include "proxy/worker/drain_state.h"
 #include "proxy/worker/event_loop.h"
 #include "proxy/worker/worker_pool.h"
 
@@ -52,6 +55,10 @@ class Worker {
   // On the worker's thread:
   ActiveListener& listener(std::size_t index) { return *listeners_[index]; }
   void cut_connections();
+  // Connections end at their next message boundary, as the strategy says. Again: re-tuned.
+  void drain(std::chrono::milliseconds time, DrainStrategy strategy) {
+    drain_.begin(time, strategy);
+  }
   HeldConnections& held() { return held_; }
 
  private:
@@ -60,6 +67,8 @@ class Worker {
   std::unique_ptr<StatsLane> lane_;
   Buffer scratch_;
   ClusterSet clusters_;
+  DrainState drain_;
+  http::HttpWorker http_;
   HeldConnections held_;
   std::vector<std::unique_ptr<ActiveListener>> listeners_;
   std::thread thread_;

@@ -194,6 +194,11 @@ void WorkerPool::when_empty(Done empty) {
   impl->on_each_worker([report](Worker& worker) { worker.held().watch_empty(report); }, nullptr);
 }
 
+void WorkerPool::drain(std::chrono::milliseconds time, DrainStrategy strategy) {
+  impl_->on_each_worker([time, strategy](Worker& worker) { worker.drain(time, strategy); },
+                        nullptr);
+}
+
 void WorkerPool::cut_connections(Done done) {
   impl_->on_each_worker([](Worker& worker) { worker.cut_connections(); }, std::move(done));
 }

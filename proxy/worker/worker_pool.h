@@ -17,9 +17,14 @@
 #include "proxy/config/config.h"
 #include "proxy/stats/stats_store.h"
 #include "proxy/upstream/cluster_manager.h"
+#include "proxy/worker/drain_state.h"
 #include "proxy/worker/event_loop.h"
 
 namespace baton::proxy {
+
+namespace http {
+class AccessLogs;  // proxy/http/access_log/access_logs.h
+}
 
 // A listening socket and who serves it.
 struct WorkerSocket {
@@ -34,6 +39,7 @@ struct WorkerPoolOptions {
   StatsStore* stats = nullptr;
   std::uint64_t generation = 0;
   std::string version;
+  http::AccessLogs* access_logs = nullptr;  // with every log that the configuration names, open
 };
 
 class WorkerPool {
@@ -58,6 +64,8 @@ class WorkerPool {
   // Calls `empty` on the main loop as soon as no worker holds a connection (at once if none does).
   // Once asked for, workers refuse no connection: those accepted later just postpone it.
   void when_empty(Done empty);
+  // Connections end at their next message boundary, as the strategy says. Again: re-tuned.
+  void drain(std::chrono::milliseconds time, DrainStrategy strategy);
   // Closes every connection now and counts each as cut.
   void cut_connections(Done done);
   // Each worker's loop has run once.

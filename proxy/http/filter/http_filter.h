@@ -117,8 +117,8 @@ struct HttpFilterContext {
   std::uint64_t generation = 0;
   const std::string& version;
   const ListenerConfig& listener;
-  StatsStore& stats;  // resolve metrics by name here, in bind(),
-  StatsLane& lane;    // and turn them into this worker's handles
+  StatsStore& stats;                  // resolve metrics by name here, in bind(),
+  StatsLane& lane;                    // and turn them into this worker's handles
   region::RateBuckets& rate_buckets;  // shared with every generation
   const DrainState& drain;            // whether, and for how long, this generation is draining
 };

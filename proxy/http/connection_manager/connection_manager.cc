@@ -1,0 +1,211 @@
+#include "proxy/http/connection_manager/connection_manager.h"
+
+#include <utility>
+
+#include "proxy/network/tunnel_state.h"
+
+namespace baton::proxy::http {
+
+ConnectionManager::ConnectionManager(NetworkFilterCallbacks& callbacks, HttpContext& context)
+    : callbacks_(callbacks), context_(context), parser_(context.config.limits) {}
+
+ConnectionManager::~ConnectionManager() = default;
+
+// --- from the client -----------------------------------------------------------------------------
+
+FilterStatus ConnectionManager::on_data(Buffer& data, EndOfStream end) {
+  if (tunnel_) return tunnel_->on_data(data, end);
+  if (!closing_ && waiting_.empty()) {
+    process(data);
+    wait_for_more(data);
+  } else if (!closing_) {
+    waiting_.append(data.view());
+    process(waiting_);
+    wait_for_more(waiting_);
+  }
+  data.clear();
+  if (end == EndOfStream::Yes && !closing_) {
+    tunnel_ ? static_cast<void>(tunnel_->on_data(data, end)) : on_client_end();
+  }
+  return FilterStatus::Continue;
+}
+
+void ConnectionManager::process(Buffer& input) {
+  processing_ = true;
+  while (!closing_ && !tunnel_ && !input.empty()) {
+    if (!stream_) {
+      if (!read_head(input)) break;
+      continue;
+    }
+    if (stream_->request_complete()) break;  // what follows is of later requests
+    const std::size_t before = input.size();
+    stream_->receive_body(input);
+    if (input.size() == before) break;
+  }
+  processing_ = false;
+}
+
+// What is left of the input after process().
+void ConnectionManager::wait_for_more(Buffer& input) {
+  if (closing_) {
+    waiting_.release();
+    return;
+  }
+  if (tunnel_) {
+    if (!input.empty()) static_cast<void>(tunnel_->on_data(input, EndOfStream::No));
+    waiting_.release();
+    return;
+  }
+  if (&input != &waiting_) waiting_.append(input.view());
+  if (waiting_.empty()) waiting_.release();
+  waiting_.size() >= kPipelineBytes ? pause(kPipeline) : resume(kPipeline);
+}
+
+// True: something of the input was used.
+bool ConnectionManager::read_head(Buffer& input) {
+  std::unique_ptr<Stream> stream = context_.worker.take_stream();
+  const Verdict verdict = parser_.parse(input.view(), stream->request());
+  if (verdict.need_more()) {
+    context_.worker.retire(std::move(stream));
+    if (context_.header_timeout != nullptr && !timeout_.armed()) {
+      timeout_.set<ConnectionManager, &ConnectionManager::on_header_timeout>(this);
+      context_.header_timeout->arm(timeout_);
+    }
+    return false;
+  }
+  timeout_.disarm();
+  stream_ = std::move(stream);
+  ++requests_;
+  if (verdict.rejected()) {
+    rejected_ = true;
+    stream_->reject(*this, context_, verdict);
+    return false;
+  }
+  // Its texts stay where they are: consuming moves nothing.
+  const std::string_view head = input.view().substr(0, verdict.consumed);
+  input.consume(verdict.consumed);
+  const std::uint32_t most = context_.config.max_requests_per_connection;
+  stream_->begin(*this, context_, head,
+                 most != 0 && requests_ >= most ? Stream::Last::Yes : Stream::Last::No);
+  return true;
+}
+
+void ConnectionManager::on_header_timeout() {
+  stream_ = context_.worker.take_stream();
+  rejected_ = true;
+  stream_->reject_slow(*this, context_);
+}
+
+void ConnectionManager::on_client_end() {
+  client_ended_ = true;
+  if (!stream_) return close(CloseMode::Now);
+  if (!stream_->request_complete()) return stream_->abort(ResponseFlag::DownstreamTermination);
+  timeout_.set<ConnectionManager, &ConnectionManager::on_half_close_over>(this);
+  context_.worker.timeouts().of(kHalfCloseGrace).arm(timeout_);
+}
+
+// A client that is still there gets what has begun; one that has gone resets it.
+void ConnectionManager::on_half_close_over() {
+  if (stream_ && !stream_->response_begun()) {
+    stream_->abort(ResponseFlag::DownstreamTermination);
+  }
+}
+
+// --- to the client -------------------------------------------------------------------------------
+
+bool ConnectionManager::client_is_slow() const {
+  return !callbacks_.tunnel().downstream.unsent.empty();
+}
+
+void ConnectionManager::on_downstream_full() {
+  if (tunnel_) return tunnel_->on_downstream_full();
+  if (stream_) stream_->on_client_slow();
+}
+
+void ConnectionManager::on_downstream_drained() {
+  if (tunnel_) return tunnel_->on_downstream_drained();
+  if (stream_) stream_->on_client_ready();
+}
+
+void ConnectionManager::on_stream_end(AfterStream after) {
+  timeout_.disarm();
+  if (after == AfterStream::Tunnel) open_tunnel();
+  const bool read_it_all = stream_->request_complete() && !rejected_;
+  context_.worker.retire(std::move(stream_));
+  switch (after) {
+    case AfterStream::Reset:
+      return close(CloseMode::Reset);
+    case AfterStream::Close: {
+      // Closing with input unread would reset the connection, and the answer on its way with it.
+      const bool clean = read_it_all && waiting_.empty() && !client_is_slow();
+      return close(clean ? CloseMode::Now : CloseMode::Linger);
+    }
+    case AfterStream::KeepAlive:
+      if (client_ended_) return close(client_is_slow() ? CloseMode::Linger : CloseMode::Now);
+      resume(kStream);
+      if (processing_ || waiting_.empty()) return;
+      timeout_.set<ConnectionManager, &ConnectionManager::on_more_waiting>(this);
+      return context_.worker.run_soon(timeout_);
+    case AfterStream::Tunnel:
+      return;
+  }
+}
+
+void ConnectionManager::on_more_waiting() {
+  process(waiting_);
+  wait_for_more(waiting_);
+}
+
+// From here on bytes go both ways as they come.
+void ConnectionManager::open_tunnel() {
+  UpstreamRequest::Tunnel tunnel = stream_->take_tunnel();
+  resume(kStream | kPipeline);
+  tunnel_ = std::make_unique<TcpProxy>(callbacks_, *tunnel.cluster);
+  tunnel_->adopt(std::move(tunnel.leg), std::move(tunnel.endpoint));
+  if (!tunnel.received.empty()) callbacks_.write(tunnel.received, EndOfStream::No);
+  if (!processing_ && !closing_) wait_for_more(waiting_);
+  if (client_ended_ && !closing_) {
+    Buffer nothing;
+    static_cast<void>(tunnel_->on_data(nothing, EndOfStream::Yes));
+  }
+}
+
+void ConnectionManager::pause(std::uint8_t reason) {
+  if (std::exchange(pauses_, pauses_ | reason) == 0) callbacks_.pause_reading();
+}
+
+void ConnectionManager::resume(std::uint8_t reason) {
+  const std::uint8_t before = pauses_;
+  pauses_ &= static_cast<std::uint8_t>(~unsigned{reason});
+  if (before != 0 && pauses_ == 0) callbacks_.resume_reading();
+}
+
+// --- the end -------------------------------------------------------------------------------------
+
+void ConnectionManager::close(CloseMode mode) {
+  closing_ = true;
+  callbacks_.close(mode);
+}
+
+void ConnectionManager::on_close(CloseMode mode) {
+  closing_ = true;
+  timeout_.disarm();
+  if (!processing_) waiting_.release();
+  if (tunnel_) tunnel_->on_close(mode);
+  if (stream_) {
+    stream_->abort(context_.drain.draining() && mode == CloseMode::Reset
+                       ? ResponseFlag::Drained
+                       : ResponseFlag::DownstreamTermination);
+  }
+}
+
+bool ConnectionManager::freeze() {
+  if (tunnel_) return tunnel_->freeze();
+  return !stream_ && waiting_.empty();
+}
+
+void ConnectionManager::thaw() {
+  if (tunnel_) tunnel_->thaw();
+}
+
+}  // namespace baton::proxy::http

@@ -1,0 +1,98 @@
+// Terminal filter: speaks HTTP/1 with the client. Reads requests one after the other, gives each to
+// a Stream, and decides whether the connection goes on after it.
+//
+//              first byte           head complete           both messages complete
+//   waiting ─────────────► reading ─────────────► streaming ───────────────────────► waiting
+//     │ keep_alive over       │ header timeout       │ 101, CONNECT                    or closing
+//     ▼                       ▼                      ▼
+//   closed (Now)         408, closed (Linger)     tunnel: a TcpProxy has the bytes from here on
+//
+// One request at a time is answered; what a client sends ahead of that (pipelining) waits here, and
+// beyond a watermark in the kernel. A waiting connection holds no buffer and no stream.
+//
+// Thread: its worker's. Owns: the stream, waiting bytes. Borrows: context, callbacks.
+#pragma once
+
+#include <ev++.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "proxy/filter/network_filter.h"
+#include "proxy/http/codec/request_parser.h"
+#include "proxy/http/connection_manager/http_context.h"
+#include "proxy/http/connection_manager/stream.h"
+#include "proxy/tcp/tcp_proxy.h"
+
+namespace baton::proxy::http {
+
+class ConnectionManager final : public NetworkFilter, private Stream::Host {
+ public:
+  ConnectionManager(NetworkFilterCallbacks& callbacks, HttpContext& context);
+  ~ConnectionManager() override;
+
+  FilterStatus on_data(Buffer& data, EndOfStream end) override;
+  void on_downstream_full() override;
+  void on_downstream_drained() override;
+  bool ends_when_idle() override { return between_messages(); }
+  bool between_messages() const override { return !stream_ && !tunnel_; }
+  void on_close(CloseMode mode) override;
+  // Between two requests, or as a tunnel.
+  bool freeze() override;
+  void thaw() override;
+
+  // So many bytes of later requests may wait here before the client is no longer read.
+  static constexpr std::size_t kPipelineBytes = std::size_t{64} * 1024;
+  // A client that has half-closed may still want its answer, or be gone: for so long the upstream
+  // is not given up.
+  static constexpr std::chrono::milliseconds kHalfCloseGrace{1000};
+
+ private:
+  // Stream::Host
+  const os::SocketAddress& peer() const override { return callbacks_.remote_address(); }
+  void send(std::string_view bytes) override { callbacks_.write(bytes); }
+  bool client_is_slow() const override;
+  void pause_request() override { pause(kStream); }
+  void resume_request() override { resume(kStream); }
+  void on_stream_end(AfterStream after) override;
+
+  enum : std::uint8_t { kStream = 1, kPipeline = 2 };  // why the client is not read
+  void pause(std::uint8_t reason);
+  void resume(std::uint8_t reason);
+
+  void process(Buffer& input);
+  bool read_head(Buffer& input);
+  void on_header_timeout();
+  void on_half_close_over();
+  void on_more_waiting();
+  void wait_for_more(Buffer& input);
+  void on_client_end();
+  void open_tunnel();
+  void close(CloseMode mode);
+
+  NetworkFilterCallbacks& callbacks_;
+  HttpContext& context_;
+  RequestParser parser_;
+  std::unique_ptr<Stream> stream_;    // a request in progress
+  std::unique_ptr<TcpProxy> tunnel_;  // instead of HTTP
+  Buffer waiting_;                    // received, not read: a partial head, or later requests
+  Timeout timeout_;                   // one use at a time: a head, half-close, what waits here
+  std::uint32_t requests_ = 0;
+  bool processing_ = false;
+  bool closing_ = false;
+  bool client_ended_ = false;  // nothing more comes from it
+  bool rejected_ = false;
+  std::uint8_t pauses_ = 0;
+};
+
+class ConnectionManagerFactory final : public NetworkFilterFactory {
+ public:
+  explicit ConnectionManagerFactory(std::shared_ptr<const HttpConfig> config)
+      : config_(std::move(config)) {}
+  MakeNetworkFilter bind(const FilterContext& context) const override;
+
+ private:
+  std::shared_ptr<const HttpConfig> config_;
+};
+
+}  // namespace baton::proxy::http

@@ -1,0 +1,475 @@
+#include "proxy/http/connection_manager/stream.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/http/codec/authority.h"
+#include "proxy/http/codec/characters.h"
+#include "proxy/http/codec/chunked_encoder.h"
+#include "proxy/http/codec/status_reason.h"
+#include "proxy/http/codec/write_head.h"
+#include "proxy/http/forwarded.h"
+
+namespace baton::proxy::http {
+namespace {
+
+using std::chrono::duration_cast;
+using std::chrono::microseconds;
+using std::chrono::steady_clock;
+
+// What a stream may leave behind in its buffers for the next one that uses this object.
+constexpr std::size_t kRetainedBytes = 4096;
+// Until TLS is terminated here.
+constexpr std::string_view kScheme = "http";
+
+bool among(const std::vector<std::string>& names, std::string_view name) {
+  return std::ranges::any_of(
+      names, [&](const std::string& each) { return equal_ignoring_case(each, name); });
+}
+
+void reuse(Buffer& buffer) {
+  buffer.capacity() > kRetainedBytes ? buffer.release() : buffer.clear();
+}
+
+}  // namespace
+
+Stream::Stream(HttpWorker& worker)
+    : worker_(worker),
+      body_(limits_),
+      filters_(*this),
+      upstream_(limits_, *this, info_, response_) {
+  idle_timeout_.set<Stream, &Stream::on_idle>(this);
+  request_timeout_.set<Stream, &Stream::on_request_timeout>(this);
+}
+
+Stream::~Stream() = default;
+
+// --- the request ---------------------------------------------------------------------------------
+
+void Stream::start(Host& host, HttpContext& context) {
+  host_ = &host;
+  context_ = &context;
+  limits_ = context.config.limits;
+  info_ = StreamInfo();
+  info_.started_at = steady_clock::now();
+  route_ = nullptr;
+  last_ = keep_alive_ = request_dropped_ = response_begun_ = response_complete_ = chunked_ = false;
+  body_allowed_ = true;
+  paused_request_ = paused_response_ = 0;
+  context.stats.requests_total.add();
+  context.stats.requests_active.add();
+}
+
+void Stream::begin(Host& host, HttpContext& context, std::string_view head_bytes, Last last) {
+  start(host, context);
+  beginning_ = true;
+  last_ = last == Last::Yes;
+  body_.begin(request_.framing, request_.content_length);
+  info_.client = client_address(request_, host.peer(), context.config.forwarded);
+  update_forwarded(request_, host.peer(), kScheme, context.config.forwarded);
+  touch();
+  if (context.request_timeout != nullptr && !body_.complete()) {
+    context.request_timeout->arm(request_timeout_);
+  }
+  const EndOfStream end = body_.complete() ? EndOfStream::Yes : EndOfStream::No;
+  filters_.make(context.filters, request_);
+  filters_.headers(Direction::Decode, end);
+  beginning_ = false;
+  if (ended()) return;
+  if (!filters_.empty() || context_->access_log != nullptr) keep_request_head(head_bytes);
+}
+
+// Whoever looks at it later finds it here; elsewhere it is gone with the event.
+void Stream::keep_request_head(std::string_view head_bytes) {
+  kept_request_.append(head_bytes);
+  request_.rebase(head_bytes, kept_request_.view().data());
+}
+
+void Stream::keep_response_head() {
+  const std::string_view bytes = upstream_.response_head_bytes();
+  if (bytes.empty() || (filters_.empty() && context_->access_log == nullptr)) return;
+  kept_response_.clear();
+  kept_response_.append(bytes);
+  response_.rebase(bytes, kept_response_.view().data());
+}
+
+void Stream::reject(Host& host, HttpContext& context, const Verdict& verdict) {
+  request_.clear();
+  start(host, context);
+  last_ = true;
+  context.stats.rejected_total.add();
+  info_.flags.set(ResponseFlag::DownstreamProtocolError);
+  info_.client = host.peer();
+  body_.begin(BodyFraming::None, 0);
+  reply_locally({.status = verdict.status,
+                 .body = verdict.rejection->reason,
+                 .detail = verdict.rejection->flag});
+}
+
+void Stream::reject_slow(Host& host, HttpContext& context) {
+  request_.clear();
+  start(host, context);
+  last_ = true;
+  info_.flags.set(ResponseFlag::RequestTimeout);
+  info_.client = host.peer();
+  body_.begin(BodyFraming::None, 0);
+  reply_locally({.status = 408, .body = {}, .detail = "header_timeout"});
+}
+
+void Stream::receive_body(Buffer& bytes) {
+  touch();
+  while (!ended() && !body_.complete() && !bytes.empty()) {
+    const BodyReader::Step step = body_.read(bytes.view());
+    if (step.rejection != nullptr) return on_bad_body(*step.rejection);
+    info_.received_bytes += step.data.size();
+    // The data stays where it is: consuming moves nothing.
+    bytes.consume(step.consumed);
+    if (!step.data.empty()) deliver_request_data(step.data);
+    if (step.consumed == 0 && !body_.complete()) break;
+  }
+  if (!ended() && body_.complete()) {
+    request_timeout_.disarm();
+    deliver_request_end();
+    end_if_complete();
+  }
+}
+
+void Stream::deliver_request_data(std::string_view data) {
+  if (request_dropped_) return;
+  if (filters_.empty()) return upstream_.send_data(data);
+  Buffer piece;
+  piece.append(data);
+  filters_.data(Direction::Decode, piece, EndOfStream::No);
+}
+
+void Stream::deliver_request_end() {
+  if (request_dropped_) return;
+  HeaderMap* const trailers = body_.trailers();
+  if (filters_.empty()) return upstream_.send_end(trailers);
+  if (trailers != nullptr) return filters_.trailers(Direction::Decode, *trailers);
+  Buffer nothing;
+  filters_.data(Direction::Decode, nothing, EndOfStream::Yes);
+}
+
+void Stream::on_bad_body(const Rejection& rejection) {
+  context_->stats.rejected_total.add();
+  info_.flags.set(ResponseFlag::DownstreamProtocolError);
+  info_.flag_detail = rejection.flag;
+  last_ = true;
+  if (response_begun_) return end(AfterStream::Reset);
+  reply_locally({.status = rejection.status, .body = rejection.reason, .detail = rejection.flag});
+}
+
+// --- where to ------------------------------------------------------------------------------------
+
+void Stream::on_headers_passed(Direction direction, EndOfStream end) {
+  if (direction == Direction::Encode) return send_response_head(end);
+  route();
+}
+
+void Stream::route() {
+  route_ = context_->routes->match(request_);
+  if (route_ == nullptr) {
+    info_.flags.set(ResponseFlag::NoRoute);
+    return reply_locally({.status = 404, .body = {}, .detail = "route_not_found"});
+  }
+  info_.route = route_->name;
+  if (const ForwardAction* const action = route_->forward()) return forward(*action);
+  if (route_->redirect() != nullptr) return redirect();
+  const DirectResponseAction& answer = *route_->direct_response();
+  reply_locally({.status = answer.status,
+                 .body = context_->direct_bodies[route_->index],
+                 .detail = "direct_response",
+                 .content_type = answer.content_type});
+}
+
+void Stream::redirect() {
+  const std::string location = make_redirect_location(*route_, request_, kScheme);
+  reply_locally({.status = route_->redirect()->status,
+                 .body = {},
+                 .detail = "redirect",
+                 .location = location});
+}
+
+void Stream::forward(const ForwardAction& action) {
+  const bool connect = request_.method == Method::Connect;
+  if (connect && !context_->config.connect) {
+    return reply_locally({.status = 405, .body = {}, .detail = "connect_not_allowed"});
+  }
+  const bool upgrade =
+      !request_.upgrade.empty() && among(context_->config.upgrades, request_.upgrade);
+  const WeightedCluster& cluster = action.choose(context_->random());
+  UpstreamRequest::Context& upstream = *context_->upstreams[cluster.index];
+  info_.cluster = cluster.name;
+  apply_request(*route_, request_, {.client = info_.client, .generation = context_->generation});
+  upstream_.start({.context = upstream,
+                   .route = action,
+                   .head = request_,
+                   .hash = action.hash ? action.hash->hash(request_, info_.client) : std::nullopt,
+                   .upgrade = upgrade,
+                   .connect = connect});
+}
+
+void Stream::on_data_passed(Direction direction, Buffer& data, EndOfStream end) {
+  if (direction == Direction::Decode) {
+    if (request_dropped_) return data.clear();
+    if (!data.empty()) upstream_.send_data(data.view());
+    data.clear();
+    if (end == EndOfStream::Yes) upstream_.send_end(nullptr);
+    return;
+  }
+  if (!data.empty()) send_response_data(data.view());
+  data.clear();
+  if (end == EndOfStream::Yes && !ended()) send_response_end(nullptr);
+}
+
+void Stream::on_trailers_passed(Direction direction, HeaderMap& trailers) {
+  direction == Direction::Decode ? upstream_.send_end(&trailers) : send_response_end(&trailers);
+}
+
+// --- the response --------------------------------------------------------------------------------
+
+void Stream::on_interim_head() {
+  if (request_.version == Version::Http10 || response_begun_) return;
+  write_response_head(worker_.response_out(), response_, ConnectionLine::None);
+}
+
+void Stream::on_response_head() {
+  keep_response_head();
+  const bool empty = response_.framing == BodyFraming::None ||
+                     (response_.framing == BodyFraming::Length && response_.content_length == 0);
+  encode(empty ? EndOfStream::Yes : EndOfStream::No);
+}
+
+void Stream::encode(EndOfStream end) {
+  if (route_ != nullptr) {
+    apply_response(*route_, response_,
+                   {.client = info_.client, .generation = context_->generation});
+  }
+  filters_.headers(Direction::Encode, end);
+}
+
+void Stream::reply_locally(const LocalReply& reply) {
+  if (ended() || response_begun_) return;
+  upstream_.cancel();
+  request_dropped_ = true;
+  info_.flag_detail = reply.detail;
+  filters_.begin_local_reply();
+  response_.clear();
+  response_.status = reply.status;
+  response_.reason = status_reason(reply.status);
+  const std::string_view body =
+      reply.body.empty() && reply.status >= 400 ? response_.reason : reply.body;
+  const bool bodiless = reply.status == 204 || reply.status == 304;
+  response_.framing = bodiless ? BodyFraming::None : BodyFraming::Length;
+  response_.content_length = bodiless ? 0 : body.size();
+  if (!body.empty() && !bodiless) response_.headers.add("content-type", reply.content_type);
+  if (!reply.location.empty()) response_.headers.add("location", reply.location);
+  response_.headers.add("date", worker_.date());
+  response_.headers.add("server", "baton");
+  Buffer data;
+  if (!bodiless) data.append(body);
+  encode(data.empty() ? EndOfStream::Yes : EndOfStream::No);
+  if (!ended()) filters_.data(Direction::Encode, data, EndOfStream::Yes);
+}
+
+void Stream::on_upstream_failure(const UpstreamFailure& failure) {
+  if (response_begun_) {
+    // What there is of it is sent, so that the client sees as much as we did.
+    flush();
+    if (!ended()) end(AfterStream::Reset);
+    return;
+  }
+  reply_locally({.status = failure.status, .body = {}, .detail = failure.detail});
+}
+
+// Whether the connection goes on after this response. Asked once, before its head is sent.
+bool Stream::decide_persistence() {
+  if (last_ || request_.persistence == Persistence::Close) return false;
+  const bool short_rest = request_.framing == BodyFraming::Length && body_.left() <= kDiscardBytes;
+  if (!body_.complete() && request_dropped_ && !short_rest) return false;
+  return !context_->drain.closes_now();
+}
+
+// How the body's end is told to this client.
+void Stream::frame_response() {
+  const bool endless =
+      response_.framing == BodyFraming::Chunked || response_.framing == BodyFraming::UntilClose;
+  if (endless && request_.version == Version::Http10) {
+    response_.framing = BodyFraming::UntilClose;
+    keep_alive_ = false;
+  } else if (endless) {
+    response_.framing = BodyFraming::Chunked;
+  }
+  chunked_ = response_.framing == BodyFraming::Chunked;
+  body_allowed_ = request_.method != Method::Head;
+}
+
+void Stream::send_response_head(EndOfStream) {
+  response_begun_ = true;
+  info_.status = response_.status;
+  context_->stats.count_response(response_.status);
+  keep_alive_ = decide_persistence();
+  if (response_.framing == BodyFraming::Tunnel) {
+    const bool connect = request_.method == Method::Connect;
+    write_response_head(worker_.response_out(), response_,
+                        connect ? ConnectionLine::None : ConnectionLine::Upgrade);
+    flush();
+    if (!ended()) end(AfterStream::Tunnel);
+    return;
+  }
+  frame_response();
+  ConnectionLine line = keep_alive_ ? ConnectionLine::None : ConnectionLine::Close;
+  if (keep_alive_ && request_.version == Version::Http10) line = ConnectionLine::KeepAlive;
+  write_response_head(worker_.response_out(), response_, line);
+}
+
+void Stream::on_response_data(std::string_view data) {
+  touch();
+  if (filters_.empty()) return send_response_data(data);
+  Buffer piece;
+  piece.append(data);
+  filters_.data(Direction::Encode, piece, EndOfStream::No);
+}
+
+void Stream::send_response_data(std::string_view data) {
+  if (!body_allowed_) return;
+  info_.sent_bytes += data.size();
+  Buffer& out = worker_.response_out();
+  if (chunked_) return write_chunk(out, data);
+  if (!out.empty()) return out.append(data);
+  host_->send(data);  // a large body's pieces are not copied
+}
+
+void Stream::on_response_end(HeaderMap* trailers) {
+  if (filters_.empty()) return send_response_end(trailers);
+  if (trailers != nullptr) return filters_.trailers(Direction::Encode, *trailers);
+  Buffer nothing;
+  filters_.data(Direction::Encode, nothing, EndOfStream::Yes);
+  flush();
+}
+
+void Stream::send_response_end(HeaderMap* trailers) {
+  if (chunked_ && body_allowed_) write_last_chunk(worker_.response_out(), trailers);
+  flush();
+  if (ended()) return;
+  response_complete_ = true;
+  // Nobody waits for the rest of a request that was answered in full.
+  if (!body_.complete()) {
+    request_dropped_ = true;
+    upstream_.cancel();
+    resume_reading(kUpstream | kFilters);
+    const bool short_rest =
+        request_.framing == BodyFraming::Length && body_.left() <= kDiscardBytes;
+    if (!short_rest) keep_alive_ = false;
+  }
+  end_if_complete();
+}
+
+void Stream::flush() {
+  Buffer& out = worker_.response_out();
+  if (out.empty()) return;
+  if (!ended()) host_->send(out.view());
+  out.clear();
+}
+
+// --- flow control --------------------------------------------------------------------------------
+
+void Stream::pause_reading(std::uint8_t reason) {
+  if (std::exchange(paused_request_, paused_request_ | reason) == 0 && !ended() &&
+      !body_.complete()) {
+    host_->pause_request();
+  }
+}
+
+void Stream::resume_reading(std::uint8_t reason) {
+  const std::uint8_t before = paused_request_;
+  paused_request_ &= static_cast<std::uint8_t>(~unsigned{reason});
+  if (before != 0 && paused_request_ == 0 && !ended()) host_->resume_request();
+}
+
+void Stream::pause_response(std::uint8_t reason) {
+  if (std::exchange(paused_response_, paused_response_ | reason) == 0) upstream_.pause_response();
+}
+
+void Stream::resume_response(std::uint8_t reason) {
+  const std::uint8_t before = paused_response_;
+  paused_response_ &= static_cast<std::uint8_t>(~unsigned{reason});
+  if (before != 0 && paused_response_ == 0) upstream_.resume_response();
+}
+
+void Stream::on_chain_full(Direction direction) {
+  direction == Direction::Decode ? pause_reading(kFilters) : pause_response(kFilters);
+}
+
+void Stream::on_chain_drained(Direction direction) {
+  direction == Direction::Decode ? resume_reading(kFilters) : resume_response(kFilters);
+}
+
+void Stream::on_client_slow() { pause_response(kUpstream); }
+
+void Stream::on_client_ready() {
+  touch();
+  resume_response(kUpstream);
+}
+
+// --- time and end --------------------------------------------------------------------------------
+
+void Stream::touch() {
+  if (context_->stream_idle_timeout != nullptr) context_->stream_idle_timeout->arm(idle_timeout_);
+}
+
+void Stream::on_idle() {
+  info_.flags.set(ResponseFlag::StreamIdleTimeout);
+  last_ = true;
+  if (response_begun_) return end(AfterStream::Reset);
+  reply_locally({.status = 504, .body = {}, .detail = "stream_idle_timeout"});
+}
+
+void Stream::on_request_timeout() {
+  info_.flags.set(ResponseFlag::RequestTimeout);
+  last_ = true;
+  if (response_begun_) return end(AfterStream::Reset);
+  reply_locally({.status = 408, .body = {}, .detail = "request_timeout"});
+}
+
+void Stream::abort(ResponseFlag reason) {
+  if (ended()) return;
+  info_.flags.set(reason);
+  end(AfterStream::Reset);
+}
+
+void Stream::end_if_complete() {
+  if (!response_complete_ || ended()) return;
+  if (keep_alive_ && !body_.complete()) return;
+  end(keep_alive_ ? AfterStream::KeepAlive : AfterStream::Close);
+}
+
+void Stream::end(AfterStream after) {
+  Host* const host = std::exchange(host_, nullptr);
+  info_.duration = duration_cast<microseconds>(steady_clock::now() - info_.started_at);
+  if (after == AfterStream::Reset && response_begun_) context_->stats.resets_total.add();
+  if (after == AfterStream::Tunnel) context_->stats.upgrades_total.add();
+  context_->stats.duration_microseconds.record(static_cast<std::uint64_t>(info_.duration.count()));
+  context_->stats.requests_active.sub();
+  write_log();
+  idle_timeout_.disarm();
+  request_timeout_.disarm();
+  if (after != AfterStream::Tunnel) upstream_.cancel();
+  filters_.clear();
+  host->on_stream_end(after);
+  worker_.response_out().clear();
+  reuse(kept_request_);
+  reuse(kept_response_);
+}
+
+void Stream::write_log() {
+  if (context_->access_log == nullptr) return;
+  info_.started = std::chrono::system_clock::now() - info_.duration;
+  std::string& line = context_->log_line;
+  line.clear();
+  context_->log_format->render(line, info_, request_, response_begun_ ? &response_ : nullptr);
+  context_->access_log->append(line);
+}
+
+}  // namespace baton::proxy::http

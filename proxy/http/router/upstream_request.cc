@@ -1,0 +1,418 @@
+#include "proxy/http/router/upstream_request.h"
+
+#include <utility>
+
+#include "proxy/http/codec/chunked_encoder.h"
+#include "proxy/http/codec/write_head.h"
+#include "proxy/upstream/cluster.h"
+
+namespace baton::proxy::http {
+namespace {
+
+using std::chrono::duration_cast;
+using std::chrono::microseconds;
+using std::chrono::steady_clock;
+
+// What a request may leave behind in its buffer for the next one that uses this object.
+constexpr std::size_t kRetainedBytes = 4096;
+
+constexpr UpstreamFailure kOverflow{503, ResponseFlag::UpstreamOverflow, "upstream_overflow"};
+constexpr UpstreamFailure kNobody{503, ResponseFlag::NoHealthyUpstream, "no_healthy_upstream"};
+constexpr UpstreamFailure kNoConnection{503, ResponseFlag::UpstreamConnectFailure,
+                                        "upstream_connect_failure"};
+constexpr UpstreamFailure kClosed{502, ResponseFlag::UpstreamReset, "upstream_closed"};
+constexpr UpstreamFailure kTooSlow{504, ResponseFlag::UpstreamTimeout, "upstream_timeout"};
+constexpr UpstreamFailure kFlood{502, ResponseFlag::UpstreamProtocolError,
+                                 "too_many_interim_responses"};
+
+}  // namespace
+
+UpstreamRequest::UpstreamRequest(const MessageLimits& limits, Sink& sink, StreamInfo& info,
+                                 ResponseHead& response)
+    : sink_(sink), info_(info), response_(response), parser_(limits), body_(limits) {
+  timeout_.set<UpstreamRequest, &UpstreamRequest::on_timeout>(this);
+  per_try_timeout_.set<UpstreamRequest, &UpstreamRequest::on_per_try_timeout>(this);
+}
+
+UpstreamRequest::~UpstreamRequest() { cancel(); }
+
+// --- the way there -------------------------------------------------------------------------------
+
+void UpstreamRequest::start(const Plan& plan) {
+  context_ = &plan.context;
+  route_ = &plan.route;
+  hash_ = plan.hash;
+  answered_ = {.method = plan.head.method,
+               .upgrade = plan.upgrade ? UpgradeAsked::Yes : UpgradeAsked::No};
+  connect_ = plan.connect;
+  chunked_ = plan.head.framing == BodyFraming::Chunked;
+  request_sent_ = plan.head.framing == BodyFraming::None ||
+                  (plan.head.framing == BodyFraming::Length && plan.head.content_length == 0);
+  repeatable_ =
+      route_->retry ? route_->retry->may_repeat(plan.head.method) : is_idempotent(plan.head.method);
+  kept_all_ = true;
+  stale_retry_used_ = false;
+  response_paused_ = false;
+  head_bytes_ = {};
+  interim_responses_ = 0;
+  retries_ = 0;
+  timeout_queue_ = route_->timeout ? &context_->timeouts.of(*route_->timeout) : nullptr;
+  context_->stats.requests_active.add();
+  request_guard_ = context_->pool.cluster().try_acquire(Circuit::Requests);
+  if (!request_guard_) return fail(kOverflow);
+  if (!connect_) {
+    write_request_head(kept_, plan.head,
+                       plan.upgrade ? ConnectionLine::Upgrade : ConnectionLine::None);
+  }
+  begin_attempt(Pick::Pooled);
+}
+
+void UpstreamRequest::begin_attempt(Pick pick) {
+  ++info_.attempts;
+  context_->stats.requests_total.add();
+  Cluster& cluster = context_->pool.cluster();
+  auto endpoint = cluster.pick({.hash = hash_, .tried = tried_});
+  // Where nobody else is left, one that failed may have recovered.
+  if (!endpoint && !tried_.empty()) endpoint = cluster.pick({.hash = hash_});
+  if (!endpoint) return fail(kNobody);
+  if (!connect_ && pick == Pick::Pooled) {
+    if (UpstreamConnection* const idle = context_->pool.take(*endpoint)) return go_on_with(*idle);
+  }
+  connect_to(std::move(endpoint));
+}
+
+void UpstreamRequest::connect_to(std::shared_ptr<const Endpoint> endpoint) {
+  Cluster& cluster = context_->pool.cluster();
+  connection_guard_ = cluster.try_acquire(Circuit::Connections);
+  pending_guard_ = cluster.try_acquire(Circuit::PendingRequests);
+  if (!connection_guard_ || !pending_guard_) return fail(kOverflow);
+  phase_ = Phase::Connecting;
+  info_.endpoint = endpoint;
+  connector_ =
+      std::make_unique<Connector>(context_->loop, cluster, static_cast<Connector::Sink&>(*this));
+  connector_->start_at(std::move(endpoint), hash_);
+}
+
+void UpstreamRequest::on_connected(os::UniqueFd socket, std::shared_ptr<const Endpoint> endpoint) {
+  connector_.reset();
+  pending_guard_ = {};
+  go_on_with(
+      context_->pool.add(std::move(socket), std::move(endpoint), std::move(connection_guard_)));
+}
+
+// The connector has tried every endpoint there is.
+void UpstreamRequest::on_exhausted() {
+  const auto failed = connector_->failed();
+  if (!failed.empty()) info_.endpoint = failed.back();
+  connector_.reset();
+  fail(kNoConnection);
+}
+
+void UpstreamRequest::go_on_with(UpstreamConnection& connection) {
+  connection_ = &connection;
+  connection.use(*this);
+  phase_ = Phase::AwaitingHead;
+  info_.endpoint = connection.endpoint();
+  use_ = EndpointUse(*connection.endpoint());
+  sent_at_ = steady_clock::now();
+  if (connect_) {
+    response_.clear();
+    response_.status = 200;
+    response_.reason = "OK";
+    response_.framing = BodyFraming::Tunnel;
+    return sink_.on_response_head();
+  }
+  if (request_sent_) arm_timeout();
+  if (route_->retry && route_->retry->per_try_timeout) {
+    context_->timeouts.of(*route_->retry->per_try_timeout).arm(per_try_timeout_);
+  }
+  write(kept_.view());
+  if (connection_ == &connection && !connection.full()) sink_.on_request_writable();
+}
+
+void UpstreamRequest::send_data(std::string_view data) {
+  if (!chunked_) return pass_on(data);
+  const ChunkStart start(data.size());
+  Buffer& out = context_->out;
+  out.append(start.view());
+  out.append(data);
+  out.append(kChunkEnd);
+  pass_on(out.view());
+  out.clear();
+}
+
+void UpstreamRequest::send_end(const HeaderMap* trailers) {
+  request_sent_ = true;
+  if (chunked_) {
+    Buffer& out = context_->out;
+    write_last_chunk(out, trailers);
+    pass_on(out.view());
+    out.clear();
+  }
+  if (active() && phase_ == Phase::AwaitingHead) arm_timeout();
+}
+
+// To the endpoint, and to where it is kept as long as it may be needed again.
+void UpstreamRequest::pass_on(std::string_view bytes) {
+  if (!active()) return;
+  if (phase_ == Phase::Connecting) {
+    kept_.append(bytes);
+    if (kept_.size() > kWaitingBytes) sink_.on_request_blocked();
+    return;
+  }
+  if (phase_ == Phase::AwaitingHead && kept_all_) {
+    if (repeatable_ && kept_.size() + bytes.size() <= kReplayBytes) {
+      kept_.append(bytes);
+    } else {
+      kept_all_ = false;
+      kept_.release();
+    }
+  }
+  write(bytes);
+}
+
+// A failure means that the endpoint has gone. Reading tells so, and before that what it had said:
+// it may answer in full and close while the request is still being sent.
+void UpstreamRequest::write(std::string_view bytes) {
+  static_cast<void>(connection_->write(bytes));
+  if (connection_->full()) sink_.on_request_blocked();
+}
+
+void UpstreamRequest::on_upstream_flushed() {
+  if (phase_ == Phase::AwaitingHead || phase_ == Phase::Body) sink_.on_request_writable();
+}
+
+// --- the way back --------------------------------------------------------------------------------
+
+void UpstreamRequest::on_upstream_data(Buffer& data, EndOfStream end) {
+  UpstreamConnection* const connection = connection_;
+  Buffer joined;
+  if (!pending_.empty()) {
+    pending_.append(data.view());
+    joined.swap(pending_);
+  }
+  Buffer& input = joined.empty() ? data : joined;
+  while (connection_ == connection && !input.empty() && read_some(input)) {
+  }
+  if (connection_ != connection) return;
+  if (!input.empty()) pending_.append(input.view());
+  if (end == EndOfStream::Yes) return on_closed_by_endpoint();
+  sink_.on_response_pause();
+}
+
+bool UpstreamRequest::read_some(Buffer& input) {
+  return phase_ == Phase::AwaitingHead ? read_head(input) : read_body(input);
+}
+
+bool UpstreamRequest::read_head(Buffer& input) {
+  const Verdict verdict = parser_.parse(input.view(), answered_, response_);
+  if (verdict.need_more()) return false;
+  if (verdict.rejected()) {
+    context_->stats.protocol_errors_total.add();
+    report(Outcome::ServerError);
+    fail({kBadGateway, ResponseFlag::UpstreamProtocolError, verdict.rejection->flag});
+    return false;
+  }
+  // The head's texts stay where they are: consuming moves nothing.
+  head_bytes_ = input.view().substr(0, verdict.consumed);
+  input.consume(verdict.consumed);
+  if (!response_.interim()) {
+    on_final_head(input);
+  } else if (++interim_responses_ > kMaxInterimResponses) {
+    context_->stats.protocol_errors_total.add();
+    report(Outcome::ServerError);
+    fail(kFlood);
+  } else {
+    sink_.on_interim_head();
+  }
+  return true;
+}
+
+void UpstreamRequest::on_final_head(Buffer& rest) {
+  const bool server_error = response_.status >= 500;
+  report(server_error ? Outcome::ServerError : Outcome::Success);
+  if (route_->retry && route_->retry->on_status(response_.status) && may_send_again() &&
+      take_retry()) {
+    return retry(Pick::Pooled);
+  }
+  per_try_timeout_.disarm();
+  info_.upstream_time = duration_cast<microseconds>(steady_clock::now() - sent_at_);
+  context_->stats.first_byte_microseconds.record(
+      static_cast<std::uint64_t>(info_.upstream_time.count()));
+  phase_ = Phase::Body;
+  if (response_.framing == BodyFraming::Tunnel) {
+    tunnelled_.append(rest.view());
+    rest.clear();
+    return sink_.on_response_head();
+  }
+  body_.begin(response_.framing, response_.content_length);
+  UpstreamConnection* const connection = connection_;
+  sink_.on_response_head();
+  if (connection_ == connection && body_.complete()) {
+    on_response_complete(rest.empty() ? Reuse::Yes : Reuse::No);
+  }
+}
+
+bool UpstreamRequest::read_body(Buffer& input) {
+  UpstreamConnection* const connection = connection_;
+  const BodyReader::Step step = body_.read(input.view());
+  if (step.rejection != nullptr) {
+    context_->stats.protocol_errors_total.add();
+    fail({kBadGateway, ResponseFlag::UpstreamProtocolError, step.rejection->flag});
+    return false;
+  }
+  if (!step.data.empty()) sink_.on_response_data(step.data);
+  if (connection_ != connection) return false;
+  input.consume(step.consumed);
+  if (body_.complete()) {
+    on_response_complete(input.empty() ? Reuse::Yes : Reuse::No);
+    return false;
+  }
+  if (timeout_queue_ != nullptr) timeout_queue_->arm(timeout_);
+  return step.consumed > 0;
+}
+
+// What the endpoint says behind its response is not an answer to anything.
+void UpstreamRequest::on_response_complete(Reuse reuse) {
+  HeaderMap* const trailers = body_.trailers();
+  const bool persists = response_.persistence == Persistence::KeepAlive &&
+                        response_.framing != BodyFraming::UntilClose && request_sent_;
+  finish(persists ? reuse : Reuse::No);
+  sink_.on_response_end(trailers);
+}
+
+void UpstreamRequest::on_upstream_failed() { on_closed_by_endpoint(); }
+
+void UpstreamRequest::on_closed_by_endpoint() {
+  if (phase_ == Phase::Body) {
+    if (body_.end_of_stream()) return on_response_complete(Reuse::No);
+    context_->stats.resets_total.add();
+    report(Outcome::ServerError);
+    return fail(kClosed);
+  }
+  // A kept-alive connection that the endpoint has closed just now says nothing about the endpoint.
+  const bool stale = connection_->requests_served() > 0 && !connection_->received_anything();
+  if (stale && !stale_retry_used_ && may_send_again()) {
+    stale_retry_used_ = true;
+    drop_connection();
+    return begin_attempt(Pick::Fresh);
+  }
+  context_->stats.resets_total.add();
+  report(Outcome::ServerError);
+  if (route_->retry && route_->retry->on_reset() && may_send_again() && take_retry()) {
+    return retry(Pick::Fresh);
+  }
+  fail(kClosed);
+}
+
+// --- once more -----------------------------------------------------------------------------------
+
+bool UpstreamRequest::may_send_again() const { return kept_all_ && repeatable_; }
+
+bool UpstreamRequest::take_retry() {
+  const RetryPolicy& policy = *route_->retry;
+  if (retries_ >= policy.retries) {
+    info_.flags.set(ResponseFlag::RetryLimitExceeded);
+    return false;
+  }
+  Cluster& cluster = context_->pool.cluster();
+  if (!policy.budget_admits(cluster.in_use(Circuit::Requests), cluster.in_use(Circuit::Retries))) {
+    return false;
+  }
+  if (!retry_guard_) retry_guard_ = cluster.try_acquire(Circuit::Retries);
+  if (!retry_guard_) return false;
+  ++retries_;
+  return true;
+}
+
+void UpstreamRequest::retry(Pick pick) {
+  context_->stats.retries_total.add();
+  if (connection_ != nullptr) tried_.push_back(connection_->endpoint());
+  drop_connection();
+  begin_attempt(pick);
+}
+
+// --- time ----------------------------------------------------------------------------------------
+
+void UpstreamRequest::arm_timeout() {
+  if (timeout_queue_ != nullptr) timeout_queue_->arm(timeout_);
+}
+
+void UpstreamRequest::on_timeout() {
+  if (phase_ == Phase::Body && response_paused_) return arm_timeout();
+  context_->stats.timeouts_total.add();
+  report(Outcome::ServerError);
+  fail(kTooSlow);
+}
+
+void UpstreamRequest::on_per_try_timeout() {
+  context_->stats.timeouts_total.add();
+  report(Outcome::ServerError);
+  if (route_->retry->on_reset() && may_send_again() && take_retry()) return retry(Pick::Fresh);
+  fail(kTooSlow);
+}
+
+// --- the end -------------------------------------------------------------------------------------
+
+void UpstreamRequest::pause_response() {
+  response_paused_ = true;
+  if (connection_ != nullptr) connection_->pause();
+}
+
+void UpstreamRequest::resume_response() {
+  response_paused_ = false;
+  if (connection_ != nullptr) connection_->resume();
+}
+
+void UpstreamRequest::cancel() {
+  if (active()) finish(Reuse::No);
+}
+
+UpstreamRequest::Tunnel UpstreamRequest::take_tunnel() {
+  Tunnel tunnel{.leg = connection_->release(),
+                .received = std::move(tunnelled_),
+                .endpoint = connection_->endpoint(),
+                .cluster = &context_->pool.cluster()};
+  finish(Reuse::No);
+  return tunnel;
+}
+
+void UpstreamRequest::report(Outcome outcome) {
+  if (connection_ == nullptr) return;
+  context_->pool.cluster().report(*connection_->endpoint(), outcome);
+}
+
+void UpstreamRequest::fail(const UpstreamFailure& failure) {
+  info_.flags.set(failure.flag);
+  info_.flag_detail = failure.detail;
+  finish(Reuse::No);
+  sink_.on_upstream_failure(failure);
+}
+
+void UpstreamRequest::drop_connection() {
+  if (connection_ != nullptr) context_->pool.close(*std::exchange(connection_, nullptr));
+  pending_.clear();
+  parser_.reset();
+  per_try_timeout_.disarm();
+  timeout_.disarm();
+  use_ = {};
+}
+
+void UpstreamRequest::finish(Reuse reuse) {
+  if (reuse == Reuse::Yes && connection_ != nullptr) {
+    context_->pool.give_back(*std::exchange(connection_, nullptr));
+  }
+  drop_connection();
+  connector_.reset();
+  request_guard_ = {};
+  pending_guard_ = {};
+  connection_guard_ = {};
+  retry_guard_ = {};
+  tried_.clear();
+  kept_.capacity() > kRetainedBytes ? kept_.release() : kept_.clear();
+  context_->stats.requests_active.sub();
+  context_ = nullptr;
+  phase_ = Phase::Idle;
+}
+
+}  // namespace baton::proxy::http

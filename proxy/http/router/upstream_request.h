@@ -1,0 +1,194 @@
+// One request on its way through a cluster: picks an endpoint, gets a connection, sends, reads the
+// answer, and begins again at another endpoint where that is allowed.
+//
+//   start ─► picking ─► connecting ─► sending ─► head received ─► body ─► done
+//              ▲  pooled ──────────────▲   │            (no way back from here)
+//              └── retry ◄─────────────────┘ failed before a response
+//
+// A retry needs all that was sent so far, so the head, and the body up to kReplayBytes, are kept
+// until the response begins. Sent once more is a request
+//  - that found its kept-alive connection closed by the endpoint, if it is idempotent: once;
+//  - for which the route's retry policy says so, within its number and the cluster's budget.
+//
+// Thread: its worker's. Owns: the connection's use, guards, what is kept for a retry.
+// Borrows: the sink, the pool, the plan's route (all outlive it).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "proxy/http/codec/response_parser.h"
+#include "proxy/http/http_metrics.h"
+#include "proxy/http/route/route.h"
+#include "proxy/http/router/body_reader.h"
+#include "proxy/http/stream_info.h"
+#include "proxy/http/upstream/upstream_pool.h"
+#include "proxy/upstream/connector.h"
+#include "proxy/upstream/endpoint_use.h"
+
+namespace baton::proxy::http {
+
+// Why there is no response, or not all of it.
+struct UpstreamFailure {
+  std::uint16_t status;  // what to answer, if nothing has been
+  ResponseFlag flag;
+  std::string_view detail;  // one word for the access log; static
+};
+
+class UpstreamRequest final : private UpstreamConnection::User, private Connector::Sink {
+ public:
+  class Sink {
+   public:
+    // The response's head, in response(): a final one, or an interim one.
+    virtual void on_response_head() = 0;
+    virtual void on_interim_head() = 0;
+    // A piece of the body without its framing; not with the end.
+    virtual void on_response_data(std::string_view data) = 0;
+    // What was received at once has been told: time to send it on.
+    virtual void on_response_pause() = 0;
+    // Everything has arrived; trailers: null without any. The request is over here.
+    virtual void on_response_end(HeaderMap* trailers) = 0;
+    // The request is over here, without (all of) a response.
+    virtual void on_upstream_failure(const UpstreamFailure& failure) = 0;
+    // It takes more of the request's body / no more for the moment.
+    virtual void on_request_writable() = 0;
+    virtual void on_request_blocked() = 0;
+
+   protected:
+    ~Sink() = default;
+  };
+
+  // What all requests of one cluster on one worker share.
+  struct Context {
+    ev::loop_ref loop;
+    UpstreamPool& pool;
+    TimeoutQueues& timeouts;
+    Buffer& out;  // the worker's, for what is written; empty between two uses
+    UpstreamHttpStats stats;
+  };
+
+  struct Plan {
+    Context& context;
+    const ForwardAction& route;
+    const RequestHead& head;  // borrowed only for the call
+    std::optional<std::uint64_t> hash;
+    bool upgrade = false;  // head.upgrade is forwarded
+    bool connect = false;  // CONNECT: a tunnel to the endpoint, no HTTP is spoken to it
+  };
+
+  UpstreamRequest(const MessageLimits& limits, Sink& sink, StreamInfo& info,
+                  ResponseHead& response);
+  ~UpstreamRequest();
+  UpstreamRequest(const UpstreamRequest&) = delete;
+  UpstreamRequest& operator=(const UpstreamRequest&) = delete;
+
+  // May call the sink. The body, if the head has one, follows with send_data() and send_end().
+  void start(const Plan& plan);
+  void send_data(std::string_view data);
+  void send_end(const HeaderMap* trailers);
+  // The client is slow / no longer.
+  void pause_response();
+  void resume_response();
+  // Nobody wants the answer any more. Idempotent; the sink hears nothing more.
+  void cancel();
+
+  bool active() const { return context_ != nullptr; }
+  // During on_response_head(): where the texts of response() are; empty: none are of the upstream.
+  std::string_view response_head_bytes() const { return head_bytes_; }
+  // After a head that says Tunnel (or the connection of a CONNECT): the socket leaves.
+  struct Tunnel {
+    LegState leg;
+    Buffer received;  // by the leg, and not passed on yet
+    std::shared_ptr<const Endpoint> endpoint;
+    Cluster* cluster = nullptr;
+  };
+  Tunnel take_tunnel();
+
+  // A request is not kept for a retry beyond this.
+  static constexpr std::size_t kReplayBytes = std::size_t{64} * 1024;
+  // What may wait for a connection before the client is no longer read.
+  static constexpr std::size_t kWaitingBytes = std::size_t{64} * 1024;
+  static constexpr unsigned kMaxInterimResponses = 16;
+
+ private:
+  enum class Phase : std::uint8_t { Idle, Connecting, AwaitingHead, Body };
+
+  // UpstreamConnection::User
+  void on_upstream_data(Buffer& data, EndOfStream end) override;
+  void on_upstream_failed() override;
+  void on_upstream_flushed() override;
+  // Connector::Sink
+  void on_connected(os::UniqueFd socket, std::shared_ptr<const Endpoint> endpoint) override;
+  void on_exhausted() override;
+
+  enum class Reuse : bool { No, Yes };
+  enum class Pick : bool { Pooled, Fresh };
+
+  void begin_attempt(Pick pick);
+  void connect_to(std::shared_ptr<const Endpoint> endpoint);
+  void go_on_with(UpstreamConnection& connection);
+  void pass_on(std::string_view bytes);
+  void write(std::string_view bytes);
+  void arm_timeout();
+  void on_timeout();
+  void on_per_try_timeout();
+
+  // False: nothing can be read from the rest now.
+  bool read_some(Buffer& input);
+  bool read_head(Buffer& input);
+  bool read_body(Buffer& input);
+  void on_final_head(Buffer& rest);
+  void on_response_complete(Reuse reuse);
+  void on_closed_by_endpoint();
+
+  bool may_send_again() const;
+  bool take_retry();
+  void retry(Pick pick);
+  void fail(const UpstreamFailure& failure);
+  void report(Outcome outcome);
+  void drop_connection();
+  void finish(Reuse reuse);
+
+  Sink& sink_;
+  StreamInfo& info_;
+  ResponseHead& response_;
+  ResponseParser parser_;
+  BodyReader body_;
+
+  Context* context_ = nullptr;  // null: no request
+  const ForwardAction* route_ = nullptr;
+  std::optional<std::uint64_t> hash_;
+  AnsweredRequest answered_;
+  bool connect_ = false;
+  bool chunked_ = false;       // how the request's body is framed
+  bool request_sent_ = false;  // all of it, as far as this object is concerned
+  bool repeatable_ = false;    // by its method, or because the route says so
+  bool kept_all_ = true;       // kept_ has all that was sent
+  bool stale_retry_used_ = false;
+  bool response_paused_ = false;
+  Phase phase_ = Phase::Idle;
+  std::uint8_t interim_responses_ = 0;
+  std::uint32_t retries_ = 0;
+
+  Buffer kept_;     // what an attempt has to send, or has sent and may have to again
+  Buffer pending_;  // an incomplete head of a response
+  UpstreamConnection* connection_ = nullptr;
+  std::unique_ptr<Connector> connector_;
+  CircuitGuard request_guard_;
+  CircuitGuard pending_guard_;
+  CircuitGuard connection_guard_;
+  CircuitGuard retry_guard_;
+  EndpointUse use_;
+  std::vector<std::shared_ptr<const Endpoint>> tried_;
+  std::chrono::steady_clock::time_point sent_at_;
+  std::string_view head_bytes_;
+  Buffer tunnelled_;                       // bytes behind the head that opened a tunnel
+  TimeoutQueue* timeout_queue_ = nullptr;  // null: no timeout
+  Timeout timeout_;          // the route's: until the head, and between pieces of the body
+  Timeout per_try_timeout_;  // until the head of this attempt
+};
+
+}  // namespace baton::proxy::http

@@ -1,0 +1,50 @@
+#include "proxy/http/upstream/upstream_connection.h"
+
+#include <utility>
+
+#include "proxy/http/upstream/upstream_pool.h"
+
+namespace baton::proxy::http {
+
+UpstreamConnection::UpstreamConnection(const Options& options, os::UniqueFd socket,
+                                       std::shared_ptr<const Endpoint> endpoint,
+                                       CircuitGuard circuit)
+    : pool_(options.pool),
+      endpoint_(std::move(endpoint)),
+      circuit_(std::move(circuit)),
+      leg_{.fd = std::move(socket)},
+      connection_(options.loop, leg_, options.scratch, options.counters, *this) {
+  idle_timeout_.set<UpstreamConnection, &UpstreamConnection::on_idle_timeout>(this);
+  connection_.start();
+}
+
+void UpstreamConnection::begin_idle() {
+  user_ = nullptr;
+  ++requests_served_;
+  received_before_ = leg_.received_bytes;
+}
+
+void UpstreamConnection::on_received(Buffer& data, EndOfStream end) {
+  if (user_ != nullptr) return user_->on_upstream_data(data, end);
+  pool_.discard(*this);
+}
+
+void UpstreamConnection::on_failed() {
+  if (user_ != nullptr) return user_->on_upstream_failed();
+  pool_.discard(*this);
+}
+
+void UpstreamConnection::on_flushed() {
+  if (user_ != nullptr) user_->on_upstream_flushed();
+}
+
+void UpstreamConnection::on_idle_timeout() { pool_.discard(*this); }
+
+LegState UpstreamConnection::release() {
+  connection_.freeze();
+  LegState leg = std::move(leg_);
+  connection_.close();
+  return leg;
+}
+
+}  // namespace baton::proxy::http

@@ -1,0 +1,91 @@
+// One connection to an endpoint as HTTP uses it: idle in its pool, or serving a request. It is
+// watched for input all its life, so that going from one to the other costs no system call.
+//
+// Thread: its worker's. Owns: the socket and its watcher. Borrows: the pool (outlives it), the
+// user. Invariant: without a user nothing may arrive; what does ends it.
+#pragma once
+
+#include <boost/intrusive/list.hpp>
+#include <ev++.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "proxy/network/connection.h"
+#include "proxy/network/tunnel_state.h"
+#include "proxy/upstream/circuit_breaker.h"
+#include "proxy/upstream/endpoint.h"
+#include "proxy/worker/timeout_queue.h"
+
+namespace baton::proxy::http {
+
+class UpstreamPool;
+
+class UpstreamConnection final : public boost::intrusive::list_base_hook<
+                                     boost::intrusive::link_mode<boost::intrusive::auto_unlink>>,
+                                 private ConnectionSink {
+ public:
+  // The request on it. A user may hand the connection back from within any of these.
+  class User {
+   public:
+    // `data` is the worker's scratch buffer; what is left in it is lost. With EndOfStream::Yes the
+    // endpoint has closed.
+    virtual void on_upstream_data(Buffer& data, EndOfStream end) = 0;
+    virtual void on_upstream_failed() = 0;
+    virtual void on_upstream_flushed() = 0;
+
+   protected:
+    ~User() = default;
+  };
+
+  struct Options {
+    ev::loop_ref loop;
+    Buffer& scratch;
+    const ByteCounters& counters;
+    UpstreamPool& pool;
+  };
+
+  UpstreamConnection(const Options& options, os::UniqueFd socket,
+                     std::shared_ptr<const Endpoint> endpoint, CircuitGuard circuit);
+  ~UpstreamConnection() = default;
+  UpstreamConnection(const UpstreamConnection&) = delete;
+  UpstreamConnection& operator=(const UpstreamConnection&) = delete;
+
+  const std::shared_ptr<const Endpoint>& endpoint() const { return endpoint_; }
+  // How many requests it has served before this one.
+  std::uint32_t requests_served() const { return requests_served_; }
+  // Both ends are open, nothing waits to be sent, and nothing was received that nobody wants.
+  bool reusable() const { return connection_.started() && !leg_.read_ended && leg_.unsent.empty(); }
+
+  void use(User& user) { user_ = &user; }
+
+  WriteStatus write(std::string_view bytes) { return connection_.write(bytes); }
+  bool full() const { return connection_.full(); }
+  void pause() { connection_.pause(PauseReason::Filter); }
+  void resume() { connection_.resume(PauseReason::Filter); }
+  bool received_anything() const { return leg_.received_bytes != received_before_; }
+
+  // For a tunnel: the socket leaves, out of epoll, with what has not been sent yet.
+  LegState release();
+
+ private:
+  friend class UpstreamPool;
+
+  void on_received(Buffer& data, EndOfStream end) override;
+  void on_failed() override;
+  void on_flushed() override;
+  void on_idle_timeout();
+  void begin_idle();
+
+  UpstreamPool& pool_;
+  std::shared_ptr<const Endpoint> endpoint_;
+  CircuitGuard circuit_;
+  LegState leg_;
+  Connection connection_;
+  User* user_ = nullptr;
+  Timeout idle_timeout_;
+  std::uint64_t received_before_ = 0;  // of leg_.received_bytes: before this request
+  std::uint32_t requests_served_ = 0;
+};
+
+}  // namespace baton::proxy::http

@@ -1,0 +1,99 @@
+#include "proxy/http/upstream/upstream_pool.h"
+
+#include <utility>
+
+#include "proxy/upstream/cluster.h"
+
+namespace baton::proxy::http {
+
+UpstreamPool::UpstreamPool(const Options& options)
+    : loop_(options.loop),
+      scratch_(options.scratch),
+      cluster_(options.cluster),
+      config_(options.cluster.config().keepalive),
+      idle_timeouts_(options.timeouts.of(config_.idle_timeout)),
+      reaper_(options.loop) {
+  reaper_.set<UpstreamPool, &UpstreamPool::reap>(this);
+}
+
+UpstreamPool::~UpstreamPool() {
+  const auto disposer = [this](UpstreamConnection* connection) { dispose(connection); };
+  close_idle();
+  used_.clear_and_dispose(disposer);
+  closed_.clear_and_dispose(disposer);
+}
+
+UpstreamConnection* UpstreamPool::take(const Endpoint& endpoint) {
+  const auto found = idle_.find(&endpoint);
+  if (found == idle_.end() || found->second.empty()) return nullptr;
+  UpstreamConnection& connection = found->second.back();
+  found->second.pop_back();
+  --idle_count_;
+  connection.idle_timeout_.disarm();
+  used_.push_back(connection);
+  return &connection;
+}
+
+UpstreamConnection& UpstreamPool::add(os::UniqueFd socket, std::shared_ptr<const Endpoint> endpoint,
+                                      CircuitGuard circuit) {
+  auto* const connection = new UpstreamConnection(
+      {.loop = loop_, .scratch = scratch_, .counters = cluster_.stats().bytes, .pool = *this},
+      std::move(socket), std::move(endpoint), std::move(circuit));
+  cluster_.stats().connections_total.add();
+  cluster_.stats().connections_active.add();
+  used_.push_back(*connection);
+  return *connection;
+}
+
+void UpstreamPool::give_back(UpstreamConnection& connection) {
+  if (!connection.reusable() || idle_count_ >= config_.max_idle_connections) {
+    return close(connection);
+  }
+  connection.begin_idle();
+  connection.resume();
+  connection.unlink();
+  idle_[connection.endpoint().get()].push_back(connection);
+  ++idle_count_;
+  idle_timeouts_.arm(connection.idle_timeout_);
+}
+
+void UpstreamPool::close(UpstreamConnection& connection) {
+  connection.user_ = nullptr;
+  connection.connection_.close();
+  connection.unlink();
+  closed_.push_back(connection);
+  if (!reaper_.is_active()) reaper_.start();
+}
+
+void UpstreamPool::discard(UpstreamConnection& idle) {
+  --idle_count_;
+  idle.idle_timeout_.disarm();
+  const Endpoint* const endpoint = idle.endpoint().get();
+  close(idle);
+  // An endpoint that has left its cluster is not found again.
+  if (const auto list = idle_.find(endpoint); list->second.empty()) idle_.erase(list);
+}
+
+void UpstreamPool::close_idle() {
+  for (auto& [endpoint, list] : idle_) {
+    while (!list.empty()) {
+      list.back().idle_timeout_.disarm();
+      close(list.back());
+    }
+  }
+  idle_.clear();
+  idle_count_ = 0;
+}
+
+void UpstreamPool::reap(ev::prepare&, int) {
+  reaper_.stop();
+  closed_.clear_and_dispose([this](UpstreamConnection* connection) { dispose(connection); });
+}
+
+// The one place where a connection to an endpoint dies.
+void UpstreamPool::dispose(UpstreamConnection* connection) {
+  delete connection;
+  cluster_.stats().connections_active.sub();
+}
+
+}  // namespace baton::proxy::http

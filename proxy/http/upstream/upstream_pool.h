@@ -1,0 +1,79 @@
+// The connections of one worker to one cluster that wait for the next request.
+//
+//   add() ─► a request's ── give_back() ─► idle ── take() ─► a request's
+//              └─ close()                   └─ closed by the endpoint, input nobody asked for,
+//                                              idle timeout, limit ─► closed
+//
+// The one that was used last is taken first, so that those beyond the need grow old and go.
+//
+// Thread: its worker's. Owns: every connection that it has handed out, too, until it is closed.
+#pragma once
+
+#include <boost/intrusive/list.hpp>
+#include <ev++.h>
+
+#include <cstddef>
+#include <memory>
+#include <unordered_map>
+
+#include "proxy/config/config.h"
+#include "proxy/http/upstream/upstream_connection.h"
+
+namespace baton::proxy {
+class Cluster;  // proxy/upstream/cluster.h
+}
+
+namespace baton::proxy::http {
+
+class UpstreamPool {
+ public:
+  struct Options {
+    ev::loop_ref loop;
+    Buffer& scratch;
+    TimeoutQueues& timeouts;
+    Cluster& cluster;
+  };
+
+  explicit UpstreamPool(const Options& options);
+  ~UpstreamPool();
+  UpstreamPool(const UpstreamPool&) = delete;
+  UpstreamPool& operator=(const UpstreamPool&) = delete;
+
+  Cluster& cluster() { return cluster_; }
+
+  // An idle one to this endpoint; null: there is none.
+  UpstreamConnection* take(const Endpoint& endpoint);
+  // A new one, which is a request's at once.
+  UpstreamConnection& add(os::UniqueFd socket, std::shared_ptr<const Endpoint> endpoint,
+                          CircuitGuard circuit);
+  // The request on it has ended. Kept if it can be, else closed.
+  void give_back(UpstreamConnection& connection);
+  // It is destroyed when no callback of it can be on the stack any more.
+  void close(UpstreamConnection& connection);
+
+  std::size_t idle() const { return idle_count_; }
+  // At the end of a drain: nobody asks for them any more.
+  void close_idle();
+
+ private:
+  friend class UpstreamConnection;
+  using List =
+      boost::intrusive::list<UpstreamConnection, boost::intrusive::constant_time_size<false>>;
+
+  void discard(UpstreamConnection& idle);
+  void reap(ev::prepare& watcher, int events);
+  void dispose(UpstreamConnection* connection);
+
+  ev::loop_ref loop_;
+  Buffer& scratch_;
+  Cluster& cluster_;
+  const IdlePoolConfig& config_;
+  TimeoutQueue& idle_timeouts_;
+  std::unordered_map<const Endpoint*, List> idle_;  // the last used one is the last
+  List used_;
+  List closed_;
+  std::size_t idle_count_ = 0;
+  ev::prepare reaper_;
+};
+
+}  // namespace baton::proxy::http

@@ -1,0 +1,87 @@
+// Timeouts that all last equally long: they expire in the order they were armed, so arming and
+// disarming one is a list operation, whatever their number, and one timer of the loop does for all.
+//
+// Thread: its worker's.
+#pragma once
+
+#include <boost/intrusive/list.hpp>
+#include <ev++.h>
+
+#include <chrono>
+#include <map>
+#include <memory>
+
+namespace baton::proxy {
+
+class TimeoutQueue;
+
+// One of them; a member of whoever waits. Not armed any more once it is destroyed.
+class Timeout : public boost::intrusive::list_base_hook<
+                    boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {
+ public:
+  Timeout() = default;
+  Timeout(const Timeout&) = delete;
+  Timeout& operator=(const Timeout&) = delete;
+
+  // Before it is armed: what is called on expiry, when it is no longer armed.
+  template <class Owner, void (Owner::*Method)()>
+  void set(Owner* owner) {
+    owner_ = owner;
+    fire_ = [](void* object) { (static_cast<Owner*>(object)->*Method)(); };
+  }
+  bool armed() const { return is_linked(); }
+  void fire() { fire_(owner_); }
+  void disarm() {
+    if (is_linked()) unlink();
+  }
+
+ private:
+  friend class TimeoutQueue;
+  void* owner_ = nullptr;
+  void (*fire_)(void*) = nullptr;
+  ev::tstamp due_ = 0;
+};
+
+class TimeoutQueue {
+ public:
+  // time > 0.
+  TimeoutQueue(ev::loop_ref loop, std::chrono::milliseconds time);
+  TimeoutQueue(const TimeoutQueue&) = delete;
+  TimeoutQueue& operator=(const TimeoutQueue&) = delete;
+
+  // From now, as the loop knows it; armed already, here or elsewhere: begins anew.
+  void arm(Timeout& timeout) {
+    timeout.disarm();
+    timeout.due_ = loop_.now() + seconds_;
+    armed_.push_back(timeout);
+    if (!timer_.is_active()) start_timer();
+  }
+
+ private:
+  void start_timer();
+  void on_timer();
+
+  ev::loop_ref loop_;
+  const ev::tstamp seconds_;
+  boost::intrusive::list<Timeout, boost::intrusive::constant_time_size<false>> armed_;
+  ev::timer timer_;  // active while anything is armed, or a little longer
+};
+
+// The queues of one worker, by their time.
+class TimeoutQueues {
+ public:
+  explicit TimeoutQueues(ev::loop_ref loop) : loop_(loop) {}
+
+  // Made when asked for; valid as long as this.
+  TimeoutQueue& of(std::chrono::milliseconds time) {
+    auto& queue = queues_[time];
+    if (!queue) queue = std::make_unique<TimeoutQueue>(loop_, time);
+    return *queue;
+  }
+
+ private:
+  ev::loop_ref loop_;
+  std::map<std::chrono::milliseconds, std::unique_ptr<TimeoutQueue>> queues_;
+};
+
+}  // namespace baton::proxy

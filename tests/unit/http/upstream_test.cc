@@ -1,0 +1,148 @@
+#include "tests/unit/http/http_rig.h"
+
+using namespace baton;
+using namespace baton::fixture;
+using namespace std::chrono_literals;
+
+namespace {
+
+proxy::http::HttpConfig routed(proxy::http::ForwardAction action) {
+  action.clusters = {{.name = "back"}};
+  proxy::http::Route route;
+  route.action = std::move(action);
+  std::vector<proxy::http::Route> routes;
+  routes.push_back(std::move(route));
+  return {.routes = std::make_shared<const proxy::http::RouteTable>(std::move(routes))};
+}
+
+std::int64_t retries(HttpRig& rig) { return rig.worker->cluster_metric("retries_total"); }
+
+}  // namespace
+
+TEST_CASE("upstream: what it says that is not HTTP becomes a 502") {
+  for (const char* response :
+       {"rubbish\r\n\r\n", "HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"}) {
+    CAPTURE(response);
+    HttpRig rig;
+    REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    TestPeer server = rig.accept();
+    REQUIRE(rig.contains(server, "\r\n\r\n"));
+    REQUIRE(rig.send(server, response));
+    CHECK(rig.starts_with(rig.client, "HTTP/1.1 502 Bad Gateway\r\n"));
+    CHECK(rig.worker->until([&] { return server.read() != Peer::Open; }));
+    CHECK(rig.worker->cluster_metric("protocol_errors_total") == 1);
+  }
+}
+
+TEST_CASE("upstream: a flood of interim responses becomes a 502") {
+  HttpRig rig;
+  REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  TestPeer server = rig.accept();
+  REQUIRE(rig.contains(server, "\r\n\r\n"));
+  for (int i = 0; i < 20; ++i) server.write("HTTP/1.1 103 Early Hints\r\n\r\n");
+  CHECK(rig.contains(rig.client, "HTTP/1.1 502 Bad Gateway\r\n"));
+}
+
+TEST_CASE("upstream: one that closes before its answer is a 502, in the middle of it a reset") {
+  SUBCASE("before") {
+    HttpRig rig;
+    REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    TestPeer server = rig.accept();
+    REQUIRE(rig.contains(server, "\r\n\r\n"));
+    server.close();
+    CHECK(rig.starts_with(rig.client, "HTTP/1.1 502 Bad Gateway\r\n"));
+    CHECK(rig.worker->cluster_metric("resets_total") == 1);
+  }
+  SUBCASE("in the middle") {
+    HttpRig rig;
+    REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    TestPeer server = rig.accept();
+    REQUIRE(rig.contains(server, "\r\n\r\n"));
+    REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel"));
+    REQUIRE(rig.contains(rig.client, "hel"));
+    server.close();
+    CHECK(rig.worker->sees(rig.client, Peer::Reset));
+    CHECK(rig.http_metric("resets_total") == 1);
+  }
+}
+
+TEST_CASE("upstream: nobody there is a 503 at once") {
+  HttpRig rig;
+  rig.servers.clear();
+  REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  CHECK(rig.starts_with(rig.client, "HTTP/1.1 503 Service Unavailable\r\n"));
+}
+
+TEST_CASE("upstream: one that never answers is a 504 after the route's timeout") {
+  HttpRig rig(routed({.timeout = 50ms}));
+  REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  TestPeer server = rig.accept();
+  CHECK(rig.starts_with(rig.client, "HTTP/1.1 504 Gateway Timeout\r\n"));
+  CHECK(rig.worker->until([&] { return server.read() != Peer::Open; }));
+  CHECK(rig.worker->cluster_metric("timeouts_total") == 1);
+}
+
+TEST_CASE("upstream: a kept connection that was closed meanwhile costs nobody a request") {
+  HttpRig rig;
+  REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  TestPeer server = rig.accept();
+  REQUIRE(rig.contains(server, "\r\n\r\n"));
+  REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+  REQUIRE(rig.contains(rig.client, "\r\n\r\n"));
+  // Both at once: the proxy learns of the end only after it has sent the request.
+  rig.client.write("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+  server.close();
+  TestPeer fresh = rig.accept();
+  REQUIRE(rig.contains(fresh, "GET /2 HTTP/1.1\r\n"));
+  REQUIRE(rig.send(fresh, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"));
+  CHECK(rig.contains(rig.client, "HTTP/1.1 201 Created\r\n"));
+}
+
+TEST_CASE("upstream: an idle connection that speaks or closes is not used again") {
+  for (const bool speaks : {false, true}) {
+    CAPTURE(speaks);
+    HttpRig rig;
+    REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    TestPeer server = rig.accept();
+    REQUIRE(rig.contains(server, "\r\n\r\n"));
+    REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+    REQUIRE(rig.contains(rig.client, "\r\n\r\n"));
+    speaks ? static_cast<void>(server.write("HTTP/1.1 200 OK\r\n\r\n")) : server.close();
+    CHECK(rig.worker->until([&] { return rig.worker->cluster_metric("connections_active") == 0; }));
+    REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    TestPeer fresh = rig.accept();
+    CHECK(rig.contains(fresh, "\r\n\r\n"));
+  }
+}
+
+TEST_CASE("upstream: a retry goes to another endpoint, with the body that was sent") {
+  proxy::http::RetryPolicy policy{.on =
+                                      static_cast<std::uint8_t>(proxy::http::RetryOn::ServerError)};
+  HttpRig rig(routed({.retry = policy}), {}, 2);
+  REQUIRE(rig.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"));
+  TestPeer first = rig.accept(0);
+  REQUIRE(rig.contains(first, "body"));
+  SUBCASE("after a 500") {
+    REQUIRE(rig.send(first, "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"));
+  }
+  SUBCASE("after a reset") { first.reset(); }
+  TestPeer second = rig.accept(1);
+  REQUIRE(rig.contains(second, "\r\n\r\nbody"));
+  REQUIRE(rig.send(second, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+  CHECK(rig.starts_with(rig.client, "HTTP/1.1 200 OK\r\n"));
+  CHECK(retries(rig) == 1);
+}
+
+TEST_CASE("upstream: what is not idempotent is not sent twice") {
+  proxy::http::RetryPolicy policy{.on =
+                                      static_cast<std::uint8_t>(proxy::http::RetryOn::ServerError)};
+  HttpRig rig(routed({.retry = policy}), {}, 2);
+  REQUIRE(rig.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"));
+  TestPeer first = rig.accept(0);
+  REQUIRE(rig.contains(first, "\r\n\r\n"));
+  REQUIRE(rig.send(first, "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"));
+  CHECK(rig.starts_with(rig.client, "HTTP/1.1 500 Oops\r\n"));
+  CHECK(retries(rig) == 0);
+}
