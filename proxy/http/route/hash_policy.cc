@@ -3,18 +3,10 @@
 #include <algorithm>
 
 #include "proxy/http/codec/characters.h"
+#include "proxy/upstream/hash_key.h"
 
 namespace baton::proxy::http {
 namespace {
-
-// FNV-1a, then mixed, so that all bits count.
-std::uint64_t hash_of(std::string_view text) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9;
-  hash = (hash ^ (hash >> 27)) * 0x94d049bb133111eb;
-  return hash ^ (hash >> 31);
-}
 
 // RFC 6265 section 4.2: "a=1; b=2". The first of that name; empty: none.
 std::string_view cookie_in(std::string_view line, std::string_view name) {
@@ -57,7 +49,7 @@ std::optional<std::uint64_t> HashPolicy::hash(const RequestHead& head,
       break;
   }
   if (text.empty()) return std::nullopt;
-  return hash_of(text);
+  return hash_of_text(text);
 }
 
 }  // namespace baton::proxy::http
