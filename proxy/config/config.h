@@ -15,7 +15,11 @@ namespace baton::proxy {
 
 class NetworkFilterFactory;  // proxy/filter/network_filter.h
 
-enum class Protocol { Tcp };
+namespace http {
+struct HttpConfig;  // proxy/http/http_config.h
+}
+
+enum class Protocol { Tcp, Http };
 
 enum class EndpointKind { Address, Host, Service };
 
@@ -86,6 +90,7 @@ struct ListenerConfig {
   std::uint32_t backlog = 4096;
   // In order; the last one is terminal (`cluster = "..."` becomes a tcp_proxy at the end).
   std::vector<std::shared_ptr<const NetworkFilterFactory>> filters;
+  std::shared_ptr<const http::HttpConfig> http;  // protocol Http only
 };
 
 struct Config {

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "proxy/config/http_section.h"
 #include "proxy/config/in_quotes.h"
 #include "proxy/config/name_hint.h"
 #include "proxy/filter/registry.h"
@@ -94,6 +95,27 @@ void end_chain(TableReader& section, FilterChain& chain) {
   }
 }
 
+void read_tcp_listener(TableReader& section, ListenerConfig& listener, bool known_protocol) {
+  FilterChain chain = read_filters(section);
+  if (!known_protocol) chain.complete = false;
+  for (const std::string_view key : {"route", "http", "access_log"}) {
+    if (!section.has(key)) continue;
+    chain.complete = false;
+    section.error(key, R"(is for another protocol; allowed: with protocol = "http")");
+  }
+  end_chain(section, chain);
+  listener.filters = std::move(chain.factories);
+}
+
+void read_http_listener(TableReader& section, ListenerConfig& listener) {
+  HttpListener read = read_http(section);
+  listener.protocol = Protocol::Http;
+  listener.filters = std::move(read.network_filters);
+  listener.http = std::move(read.config);
+  // Until there is a terminal filter for it to end the chain with.
+  section.error("protocol", R"("http" is not available in this version; allowed: "tcp")");
+}
+
 }  // namespace
 
 ListenerConfig read_listener(TableReader& section, UniqueNames& names,
@@ -101,18 +123,18 @@ ListenerConfig read_listener(TableReader& section, UniqueNames& names,
   ListenerConfig listener;
   listener.name = names.take(section);
   if (const auto address = addresses.take(section)) listener.address = *address;
-  section.require("protocol", R"("tcp")");
-  const auto protocol = section.choice("protocol", {"tcp"}, {"udp", "http"});
-  FilterChain chain = read_filters(section);
-  if ((section.has("protocol") && !protocol) || section.has("route")) chain.complete = false;
-  end_chain(section, chain);
-  listener.filters = std::move(chain.factories);
+  section.require("protocol", R"("tcp", "http")");
+  const auto protocol = section.choice("protocol", {"tcp", "http"}, {"udp"});
+  if (protocol == "http") {
+    read_http_listener(section, listener);
+  } else {
+    read_tcp_listener(section, listener, protocol || !section.has("protocol"));
+  }
   listener.idle_timeout = section.duration("idle_timeout", 1ms, std::chrono::days(365));
   listener.max_connections = static_cast<std::uint32_t>(
       section.integer("max_connections", 0, 1'000'000'000).value_or(listener.max_connections));
   listener.backlog =
       static_cast<std::uint32_t>(section.integer("backlog", 1, 65535).value_or(listener.backlog));
-  section.not_available("route", "cluster or [[listener.filter]]");
   section.finish();
   return listener;
 }

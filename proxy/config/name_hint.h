@@ -15,7 +15,7 @@ std::optional<std::string> nearest_name(std::string_view word, std::span<const s
 
 enum class NameStyle { Plain, Quoted };
 // `"a", "b", "c"`; beyond kMostNamesListed "and 7 more".
-inline constexpr std::size_t kMostNamesListed = 16;
+inline constexpr std::size_t kMostNamesListed = 24;
 std::string list_names(std::span<const std::string> names, NameStyle style);
 
 }  // namespace baton::proxy

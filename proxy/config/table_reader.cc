@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <span>
+#include <tuple>
+#include <utility>
 
 #include "proxy/config/address_text.h"
 #include "proxy/config/byte_size.h"
@@ -224,6 +226,53 @@ std::optional<os::SocketAddress> TableReader::address(std::string_view key) {
     return std::nullopt;
   }
   return *address;
+}
+
+std::vector<std::string> TableReader::keys() {
+  std::vector<std::pair<toml::source_position, std::string>> found;
+  if (impl_->table != nullptr) {
+    for (const auto& [key, node] : *impl_->table) {
+      found.emplace_back(key.source().begin, std::string(key.str()));
+    }
+  }
+  std::ranges::sort(found, [](const auto& left, const auto& right) {
+    return std::tie(left.first.line, left.first.column) <
+           std::tie(right.first.line, right.first.column);
+  });
+  std::vector<std::string> names;
+  for (auto& [position, name] : found) {
+    impl_->ask(name);
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
+std::optional<std::vector<std::int64_t>> TableReader::integers(std::string_view key,
+                                                               std::int64_t least,
+                                                               std::int64_t most) {
+  const toml::node* const node = impl_->ask(key);
+  if (node == nullptr) return std::nullopt;
+  const std::string range = std::to_string(least) + " to " + std::to_string(most);
+  if (!node->is_array()) {
+    impl_->wrong_type(key, "an array of whole numbers from " + range, *node);
+    return std::nullopt;
+  }
+  std::vector<std::int64_t> values;
+  bool good = true;
+  for (const toml::node& element : *node->as_array()) {
+    const toml::value<std::int64_t>* const value = element.as_integer();
+    if (value != nullptr && value->get() >= least && value->get() <= most) {
+      values.push_back(value->get());
+      continue;
+    }
+    good = false;
+    impl_->document.record(
+        element.source().begin, impl_->full_key(key),
+        value == nullptr ? wrong_type_message("a whole number from " + range, element)
+                         : std::to_string(value->get()) + " is out of range; allowed: " + range);
+  }
+  if (!good) return std::nullopt;
+  return values;
 }
 
 std::optional<std::vector<std::string>> TableReader::strings(std::string_view key) {

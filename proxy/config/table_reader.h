@@ -38,6 +38,8 @@ class TableReader {
   ~TableReader();
 
   bool has(std::string_view key) const;
+  // All of them, in the order of the file: for a table in which every key is allowed.
+  std::vector<std::string> keys();
   // Absent key, or an error already recorded: nothing.
   std::optional<std::string> string(std::string_view key);
   std::optional<bool> boolean(std::string_view key);
@@ -49,6 +51,8 @@ class TableReader {
   // Unix paths are absolute and come back in their normal form.
   std::optional<os::SocketAddress> address(std::string_view key);
   std::optional<std::vector<std::string>> strings(std::string_view key);
+  std::optional<std::vector<std::int64_t>> integers(std::string_view key, std::int64_t least,
+                                                    std::int64_t most);
   // One of a fixed set; the error lists them, and says of `later` ones that this version has them
   // not yet.
   std::optional<std::string> choice(std::string_view key,

@@ -210,18 +210,23 @@ std::vector<Row> rows() {
        {R"(f:6:1: listener "db": idle_timout: unknown key; did you mean "idle_timeout"?)"}},
       {"a later protocol",
        "[[listener]]\nname = \"web\"\naddress = \"127.0.0.1:80\"\nprotocol = "
-       "\"http\"\n[[listener.route]]\npath = \"/\"\n",
-       {R"(f:4:12: listener "web": protocol: "http" is not available in this version; allowed: "tcp")",
-        R"(f:5:1: listener "web": route: is not available in this version; allowed: cluster or [[listener.filter]])"}},
+       "\"http\"\n[[listener.route]]\ndirect_response = { status = 200 }\n",
+       {R"(f:4:12: listener "web": protocol: "http" is not available in this version; allowed: "tcp")"}},
+      {"what only another protocol has",
+       with_listener(
+           "cluster = \"pg\"\n[listener.http]\n[listener.access_log]\n[[listener.route]]\n"),
+       {R"(f:6:1: listener "db": http: is for another protocol; allowed: with protocol = "http")",
+        R"(f:7:1: listener "db": access_log: is for another protocol; allowed: with protocol = "http")",
+        R"(f:8:1: listener "db": route: is for another protocol; allowed: with protocol = "http")"}},
       {"a later protocol with a cluster",
        "[[listener]]\nname = \"web\"\naddress = \"127.0.0.1:80\"\nprotocol = \"udp\"\ncluster = "
        "\"pg\"\n"
        "[[cluster]]\nname = \"pg\"\nendpoints = [\"127.0.0.1:1\"]\n",
-       {R"(f:4:12: listener "web": protocol: "udp" is not available in this version; allowed: "tcp")"}},
+       {R"(f:4:12: listener "web": protocol: "udp" is not available in this version; allowed: "tcp", "http")"}},
       {"no protocol",
        "[[listener]]\nname = \"db\"\naddress = \"127.0.0.1:80\"\n[[listener.filter]]\ntype = "
        "\"direct_response\"\nbody = \"\"\n",
-       {R"(f:1:1: listener "db": protocol: is missing; allowed: "tcp")"}},
+       {R"(f:1:1: listener "db": protocol: is missing; allowed: "tcp", "http")"}},
       {"a cluster that does not exist",
        with_listener(R"(cluster = "redis")"),
        {R"(f:5:11: listener "db": cluster: there is no cluster "redis"; allowed: "pg")"}},

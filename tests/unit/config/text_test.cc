@@ -51,6 +51,6 @@ TEST_CASE("the nearest name is the one fewest slips away, if it is near at all")
 
 TEST_CASE("a list of names ends with how many it leaves out") {
   CHECK(list_names(std::vector<std::string>{"a", "b"}, NameStyle::Quoted) == R"("a", "b")");
-  const std::vector<std::string> many(20, "x");
+  const std::vector<std::string> many(kMostNamesListed + 4, "x");
   CHECK(list_names(many, NameStyle::Plain).ends_with("x, x and 4 more"));
 }
