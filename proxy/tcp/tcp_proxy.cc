@@ -29,7 +29,7 @@ FilterStatus TcpProxy::on_new_connection() {
   connector_ = std::make_unique<Connector>(callbacks_.loop(), cluster_,
                                            static_cast<Connector::Sink&>(*this));
   connector_->start(cluster_.needs_hash()
-                        ? std::optional(hash_of_client(callbacks_.remote_address()))
+                        ? std::optional(hash_of_client(callbacks_.tunnel().client))
                         : std::nullopt);
   return FilterStatus::Continue;
 }

@@ -126,8 +126,7 @@ void EndpointsFile::on_event(ev::io&, int) noexcept {
 }
 
 void EndpointsFile::on_retry(ev::timer&, int) noexcept {
-  if (!watch()) return;
-  retry_.stop();
+  if (watch()) retry_.stop();
   read();
 }
 

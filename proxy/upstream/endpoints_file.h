@@ -44,7 +44,7 @@ class EndpointsFile final : public EndpointSource {
   std::string last_reason_;  // empty: the last reading was good
   os::UniqueFd inotify_;
   ev::io watcher_;
-  ev::timer retry_;  // while the directory cannot be watched
+  ev::timer retry_;  // while the directory cannot be watched: looks by itself
 };
 
 }  // namespace baton::proxy

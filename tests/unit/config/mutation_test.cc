@@ -40,6 +40,19 @@ filter = [{ type = "direct_response", body = "x\r\n\u00e4" }]
 name = "pg"
 endpoints = ["127.0.0.1:1", { address = "127.0.0.1:2", weight = 3 }]
 connect_timeout = "250ms"
+[cluster.health_check]
+type = "http"
+path = "/up"
+[cluster.outlier_detection]
+consecutive_5xx = 3
+[[cluster]]
+name = "web"
+endpoints = ["web.internal:80", "srv:_http._tcp.internal"]
+endpoints_file = "/etc/web"
+lb_policy = "maglev"
+slow_start = "10s"
+[cluster.keepalive]
+max_idle_connections = 12
 )";
 
 // What is special in TOML or to the loader, to be put anywhere.
