@@ -112,8 +112,7 @@ void read_http_listener(TableReader& section, ListenerConfig& listener) {
   listener.protocol = Protocol::Http;
   listener.filters = std::move(read.network_filters);
   listener.http = std::move(read.config);
-  // Until there is a terminal filter for it to end the chain with.
-  section.error("protocol", R"("http" is not available in this version; allowed: "tcp")");
+  listener.filters.push_back(make_http_factory(listener.http));
 }
 
 }  // namespace
@@ -131,6 +130,9 @@ ListenerConfig read_listener(TableReader& section, UniqueNames& names,
     read_tcp_listener(section, listener, protocol || !section.has("protocol"));
   }
   listener.idle_timeout = section.duration("idle_timeout", 1ms, std::chrono::days(365));
+  if (listener.http && !listener.idle_timeout) {
+    listener.idle_timeout = listener.http->timeouts.keep_alive;
+  }
   listener.max_connections = static_cast<std::uint32_t>(
       section.integer("max_connections", 0, 1'000'000'000).value_or(listener.max_connections));
   listener.backlog =

@@ -121,10 +121,9 @@ address = "127.0.0.1:9901"
 [[listener]]
 name = "hello"
 address = "127.0.0.1:8080"
-protocol = "tcp"
-[[listener.filter]]
-type = "direct_response"
-body = "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nHello from Baton, generation %GENERATION%\n"
+protocol = "http"
+[[listener.route]]
+direct_response = { status = 200, body = "Hello from Baton, generation %GENERATION%\n" }
 )";
 }
 

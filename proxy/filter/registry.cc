@@ -6,6 +6,7 @@
 
 #include "proxy/config/table_reader.h"
 #include "proxy/filter/ip_filter/ip_filter.h"
+#include "proxy/http/connection_manager/connection_manager.h"
 #include "proxy/tcp/direct_response.h"
 #include "proxy/tcp/tcp_proxy.h"
 
@@ -47,6 +48,11 @@ const NetworkFilterRegistration* find_network_filter(std::string_view type) {
 
 std::shared_ptr<const NetworkFilterFactory> make_tcp_proxy_factory(std::string cluster) {
   return std::make_shared<TcpProxyFactory>(std::move(cluster));
+}
+
+std::shared_ptr<const NetworkFilterFactory> make_http_factory(
+    std::shared_ptr<const http::HttpConfig> config) {
+  return std::make_shared<http::ConnectionManagerFactory>(std::move(config));
 }
 
 }  // namespace baton::proxy

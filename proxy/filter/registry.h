@@ -12,6 +12,10 @@ namespace baton::proxy {
 class NetworkFilterFactory;
 class TableReader;
 
+namespace http {
+struct HttpConfig;  // proxy/http/http_config.h
+}
+
 struct NetworkFilterRegistration {
   std::string_view type;  // the `type` of a [[listener.filter]]
   bool terminal;          // must be the last of the chain
@@ -25,5 +29,8 @@ std::span<const NetworkFilterRegistration> network_filters();
 const NetworkFilterRegistration* find_network_filter(std::string_view type);
 // What `cluster = "..."` of a listener means.
 std::shared_ptr<const NetworkFilterFactory> make_tcp_proxy_factory(std::string cluster);
+// What ends the chain of a listener that speaks HTTP.
+std::shared_ptr<const NetworkFilterFactory> make_http_factory(
+    std::shared_ptr<const http::HttpConfig> config);
 
 }  // namespace baton::proxy

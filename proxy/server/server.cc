@@ -3,8 +3,13 @@
 #include <algorithm>
 #include <set>
 
+#include "proxy/http/http_config.h"
+
 namespace baton::proxy {
 namespace {
+
+// How long lines of the access log may keep a process that is to end.
+constexpr std::chrono::milliseconds kLogFlushTime{1000};
 
 std::set<std::string> identities(const std::vector<proto::SocketKey>& keys) {
   std::set<std::string> result;
@@ -37,18 +42,42 @@ Server::Server(ServerOptions options)
     : loop_(*options.loop),
       config_(std::move(options.config)),
       stats_(std::move(options.stats)),
+      access_logs_(std::move(options.access_logs)),
       wanted_(wanted_by(config_)),
       workers_(std::make_unique<WorkerPool>(WorkerPoolOptions{.main_loop = &loop_,
                                                               .config = &config_,
                                                               .stats = stats_.get(),
                                                               .generation = options.generation,
-                                                              .version = options.version})) {
+                                                              .version = options.version,
+                                                              .access_logs = access_logs_.get()})) {
   if (config_.admin) {
     admin_ = std::make_unique<AdminServer>(loop_, std::move(options.stats_source));
   }
 }
 
-Server::~Server() = default;
+// Nobody appends any more when the logs are closed.
+Server::~Server() {
+  workers_.reset();
+  if (access_logs_) access_logs_->close(kLogFlushTime);
+}
+
+os::Result<std::unique_ptr<http::AccessLogs>> open_access_logs(const Config& config,
+                                                               StatsStore& stats) {
+  auto logs = std::make_unique<http::AccessLogs>(stats);
+  for (const ListenerConfig& listener : config.listeners) {
+    if (!listener.http || !listener.http->access_log) continue;
+    if (auto log = logs->open(listener.http->access_log->path); !log) {
+      log.error().operation =
+          "listener \"" + listener.name + "\": access_log: " + log.error().operation;
+      return std::unexpected(log.error());
+    }
+  }
+  return logs;
+}
+
+void Server::reopen_logs() {
+  if (access_logs_) access_logs_->reopen();
+}
 
 std::vector<std::string> Server::listener_names() const {
   std::vector<std::string> names;

@@ -16,6 +16,7 @@
 #include "proto/types.pb.h"
 #include "proxy/admin/admin_server.h"
 #include "proxy/config/config.h"
+#include "proxy/http/access_log/access_logs.h"
 #include "proxy/server/listening_sockets.h"
 #include "proxy/stats/stats_store.h"
 #include "proxy/worker/event_loop.h"
@@ -28,10 +29,15 @@ struct ServerOptions {
   EventLoop* loop = nullptr;
   Config config;
   std::unique_ptr<StatsStore> stats;
+  std::unique_ptr<http::AccessLogs> access_logs;  // open_access_logs()
   std::uint64_t generation = 0;
   std::string version;
   AdminServer::StatsSource stats_source;  // how the admin listener gets its text
 };
+
+// Opens every access log that the configuration names; error: one that cannot be.
+os::Result<std::unique_ptr<http::AccessLogs>> open_access_logs(const Config& config,
+                                                               StatsStore& stats);
 
 class Server {
  public:
@@ -67,6 +73,7 @@ class Server {
   // Calls `empty` once no connection is left.
   void when_empty(Done empty);
   void cut_connections(Done done);
+  void reopen_logs();
   // Each worker's loop has answered.
   void ping(Done done);
   std::uint64_t connections() const;
@@ -80,6 +87,7 @@ class Server {
   EventLoop& loop_;
   const Config config_;
   std::unique_ptr<StatsStore> stats_;
+  std::unique_ptr<http::AccessLogs> access_logs_;
   std::vector<WantedSockets> wanted_;  // listeners in order; the admin's, if any, last
   ListeningSockets sockets_;
   std::unique_ptr<WorkerPool> workers_;

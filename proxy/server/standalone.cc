@@ -17,10 +17,12 @@ Standalone::Standalone(EventLoop& loop, const BuildInfo& build, Config config,
       drain_time_(drain_time),
       deadline_(loop.ref()),
       terminate_(loop.ref()),
-      interrupt_(loop.ref()) {
+      interrupt_(loop.ref()),
+      reopen_(loop.ref()) {
   deadline_.set<Standalone, &Standalone::on_deadline>(this);
   terminate_.set<Standalone, &Standalone::on_signal>(this);
   interrupt_.set<Standalone, &Standalone::on_signal>(this);
+  reopen_.set<Standalone, &Standalone::on_reopen>(this);
 }
 
 Standalone::~Standalone() = default;
@@ -28,6 +30,7 @@ Standalone::~Standalone() = default;
 int Standalone::run() {
   terminate_.start(SIGTERM);
   interrupt_.start(SIGINT);
+  reopen_.start(SIGUSR1);
   if (const auto started = start(); !started) {
     std::fprintf(stderr, "proxy: %s\n", started.error().text().c_str());
     return 1;
@@ -40,10 +43,13 @@ os::Result<void> Standalone::start() {
   auto stats = StatsStore::open(os::UniqueFd(), 0);
   if (!stats) return std::unexpected(stats.error());
   StatsStore* store = stats->get();
+  auto logs = open_access_logs(config_, *store);
+  if (!logs) return std::unexpected(logs.error());
   server_ = std::make_unique<Server>(
       ServerOptions{.loop = &loop_,
                     .config = std::move(config_),
                     .stats = std::move(*stats),
+                    .access_logs = std::move(*logs),
                     .version = build_.version,
                     .stats_source = [store](auto deliver) { deliver(store->prometheus_text()); }});
   if (const auto bound = server_->bind_missing(); !bound) return bound;
@@ -71,6 +77,10 @@ void Standalone::on_signal(ev::sig& signal, int) noexcept {
   deadline_.start(std::chrono::duration<double>(drain_time_).count());
   server_->set_drain(drain_time_, DrainStrategy::Gradual);
   server_->drain({}, [this] { server_->when_empty([this] { loop_.stop(); }); });
+}
+
+void Standalone::on_reopen(ev::sig&, int) noexcept {
+  if (server_) server_->reopen_logs();
 }
 
 void Standalone::on_deadline(ev::timer&, int) noexcept {

@@ -28,6 +28,7 @@ class Standalone {
   os::Result<void> start();
   void serve();
   void on_signal(ev::sig& signal, int) noexcept;
+  void on_reopen(ev::sig& signal, int events) noexcept;
   void on_deadline(ev::timer&, int) noexcept;
   void remove_unix_paths() const;
 
@@ -41,6 +42,7 @@ class Standalone {
   ev::timer deadline_;
   ev::sig terminate_;
   ev::sig interrupt_;
+  ev::sig reopen_;
 };
 
 }  // namespace baton::proxy

@@ -116,9 +116,12 @@ bool SupervisedGeneration::configure(const proto::Welcome& welcome, proto::Fds& 
   }
   auto stats = StatsStore::open(std::move(region), welcome.region_slot(), build_.region_layout);
   if (!stats) return fail("statistics: " + stats.error().text()), false;
+  auto logs = open_access_logs(*config, **stats);
+  if (!logs) return fail(file + ": " + logs.error().text()), false;
   server_ = std::make_unique<Server>(ServerOptions{.loop = &loop_,
                                                    .config = std::move(*config),
                                                    .stats = std::move(*stats),
+                                                   .access_logs = std::move(*logs),
                                                    .generation = generation_,
                                                    .version = build_.version,
                                                    .stats_source = stats_from_supervisor()});
@@ -251,8 +254,10 @@ void SupervisedGeneration::accept_orders() {
   supervisor_.handle<proto::Introduce>(
       proto::INTRODUCE,
       [this](const proto::Introduce&, Fds fds, const Responder&) { introduce(std::move(fds)); });
-  // Nothing is logged to a file yet: standard error is the supervisor's to reopen.
-  supervisor_.handle<proto::Done>(proto::REOPEN, [](const proto::Done&, Fds, const Responder&) {});
+  // Access logs only: standard error is the supervisor's to reopen.
+  supervisor_.handle<proto::Done>(proto::REOPEN, [this](const proto::Done&, Fds, const Responder&) {
+    if (server_) server_->reopen_logs();
+  });
 }
 
 GenerationAction SupervisedGeneration::advance(GenerationEvent event,

@@ -30,10 +30,13 @@ def on_cpu(number):
 class BatonSubject:
     name = "Baton"
 
+    protocol = "tcp"
+
     def __init__(self, upstream, connections):
         self.address = f"127.0.0.1:{free_port()}"
         self.directory = tempfile.mkdtemp(prefix="baton-bench-", dir="/tmp")
-        self.baton = Baton(self.directory, relay(self.address, upstream, workers=1), proxy=PROXY,
+        tables = relay(self.address, upstream, workers=1, listener={"protocol": self.protocol})
+        self.baton = Baton(self.directory, tables, proxy=PROXY,
                            wrapper=on_cpu(PROXY_CPU), arguments=["--log-level", "warning"])
 
     def pids(self):
@@ -69,7 +72,27 @@ class HAProxySubject(Pinned, HAProxy):
         super().__init__(relay_to=upstream, connections=2 * connections + 64)
 
 
+class BatonHttpSubject(BatonSubject):
+    protocol = "http"
+
+
+class NginxHttpSubject(Pinned, Nginx):
+    name = "nginx"
+
+    def __init__(self, upstream, connections):
+        super().__init__(proxy_to=upstream, connections=4 * connections + 64)
+
+
+class HAProxyHttpSubject(Pinned, HAProxy):
+    name = "HAProxy"
+
+    def __init__(self, upstream, connections):
+        # Beyond a quarter of the descriptors that its limit is for, it keeps no idle connection.
+        super().__init__(relay_to=upstream, connections=min(9000, 8 * connections + 1024), mode="http")
+
+
 SUBJECTS = [BatonSubject, NginxSubject, HAProxySubject]
+HTTP_SUBJECTS = [BatonHttpSubject, NginxHttpSubject, HAProxyHttpSubject]
 
 
 class PinnedNginx(Nginx):

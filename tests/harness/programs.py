@@ -72,11 +72,13 @@ class Server:
 
 
 class Nginx(Server):
-    """Answers every request with a short text, /big with a megabyte; or relays bytes (`stream`)."""
+    """Answers every request with a short text, /big with a megabyte and /huge with ten; or relays
+    bytes (`stream`), or requests (`proxy_to`)."""
 
-    def __init__(self, relay_to=None, connections=4096):
+    def __init__(self, relay_to=None, proxy_to=None, connections=4096):
         super().__init__("nginx")
         (self.directory / "big").write_bytes(sockets.pattern(1 << 20))
+        (self.directory / "huge").write_bytes(sockets.pattern(10_000_000))
         answer = f"""
             http {{
               access_log off; keepalive_requests 1000000000; keepalive_timeout 1h;
@@ -84,6 +86,19 @@ class Nginx(Server):
                 listen {self.address} backlog=4096 reuseport;
                 location / {{ return 200 "hello from upstream\\n"; }}
                 location /big {{ root {self.directory}; }}
+                location /huge {{ root {self.directory}; }}
+              }}
+            }}"""
+        proxy = f"""
+            http {{
+              access_log off; keepalive_requests 1000000000; keepalive_timeout 1h;
+              client_max_body_size 0; proxy_buffering off; proxy_request_buffering off;
+              upstream back {{ server {proxy_to}; keepalive 128; keepalive_requests 1000000000; }}
+              server {{
+                listen {self.address} backlog=4096 reuseport;
+                location / {{
+                  proxy_pass http://back; proxy_http_version 1.1; proxy_set_header Connection "";
+                }}
               }}
             }}"""
         relay = f"""
@@ -96,7 +111,7 @@ class Nginx(Server):
             daemon off; worker_processes 1; pid {self.directory}/pid; error_log stderr warn;
             worker_rlimit_nofile {2 * connections + 256};
             events {{ worker_connections {connections}; }}
-            {relay if relay_to else answer}""")
+            {relay if relay_to else proxy if proxy_to else answer}""")
 
     def _is_ready(self):
         # The master listens before it has started its worker: the queue accepts, nobody answers yet.
@@ -107,16 +122,17 @@ class Nginx(Server):
 
 
 class HAProxy(Server):
-    """Relays bytes, with one thread."""
+    """Relays bytes or HTTP requests, with one thread."""
 
-    def __init__(self, relay_to, connections=4096):
+    def __init__(self, relay_to, connections=4096, mode="tcp"):
         super().__init__("haproxy")
         (self.directory / "haproxy.cfg").write_text(f"""
 global
     nbthread 1
     maxconn {connections}
 defaults
-    mode tcp
+    mode {mode}
+    {"http-reuse always" if mode == "http" else ""}
     timeout connect 5s
     timeout client 1h
     timeout server 1h

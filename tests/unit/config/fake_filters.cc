@@ -51,5 +51,8 @@ const NetworkFilterRegistration* find_network_filter(std::string_view type) {
 }
 
 Factory make_tcp_proxy_factory(std::string) { return std::make_shared<NetworkFilterFactory>(); }
+Factory make_http_factory(std::shared_ptr<const http::HttpConfig>) {
+  return std::make_shared<NetworkFilterFactory>();
+}
 
 }  // namespace baton::proxy

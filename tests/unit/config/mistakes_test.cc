@@ -208,10 +208,6 @@ std::vector<Row> rows() {
       {"an unknown key",
        with_listener("cluster = \"pg\"\nidle_timout = \"1s\""),
        {R"(f:6:1: listener "db": idle_timout: unknown key; did you mean "idle_timeout"?)"}},
-      {"a later protocol",
-       "[[listener]]\nname = \"web\"\naddress = \"127.0.0.1:80\"\nprotocol = "
-       "\"http\"\n[[listener.route]]\ndirect_response = { status = 200 }\n",
-       {R"(f:4:12: listener "web": protocol: "http" is not available in this version; allowed: "tcp")"}},
       {"what only another protocol has",
        with_listener(
            "cluster = \"pg\"\n[listener.http]\n[listener.access_log]\n[[listener.route]]\n"),

@@ -62,7 +62,7 @@ struct Checked final : HealthChecker::Sink {
   HealthChecker checker;
 };
 
-HealthCheckConfig http() {
+HealthCheckConfig http_check() {
   return {
       .type = HealthCheckConfig::Type::Http, .path = "/up", .host = "a.example", .interval = 1h};
 }
@@ -127,7 +127,7 @@ TEST_CASE("http check: whatever the answer, it says whether the endpoint is heal
   for (const auto& row : rows) {
     CAPTURE(row.answer);
     const ListeningSocket server = listen_on("127.0.0.1:0");
-    Checked check(server.address, http());
+    Checked check(server.address, http_check());
     check.checker.start();
     TestPeer peer = check.accepted(server);
     CHECK(run_until(check.loop, [&] {
@@ -145,7 +145,7 @@ TEST_CASE("http check: whatever the answer, it says whether the endpoint is heal
 
 TEST_CASE("http check: the answer may come in pieces, but its first line has an end") {
   const ListeningSocket server = listen_on("127.0.0.1:0");
-  Checked check(server.address, http());
+  Checked check(server.address, http_check());
   check.checker.start();
   TestPeer peer = check.accepted(server);
   for (const char byte : std::string("HTTP/1.1 200 OK\r\n")) {
@@ -156,7 +156,7 @@ TEST_CASE("http check: the answer may come in pieces, but its first line has an 
   REQUIRE(check.done());
   CHECK(check.health() == Health::Healthy);
 
-  Checked endless(server.address, http());
+  Checked endless(server.address, http_check());
   endless.checker.start();
   TestPeer talker = endless.accepted(server);
   talker.write("HTTP/1.1 200 " + std::string(10'000, 'x'));
@@ -166,7 +166,7 @@ TEST_CASE("http check: the answer may come in pieces, but its first line has an 
 
 TEST_CASE("http check: an endpoint that says nothing has failed when the time is up") {
   const ListeningSocket server = listen_on("127.0.0.1:0");
-  HealthCheckConfig config = http();
+  HealthCheckConfig config = http_check();
   config.timeout = 30ms;
   Checked check(server.address, config);
   check.checker.start();
@@ -176,7 +176,7 @@ TEST_CASE("http check: an endpoint that says nothing has failed when the time is
 
 TEST_CASE("check: one that is stopped says nothing and holds nothing") {
   const ListeningSocket server = listen_on("127.0.0.1:0");
-  Checked check(server.address, http());
+  Checked check(server.address, http_check());
   check.checker.start();
   TestPeer peer = check.accepted(server);
   check.checker.stop();
