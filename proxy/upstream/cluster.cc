@@ -8,13 +8,12 @@
 
 namespace baton::proxy {
 
-Cluster::Cluster(ev::loop_ref loop, SharedCluster& shared, std::size_t worker, ClusterStats stats)
+Cluster::Cluster(SharedCluster& shared, std::size_t worker, ClusterStats stats)
     : shared_(shared),
       worker_(worker),
       available_(shared.availability(), &shared.state()),
       load_balancer_(LoadBalancer::make(shared.config().lb_policy, worker)),
-      stats_(stats),
-      pool_(loop, shared.config().keepalive) {}
+      stats_(stats) {}
 
 std::shared_ptr<const Endpoint> Cluster::pick(const PickFor& whom) {
   available_.refresh(members());

@@ -1,9 +1,9 @@
-// A cluster as one worker sees it: which endpoint is next, what is kept open to them, what came of
-// using them. What all workers share is in SharedCluster.
+// A cluster as one worker sees it: which endpoint is next, what came of using them. What all
+// workers share is in SharedCluster.
 //
 //   auto circuit = cluster.try_acquire(Circuit::Requests);   refused: overflow, answer at once
 //   auto endpoint = cluster.pick({.hash = ...});             null: nobody available, answer at once
-//   auto socket = cluster.pool().take(*endpoint);            else a Connector to that endpoint
+//   Connector::start_at(endpoint)                            or a connection that was kept
 //   EndpointUse use(*endpoint);                              while the request lives
 //   cluster.report(*endpoint, Outcome::...);
 //
@@ -24,7 +24,6 @@
 #include "proxy/upstream/available_endpoints.h"
 #include "proxy/upstream/circuit_breaker.h"
 #include "proxy/upstream/cluster_metrics.h"
-#include "proxy/upstream/connection_pool.h"
 #include "proxy/upstream/endpoint.h"
 #include "proxy/upstream/load_balancer.h"
 #include "proxy/upstream/outlier_detector.h"
@@ -43,7 +42,7 @@ struct PickFor {
 
 class Cluster {
  public:
-  Cluster(ev::loop_ref loop, SharedCluster& shared, std::size_t worker, ClusterStats stats);
+  Cluster(SharedCluster& shared, std::size_t worker, ClusterStats stats);
 
   const std::string& name() const { return shared_.config().name; }
   const ClusterConfig& config() const { return shared_.config(); }
@@ -65,7 +64,6 @@ class Cluster {
   std::uint32_t in_use(Circuit circuit) const;
   // For outlier detection: each connection or request once, when it is known what came of it.
   void report(const Endpoint& endpoint, Outcome outcome);
-  ConnectionPool& pool() { return pool_; }
 
  private:
   const std::shared_ptr<const ClusterMembers>& members() const {
@@ -79,7 +77,6 @@ class Cluster {
   std::unique_ptr<LoadBalancer> load_balancer_;
   RandomChoice random_;
   ClusterStats stats_;
-  ConnectionPool pool_;
 };
 
 }  // namespace baton::proxy

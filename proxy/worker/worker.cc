@@ -17,7 +17,7 @@ Worker::Worker(const Options& options)
              .lane = *lane_}) {
   const Config& config = *options.pool.config;
   for (std::size_t i = 0; i < options.clusters.size(); ++i) {
-    clusters_.add(std::make_unique<Cluster>(loop_.ref(), options.clusters.cluster(i), index_,
+    clusters_.add(std::make_unique<Cluster>(options.clusters.cluster(i), index_,
                                             ClusterStats(options.clusters.metrics(i), *lane_)));
   }
   for (std::size_t i = 0; i < config.listeners.size(); ++i) {

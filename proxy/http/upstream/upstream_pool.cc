@@ -24,7 +24,7 @@ UpstreamPool::~UpstreamPool() {
 }
 
 UpstreamConnection* UpstreamPool::take(const Endpoint& endpoint) {
-  const auto found = idle_.find(&endpoint);
+  const auto found = idle_.find(key_of(endpoint));
   if (found == idle_.end() || found->second.empty()) return nullptr;
   UpstreamConnection& connection = found->second.back();
   found->second.pop_back();
@@ -52,7 +52,7 @@ void UpstreamPool::give_back(UpstreamConnection& connection) {
   connection.begin_idle();
   connection.resume();
   connection.unlink();
-  idle_[connection.endpoint().get()].push_back(connection);
+  idle_[key_of(*connection.endpoint())].push_back(connection);
   ++idle_count_;
   idle_timeouts_.arm(connection.idle_timeout_);
 }
@@ -68,10 +68,10 @@ void UpstreamPool::close(UpstreamConnection& connection) {
 void UpstreamPool::discard(UpstreamConnection& idle) {
   --idle_count_;
   idle.idle_timeout_.disarm();
-  const Endpoint* const endpoint = idle.endpoint().get();
+  const void* const key = key_of(*idle.endpoint());
   close(idle);
   // An endpoint that has left its cluster is not found again.
-  if (const auto list = idle_.find(endpoint); list->second.empty()) idle_.erase(list);
+  if (const auto list = idle_.find(key); list->second.empty()) idle_.erase(list);
 }
 
 void UpstreamPool::close_idle() {

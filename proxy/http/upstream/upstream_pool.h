@@ -60,6 +60,10 @@ class UpstreamPool {
   using List =
       boost::intrusive::list<UpstreamConnection, boost::intrusive::constant_time_size<false>>;
 
+  // An endpoint is the same one in each snapshot of the members that names its address.
+  static const void* key_of(const Endpoint& endpoint) {
+    return endpoint.state ? static_cast<const void*>(endpoint.state.get()) : &endpoint;
+  }
   void discard(UpstreamConnection& idle);
   void reap(ev::prepare& watcher, int events);
   void dispose(UpstreamConnection* connection);
@@ -69,7 +73,8 @@ class UpstreamPool {
   Cluster& cluster_;
   const IdlePoolConfig& config_;
   TimeoutQueue& idle_timeouts_;
-  std::unordered_map<const Endpoint*, List> idle_;  // the last used one is the last
+  // By key_of(); the last used one is the last.
+  std::unordered_map<const void*, List> idle_;
   List used_;
   List closed_;
   std::size_t idle_count_ = 0;

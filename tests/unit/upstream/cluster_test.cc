@@ -40,8 +40,8 @@ struct TwoWorkers {
   SharedCluster shared{config, borrowed, state.shared, state.members};
   std::unique_ptr<StatsLane> lane = state.stats->claim_lane();
   ClusterMetrics metrics = ClusterMetrics::resolve(*state.stats, "back");
-  Cluster one{loops[0].ref(), shared, 0, ClusterStats(metrics, *lane)};
-  Cluster two{loops[1].ref(), shared, 1, ClusterStats(metrics, *lane)};
+  Cluster one{shared, 0, ClusterStats(metrics, *lane)};
+  Cluster two{shared, 1, ClusterStats(metrics, *lane)};
 };
 
 ClusterConfig named(LbPolicy policy) {
