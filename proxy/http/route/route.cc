@@ -1,5 +1,6 @@
 #include "proxy/http/route/route.h"
 
+#include <algorithm>
 #include <numeric>
 
 namespace baton::proxy::http {
@@ -71,7 +72,7 @@ const WeightedCluster& ForwardAction::choose(std::uint64_t random) const {
   const std::uint64_t sum = std::accumulate(
       clusters.begin(), clusters.end(), std::uint64_t{0},
       [](std::uint64_t total, const WeightedCluster& cluster) { return total + cluster.weight; });
-  std::uint64_t left = random % sum;
+  std::uint64_t left = random % std::max<std::uint64_t>(sum, 1);
   for (const WeightedCluster& cluster : clusters) {
     if (left < cluster.weight) return cluster;
     left -= cluster.weight;
