@@ -55,6 +55,47 @@ slow_start = "10s"
 max_idle_connections = 12
 )";
 
+constexpr std::string_view kHttpSeedFile = R"toml([[listener]]
+name = "web"
+address = "127.0.0.1:80"
+protocol = "http"
+[listener.http]
+header_bytes = "16KiB"
+header_count = 50
+header_timeout = "5s"
+upgrades = ["websocket", "irc/6.9"]
+connect = true
+[listener.access_log]
+path = "/var/log/web.log"
+json = { at = "%START_TIME%", agent = "%REQ(A?User-Agent):20% %%" }
+[[listener.filter]]
+type = "mark"
+word = "x"
+[[listener.route]]
+name = "one"
+host = "*.example.com"
+path_prefix = "/a/"
+methods = ["GET", "PUT"]
+headers = [{ name = "X-A", regex = "a+(b|c)" }, { name = "X-B", present = false }]
+clusters = [{ name = "pg", weight = 3 }, { name = "pg" }]
+prefix_rewrite = "/"
+request_headers = { set = { X-C = "%CLIENT_ADDRESS%" }, remove = ["Cookie"] }
+retry = { on = ["reset", "retriable-codes"], codes = [429], budget_percent = 10 }
+hash = { cookie = "id" }
+[[listener.route]]
+path_regex = '/b/(\d+)'
+cluster = "pg"
+regex_rewrite = { pattern = '(\d)', substitution = '-\1' }
+[[listener.route]]
+path = "/c"
+redirect = { status = 302, host = "example.com:81", path = "/d?e" }
+[[listener.route]]
+direct_response = { status = 200, body = "%VERSION%", content_type = "text/html" }
+[[cluster]]
+name = "pg"
+endpoints = ["127.0.0.1:1"]
+)toml";
+
 // What is special in TOML or to the loader, to be put anywhere.
 const std::vector<std::string> kTokens{"[",
                                        "]",
@@ -160,4 +201,23 @@ TEST_CASE("a damaged file gives a configuration or lines with a place, never a c
   // Neither everything nor nothing, or the test would show little.
   CHECK(good > 100);
   CHECK(good < 19'900);
+}
+
+TEST_CASE("a damaged file of an HTTP listener gives a configuration or lines, never a crash") {
+  const auto undamaged = baton::proxy::load_config(kHttpSeedFile, "f");
+  if (!undamaged) {
+    // Read completely: the protocol itself is what this version may refuse.
+    REQUIRE(undamaged.error().size() == 1);
+    REQUIRE(undamaged.error().front().key == "listener \"web\": protocol");
+  }
+  Mutator mutator(20240301);
+  for (int round = 0; round < 20'000; ++round) {
+    const std::string toml = mutator.damaged(std::string(kHttpSeedFile));
+    const auto config = baton::proxy::load_config(toml, "f");
+    if (config) continue;
+    for (const auto& error : config.error()) {
+      REQUIRE(error.line >= 1);
+      REQUIRE(error.text().find('\n') == std::string::npos);
+    }
+  }
 }
