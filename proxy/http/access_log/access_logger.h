@@ -59,8 +59,8 @@ class AccessLogger {
   // Lines appended after it has returned go to the file that has the path then (rotation by
   // rename). When that cannot be opened: logged, and the old file goes on. Thread: any.
   void reopen();
-  // Writes what is there; what has not been written after `limit` is dropped and counted. Nothing
-  // is appended any more.
+  // Writes what is there; what has not been written after `limit` is dropped and counted (but for a
+  // batch that hangs in a write just then). Nothing is appended any more.
   void close(std::chrono::milliseconds limit);
 
  private:
