@@ -83,7 +83,8 @@ TEST_CASE("route: what has no path keeps none") {
 
 TEST_CASE("route: the host is rewritten") {
   Request request("/");
-  apply_request(forwarding({}, {.host_rewrite = "inner:81"}), request.head, {.client = kClient});
+  const Route route = forwarding({}, {.host_rewrite = "inner:81"});
+  apply_request(route, request.head, {.client = kClient});
   CHECK(request.head.authority == "inner:81");
 }
 
