@@ -27,14 +27,15 @@ void Channel::request_raw(std::uint16_t kind, const google::protobuf::MessageLit
   impl_->request(kind, body, fds, deadline, std::move(on_reply));
 }
 
-void Channel::notify(std::uint16_t kind, const google::protobuf::MessageLite& body,
+bool Channel::notify(std::uint16_t kind, const google::protobuf::MessageLite& body,
                      std::span<const int> fds) {
-  impl_->notify(kind, body, fds);
+  return impl_->notify(kind, body, fds);
 }
 
 void Channel::close() { impl_->close(); }
 void Channel::fail(const std::string& reason) { impl_->fail(reason); }
 bool Channel::open() const { return impl_->open(); }
+bool Channel::closed_by_peer() const { return impl_->closed_by_peer(); }
 int Channel::fd() const { return impl_->fd(); }
 std::size_t Channel::queued_bytes() const { return impl_->queued_bytes(); }
 

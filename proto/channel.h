@@ -142,8 +142,8 @@ class Channel {
                    RawReplyHandler on_reply);
 
   // Sends an event: no answer is expected. One that does not fit into a message is logged as an
-  // error and not sent.
-  void notify(std::uint16_t kind, const google::protobuf::MessageLite& body,
+  // error and not sent. False: it can never arrive, because the peer has gone or it was not sent.
+  bool notify(std::uint16_t kind, const google::protobuf::MessageLite& body,
               std::span<const int> fds = {});
 
   // Closes without calling on_close; open requests are answered Closed. Idempotent.
@@ -151,6 +151,9 @@ class Channel {
   // As close(), but for what the peer did: on_close is called with the reason.
   void fail(const std::string& reason);
   bool open() const;
+  // Whether the end was the peer's doing: it has closed its side, or died. Not so when the channel
+  // was closed here, be it for what the peer sent.
+  bool closed_by_peer() const;
   const std::string& name() const { return name_; }
   int fd() const;
   // Bytes queued because the peer does not read; a channel with more than kMaxQueuedBytes, or with

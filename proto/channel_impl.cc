@@ -122,15 +122,16 @@ void Channel::Impl::answer(std::uint16_t kind, std::uint16_t flags, std::uint32_
   transmit(std::move(packed->bytes), packed->fds, 0);
 }
 
-void Channel::Impl::notify(std::uint16_t kind, const google::protobuf::MessageLite& body,
+bool Channel::Impl::notify(std::uint16_t kind, const google::protobuf::MessageLite& body,
                            std::span<const int> fds) {
-  if (!open()) return;
+  if (!open()) return false;
   auto packed = pack({.kind = kind}, body, fds);
   if (!packed) {
     log::error("{}: event {} not sent: {}", owner_->name_, kind, packed.error());
-    return;
+    return false;
   }
   transmit(std::move(packed->bytes), packed->fds, 0);
+  return open() && !peer_gone_;
 }
 
 void Channel::Impl::transmit(std::string bytes, std::span<const int> fds, std::uint32_t request) {
@@ -217,10 +218,10 @@ void Channel::Impl::on_readable() noexcept {
         on_fds_lost(datagram);
         break;
       case IoStatus::WouldBlock:
-        if (peer_gone_) lose("has closed the channel");
+        if (peer_gone_) lose_to_peer();
         return;
       case IoStatus::Closed:
-        return lose("has closed the channel");
+        return lose_to_peer();
       case IoStatus::Malformed:
         return fail("truncated message");
       case IoStatus::Failed:
@@ -360,6 +361,11 @@ void Channel::Impl::lose(const std::string& reason) {
   close_socket();
   close_reason_ = reason;
   end_calls(reason);
+}
+
+void Channel::Impl::lose_to_peer() {
+  closed_by_peer_ = true;
+  lose("has closed the channel");
 }
 
 void Channel::Impl::end_calls(const std::string& reason) {

@@ -39,12 +39,13 @@ class Channel::Impl {
                RawReplyHandler on_reply);
   void answer(std::uint16_t kind, std::uint16_t flags, std::uint32_t id,
               const google::protobuf::MessageLite& body, std::span<const int> fds);
-  void notify(std::uint16_t kind, const google::protobuf::MessageLite& body,
+  bool notify(std::uint16_t kind, const google::protobuf::MessageLite& body,
               std::span<const int> fds);
 
   void close();
   void fail(const std::string& reason);
   bool open() const { return socket_.valid(); }
+  bool closed_by_peer() const { return closed_by_peer_; }
   int fd() const { return socket_.get(); }
   std::size_t queued_bytes() const { return queue_.bytes(); }
 
@@ -72,6 +73,7 @@ class Channel::Impl {
   void on_deadline() noexcept;
   void on_wake() noexcept;
   void lose(const std::string& reason);
+  void lose_to_peer();
   void end_calls(const std::string& reason);
   void deliver_later(CallTable::Handler handler, CallError error);
   void close_socket();
@@ -82,6 +84,7 @@ class Channel::Impl {
   CallTable calls_;
   SendQueue queue_;
   std::optional<Clock::time_point> refused_since_;  // the kernel refuses the front's descriptors
+  bool closed_by_peer_ = false;
   bool peer_gone_ = false;         // sending says so; what is still to be read is delivered first
   std::vector<Verdict> verdicts_;  // requests that end without a reply, for on_wake()
   std::optional<std::string> close_reason_;  // on_close is due, for on_wake()

@@ -9,5 +9,6 @@ int main(int argc, char** argv) {
                            {.version = kVersion,
                             .region_layout = region::kLayoutVersion,
                             .features = {std::string(proto::kFeatureListeners),
+                                         std::string(proto::kFeatureMove),
                                          std::string(proto::kFeatureStatsDelta)}});
 }

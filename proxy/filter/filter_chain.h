@@ -61,6 +61,9 @@ class FilterChain {
   // All filters or none; false as well while bytes are held.
   bool freeze();
   void thaw();
+  MoveDetails move_details() const;
+  // Instead of start(); the filters ahead of the terminal one keep no state of a connection.
+  bool restore(const MoveDetails& details);
 
  private:
   class Link;

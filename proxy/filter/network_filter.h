@@ -88,6 +88,22 @@ class NetworkFilterCallbacks {
   ~NetworkFilterCallbacks() = default;
 };
 
+// What a connection is that moves to another process, beside its TunnelState.
+enum class MoveKind : std::uint8_t {
+  None,        // it does not move
+  TcpTunnel,
+  HttpIdle,    // between two requests
+  HttpTunnel,  // after Upgrade or CONNECT
+};
+
+// What the terminal filter adds to that.
+struct MoveDetails {
+  MoveKind kind = MoveKind::None;
+  std::string cluster = {};       // of tunnels
+  os::SocketAddress endpoint = {};
+  std::uint32_t requests = 0;     // HTTP: how many it has carried
+};
+
 class NetworkFilter {
  public:
   virtual ~NetworkFilter() = default;
@@ -122,6 +138,12 @@ class NetworkFilter {
   // state for a connection answers true.
   virtual bool freeze() { return false; }
   virtual void thaw() {}
+
+  // To the terminal filter. While frozen: what it is.
+  virtual MoveDetails move_details() const { return {}; }
+  // Instead of on_new_connection(): goes on with a connection that was frozen in another process;
+  // its TunnelState is there already. Frozen here, too, until thaw(): no I/O. False: it cannot.
+  virtual bool restore(const MoveDetails& /*details*/) { return false; }
 };
 
 // Makes the filter of one connection; `callbacks` outlives the filter.

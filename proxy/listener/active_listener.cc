@@ -243,7 +243,38 @@ void ActiveListener::reap(ev::prepare&, int) {
   if (at_limit_) resume();
 }
 
-// The one place where a connection dies.
+void ActiveListener::take_out(Session& session) {
+  sessions_.erase(sessions_.iterator_to(session));
+}
+
+void ActiveListener::put_back(Session& session) {
+  sessions_.push_back(session);
+  session.thaw();
+}
+
+void ActiveListener::has_moved(Session& session) {
+  delete &session;
+  stats_.connections_active.sub();
+  stats_.held.sub();
+  held_.remove();
+}
+
+std::unique_ptr<Session> ActiveListener::restore(TunnelState state, const MoveDetails& details) {
+  auto session = std::make_unique<Session>(context_, std::move(state));
+  return session->restore(details) ? std::move(session) : nullptr;
+}
+
+// Beyond max_connections, too: it was within the limit when it came.
+void ActiveListener::admit_moved(std::unique_ptr<Session> session) {
+  stats_.connections_active.add();
+  stats_.held.add();
+  held_.add();
+  Session& admitted = *session.release();
+  sessions_.push_back(admitted);
+  admitted.thaw();
+}
+
+// The one place where a connection dies that does not move.
 void ActiveListener::dispose(Session* session) {
   const auto lasted = std::chrono::steady_clock::now() - session->state().accepted;
   stats_.duration_microseconds.record(static_cast<std::uint64_t>(

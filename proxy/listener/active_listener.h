@@ -65,6 +65,20 @@ class ActiveListener final : private Session::Owner {
   using Sessions = boost::intrusive::list<Session>;
   Sessions& sessions() { return sessions_; }
 
+  // A connection on its way to another process, frozen: nobody cuts it in between. It comes back by
+  // put_back(), thawed, or is gone by has_moved(), which closes this process's copies of its
+  // sockets and nothing else.
+  void take_out(Session& session);
+  void put_back(Session& session);
+  void has_moved(Session& session);
+  // A connection from another process. Null: it cannot go on here. It belongs to the caller, frozen,
+  // until admit_moved(), from when on it is one of this listener's; destroying it before that only
+  // closes this process's copies of its sockets.
+  std::unique_ptr<Session> restore(TunnelState state, const MoveDetails& details);
+  void admit_moved(std::unique_ptr<Session> session);
+
+  const ListenerConfig& config() const { return config_; }
+
  private:
   struct Socket;
   enum class Accepted { One, LastOne, QueueEmpty, Retry, Shortage };

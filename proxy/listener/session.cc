@@ -32,6 +32,20 @@ Session::Session(const Context& context, os::UniqueFd socket, const os::SocketAd
   timer_.set<Session, &Session::on_timer>(this);
 }
 
+Session::Session(const Context& context, TunnelState state)
+    : context_(context),
+      state_(std::move(state)),
+      downstream_(context.loop, state_.downstream, context.scratch, context.stats.bytes, *this),
+      chain_(*this, context.filters),
+      timer_(context.loop) {
+  timer_.set<Session, &Session::on_timer>(this);
+}
+
+bool Session::restore(const MoveDetails& details) {
+  downstream_.restore();
+  return chain_.restore(details);
+}
+
 void Session::start() {
   state_.downstream.last_activity = CoarseClock::now();
   start_idle_timer();

@@ -51,7 +51,18 @@ class Session final : public boost::intrusive::list_base_hook<>,
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
+  // One that has come from another process; restore() before anything else.
+  Session(const Context& context, TunnelState state);
+
   void start();
+  // Instead of start(): frozen until thaw(). False: it cannot go on here; the sockets are to be
+  // closed by destroying this, which nobody on the other side notices.
+  bool restore(const MoveDetails& details);
+  // While frozen.
+  MoveDetails move_details() const { return chain_.move_details(); }
+  // It was offered to the next generation, which does not want it.
+  bool stays() const { return stays_; }
+  void set_stays() { stays_ = true; }
   // Ends it for a reason of ours, visibly so to both peers; counts it as cut unless the exchange
   // was complete.
   void cut();
@@ -98,6 +109,7 @@ class Session final : public boost::intrusive::list_base_hook<>,
   // One timer for all: idle while Open, the bound of lingering after.
   ev::timer timer_;
   Phase phase_ = Phase::Open;
+  bool stays_ = false;
 };
 
 }  // namespace baton::proxy

@@ -30,6 +30,11 @@ void Connection::start() {
   watch();
 }
 
+void Connection::restore() {
+  started_ = frozen_ = true;
+  full_ = leg_.unsent.size() >= kHighWatermark;
+}
+
 // Reading comes first: a peer that answered and then reset is heard before the write fails.
 void Connection::on_ready(ev::io&, int events) {
   if ((events & ev::READ) != 0) {

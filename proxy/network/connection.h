@@ -66,6 +66,9 @@ class Connection {
   // Begins to read (unless paused) and to write what waits; leg.fd is set.
   void start();
   bool started() const { return started_; }
+  // Instead of start(): the leg has come from another process as it was frozen there. It stays so
+  // until thaw().
+  void restore();
 
   // Takes all bytes of `data`. On Failed the caller ends the tunnel, after deliver_rest().
   [[nodiscard]] WriteStatus write(Buffer& data, EndOfStream end);

@@ -1,5 +1,8 @@
 #include "proxy/server/predecessor.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "proto/succession.pb.h"
@@ -15,8 +18,15 @@ constexpr std::chrono::milliseconds kAnswerTime{1000};
 
 }  // namespace
 
-Predecessor::Predecessor(EventLoop& loop, os::UniqueFd channel)
-    : channel_(loop.ref(), std::move(channel), "old generation") {}
+Predecessor::Predecessor(EventLoop& loop, os::UniqueFd channel, Arriving arriving)
+    : channel_(loop.ref(), std::move(channel), "old generation") {
+  channel_.handle<proto::MoveChannels>(
+      proto::MOVE_CHANNELS,
+      [this, arriving = std::move(arriving)](const proto::MoveChannels&, proto::Fds fds,
+                                             const proto::Responder&) {
+        arriving(std::move(fds), process_);
+      });
+}
 
 void Predecessor::inherit(const proto::Hello& self, std::vector<proto::SocketKey> keys,
                           Inherited inherited) {
@@ -32,6 +42,8 @@ void Predecessor::on_met(std::expected<proto::Hello, proto::CallError> reply) {
   if (!reply) return give_up(reply.error().text);
   const auto agreement = proto::negotiate(self_, *reply);
   if (!agreement) return give_up(agreement.error());
+  // While it answers it lives, so the number is its own.
+  process_.reset(static_cast<int>(::syscall(SYS_pidfd_open, reply->pid(), 0)));
   if (!agreement->has(proto::kFeatureListeners)) return give_up("it passes no sockets");
   proto::ListenersRequest request;
   for (const proto::SocketKey& key : keys_) *request.add_keys() = key;

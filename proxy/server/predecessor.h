@@ -25,7 +25,10 @@ class Predecessor {
   // What was to be had: nothing, if anything at all went wrong on the way.
   using Inherited = std::function<void(std::vector<Socket> sockets)>;
 
-  Predecessor(EventLoop& loop, os::UniqueFd channel);
+  // Called when old begins to hand over connections: channels of its workers, and its pidfd.
+  using Arriving = std::function<void(proto::Fds channels, const os::UniqueFd& process)>;
+
+  Predecessor(EventLoop& loop, os::UniqueFd channel, Arriving arriving);
 
   // Introduces itself, then asks for the sockets of these keys. `inherited` is called exactly once.
   void inherit(const proto::Hello& self, std::vector<proto::SocketKey> keys, Inherited inherited);
@@ -37,6 +40,7 @@ class Predecessor {
 
   proto::Channel channel_;
   proto::Hello self_;
+  os::UniqueFd process_;
   std::vector<proto::SocketKey> keys_;
   std::vector<Socket> received_;
   Inherited inherited_;

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <set>
 
+#include "proto/seqpacket.h"
 #include "proxy/http/http_config.h"
+#include "shared/os/log.h"
 
 namespace baton::proxy {
 namespace {
@@ -124,6 +126,25 @@ void Server::drain(const std::vector<proto::SocketKey>& kept, Done done) {
     for (const WantedSockets& wanted : wanted_) sockets_.close(wanted.key);
     done();
   });
+}
+
+std::vector<os::UniqueFd> Server::depart() {
+  std::vector<os::UniqueFd> here, there;
+  for (std::size_t i = 0; i < workers_->size(); ++i) {
+    auto ends = proto::make_pair();
+    if (!ends) {
+      log::warning("connections stay where they are: {}", ends.error().text());
+      return {};
+    }
+    here.push_back(std::move(ends->first));
+    there.push_back(std::move(ends->second));
+  }
+  workers_->depart(std::move(here));
+  return there;
+}
+
+void Server::welcome(std::vector<os::UniqueFd> channels, const os::UniqueFd& old_process) {
+  workers_->welcome(std::move(channels), old_process);
 }
 
 void Server::when_empty(Done empty) { workers_->when_empty(std::move(empty)); }

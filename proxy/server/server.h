@@ -70,6 +70,10 @@ class Server {
   // Lets go of the `kept` sockets (the next generation has them), accepts the others' queues empty
   // and closes all of them.
   void drain(const std::vector<proto::SocketKey>& kept, Done done);
+  // Begins to hand connections to the next generation; returns its ends of the workers' channels.
+  std::vector<os::UniqueFd> depart();
+  void welcome(std::vector<os::UniqueFd> channels, const os::UniqueFd& old_process);
+  bool moves_connections() const { return config_.move_connections; }
   // Calls `empty` once no connection is left.
   void when_empty(Done empty);
   void cut_connections(Done done);

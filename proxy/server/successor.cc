@@ -14,10 +14,12 @@ Successor::Successor(EventLoop& loop, os::UniqueFd channel, proto::Hello self,
       sockets_(sockets) {
   channel_.handle<proto::Hello>(
       proto::MEET, [this](const proto::Hello& hello, proto::Fds, const proto::Responder& answer) {
-        if (const auto agreement = proto::negotiate(self_, hello); !agreement) {
+        const auto agreement = proto::negotiate(self_, hello);
+        if (!agreement) {
           answer.fail(proto::ErrorReply::REFUSED, agreement.error());
           return;
         }
+        takes_connections_ = agreement->has(proto::kFeatureMove);
         log::debug("generation {} ({}) introduced itself", hello.generation(), hello.build());
         answer.reply(self_);
       });
@@ -37,6 +39,12 @@ Successor::Successor(EventLoop& loop, os::UniqueFd channel, proto::Hello self,
               }
             });
       });
+}
+
+void Successor::send_channels(std::vector<os::UniqueFd> channels) {
+  std::vector<int> fds;
+  for (const os::UniqueFd& channel : channels) fds.push_back(channel.get());
+  channel_.notify(proto::MOVE_CHANNELS, proto::MoveChannels(), fds);
 }
 
 }  // namespace baton::proxy

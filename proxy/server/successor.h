@@ -19,11 +19,16 @@ class Successor {
 
   // False: it has died, or was cut off for what it sent.
   bool connected() const { return channel_.open(); }
+  // It has said that it does.
+  bool takes_connections() const { return takes_connections_; }
+  // Its ends of the channels to the workers here.
+  void send_channels(std::vector<os::UniqueFd> channels);
 
  private:
   proto::Channel channel_;
   proto::Hello self_;
   const ListeningSockets& sockets_;
+  bool takes_connections_ = false;
 };
 
 }  // namespace baton::proxy

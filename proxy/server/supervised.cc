@@ -59,7 +59,10 @@ proto::Hello SupervisedGeneration::hello() const {
   hello.set_generation(generation_);
   hello.set_build(build_.version);
   hello.set_region_layout(build_.region_layout);
-  for (const std::string& feature : build_.features) hello.add_features(feature);
+  for (const std::string& feature : build_.features) {
+    const bool wanted = feature != proto::kFeatureMove || !server_ || server_->moves_connections();
+    if (wanted) hello.add_features(feature);
+  }
   hello.set_pid(static_cast<std::uint32_t>(::getpid()));
   return hello;
 }
@@ -102,7 +105,10 @@ bool SupervisedGeneration::configure(const proto::Welcome& welcome, proto::Fds& 
     } else if (welcome.fds(i) == proto::FD_REGION) {
       region = std::move(fd);
     } else if (welcome.fds(i) == proto::FD_SUCCESSION) {
-      predecessor_ = std::make_unique<Predecessor>(loop_, std::move(fd));
+      predecessor_ = std::make_unique<Predecessor>(
+          loop_, std::move(fd), [this](proto::Fds channels, const os::UniqueFd& process) {
+            if (server_) server_->welcome(std::move(channels), process);
+          });
     }
   }
   auto config = load_config(bytes, file);
@@ -339,10 +345,10 @@ void SupervisedGeneration::begin_drain(std::chrono::milliseconds time, DrainStra
                                        std::vector<proto::SocketKey> kept,
                                        std::function<void()> done) {
   log::info("draining {} connections", server_->connections());
-  successors_.clear();
   // From the order on: a later one may re-tune it while sockets are still being retired.
   deadline_.start(std::chrono::duration<double>(time).count());
   server_->set_drain(time, strategy);
+  hand_over_connections();
   server_->drain(kept, [this, done = std::move(done)] {
     done();
     if (leaving_) return;
@@ -350,6 +356,14 @@ void SupervisedGeneration::begin_drain(std::chrono::milliseconds time, DrainStra
       if (step(state_, GenerationEvent::Empty).action == GenerationAction::Exit) exit();
     });
   });
+}
+
+// To the generation that was committed: the one introduced last, if it still lives.
+void SupervisedGeneration::hand_over_connections() {
+  std::erase_if(successors_, [](const auto& each) { return !each->connected(); });
+  if (successors_.empty() || !server_->moves_connections()) return;
+  Successor& next = *successors_.back();
+  if (next.takes_connections()) next.send_channels(server_->depart());
 }
 
 void SupervisedGeneration::on_deadline(ev::timer&, int) noexcept {

@@ -122,6 +122,29 @@ bool TcpProxy::freeze() {
 
 void TcpProxy::thaw() { upstream_.thaw(); }
 
+MoveDetails TcpProxy::move_details() const {
+  return {.kind = MoveKind::TcpTunnel,
+          .cluster = cluster_.name(),
+          .endpoint = callbacks_.tunnel().endpoint->address};
+}
+
+// An endpoint that has left its cluster keeps its tunnels.
+bool TcpProxy::restore(const MoveDetails& details) {
+  TunnelState& tunnel = callbacks_.tunnel();
+  if (!tunnel.upstream.fd.valid()) return false;
+  tunnel.endpoint = cluster_.find(details.endpoint);
+  if (!tunnel.endpoint) {
+    tunnel.endpoint = std::make_shared<const Endpoint>(Endpoint{.address = details.endpoint});
+  }
+  use_ = EndpointUse(*tunnel.endpoint);
+  circuit_ = cluster_.acquire(Circuit::Connections);
+  cluster_.stats().connections_active.add();
+  upstream_.restore();
+  if (upstream_.full()) callbacks_.pause_reading();
+  if (!tunnel.downstream.unsent.empty()) upstream_.pause(PauseReason::Filter);
+  return true;
+}
+
 MakeNetworkFilter TcpProxyFactory::bind(const FilterContext& context) const {
   Cluster* const cluster = context.clusters.find(cluster_);
   BATON_CHECK(cluster != nullptr);  // load_config() resolves every reference

@@ -38,6 +38,8 @@ class TcpProxy final : public NetworkFilter, private ConnectionSink, private Con
   void on_close(CloseMode mode) override;
   bool freeze() override;
   void thaw() override;
+  MoveDetails move_details() const override;
+  bool restore(const MoveDetails& details) override;
 
  private:
   // Connector::Sink

@@ -57,6 +57,13 @@ CircuitGuard Cluster::try_acquire(Circuit circuit) {
   return guard;
 }
 
+std::shared_ptr<const Endpoint> Cluster::find(const os::SocketAddress& address) const {
+  const auto& endpoints = members()->endpoints;
+  const auto found = std::ranges::find_if(
+      endpoints, [&](const auto& endpoint) { return endpoint->address == address; });
+  return found == endpoints.end() ? nullptr : *found;
+}
+
 CircuitGuard Cluster::acquire(Circuit circuit) { return shared_.breaker().acquire(circuit); }
 
 std::uint32_t Cluster::in_use(Circuit circuit) const { return shared_.breaker().in_use(circuit); }

@@ -53,6 +53,8 @@ class Cluster {
   std::shared_ptr<const Endpoint> pick(const PickFor& whom);
   // Whether pick() looks at a hash.
   bool needs_hash() const { return LoadBalancer::needs_hash(config().lb_policy); }
+  // The member with this address, available or not; null: there is none.
+  std::shared_ptr<const Endpoint> find(const os::SocketAddress& address) const;
   // Endpoints there are, available or not.
   std::size_t size() const { return members()->endpoints.size(); }
 

@@ -14,7 +14,8 @@ Worker::Worker(const Options& options)
       http_({.loop = loop_.ref(),
              .scratch = scratch_,
              .stats = *options.pool.stats,
-             .lane = *lane_}) {
+             .lane = *lane_}),
+      move_counters_(*options.pool.stats, *lane_) {
   const Config& config = *options.pool.config;
   for (std::size_t i = 0; i < options.clusters.size(); ++i) {
     clusters_.add(std::make_unique<Cluster>(options.clusters.cluster(i), index_,
@@ -59,6 +60,23 @@ void Worker::start() {
     loop_.run();
   });
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void Worker::depart(os::UniqueFd channel) {
+  departures_ =
+      std::make_unique<Departures>(loop_.ref(), std::move(channel), listeners_, move_counters_);
+}
+
+void Worker::welcome(os::UniqueFd channel, os::UniqueFd old_process) {
+  arrivals_.push_back(std::make_unique<Arrivals>(Arrivals::Options{
+      .loop = loop_.ref(),
+      .channel = std::move(channel),
+      .old_process = std::move(old_process),
+      .listeners = listeners_,
+      .counters = move_counters_,
+      .over = [this](Arrivals& over) {
+        std::erase_if(arrivals_, [&](const auto& each) { return each.get() == &over; });
+      }}));
 }
 
 void Worker::cut_connections() {

@@ -18,6 +18,8 @@
 #include "proxy/config/config.h"
 #include "proxy/http/http_worker.h"
 #include "proxy/listener/active_listener.h"
+#include "proxy/move/arrivals.h"
+#include "proxy/move/departures.h"
 #include "proxy/stats/stats_store.h"
 #include "proxy/upstream/cluster_manager.h"
 #include "proxy/upstream/cluster_set.h"
@@ -60,6 +62,10 @@ class Worker {
     drain_.begin(time, strategy);
   }
   HeldConnections& held() { return held_; }
+  // Hands connections to the next generation's worker at the other end.
+  void depart(os::UniqueFd channel);
+  // Takes those of the worker of the generation before that is at the other end.
+  void welcome(os::UniqueFd channel, os::UniqueFd old_process);
 
  private:
   std::size_t index_;
@@ -71,6 +77,9 @@ class Worker {
   http::HttpWorker http_;
   HeldConnections held_;
   std::vector<std::unique_ptr<ActiveListener>> listeners_;
+  MoveCounters move_counters_;
+  std::unique_ptr<Departures> departures_;
+  std::vector<std::unique_ptr<Arrivals>> arrivals_;
   std::thread thread_;
 };
 

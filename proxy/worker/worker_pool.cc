@@ -1,5 +1,7 @@
 #include "proxy/worker/worker_pool.h"
 
+#include <fcntl.h>
+
 #include <atomic>
 #include <utility>
 
@@ -197,6 +199,26 @@ void WorkerPool::when_empty(Done empty) {
 void WorkerPool::drain(std::chrono::milliseconds time, DrainStrategy strategy) {
   impl_->on_each_worker([time, strategy](Worker& worker) { worker.drain(time, strategy); },
                         nullptr);
+}
+
+void WorkerPool::depart(std::vector<os::UniqueFd> channels) {
+  for (std::size_t i = 0; i < channels.size() && i < impl_->workers.size(); ++i) {
+    Worker* const worker = impl_->workers[i].get();
+    const auto channel = std::make_shared<os::UniqueFd>(std::move(channels[i]));
+    worker->post([worker, channel] { worker->depart(std::move(*channel)); });
+  }
+}
+
+void WorkerPool::welcome(std::vector<os::UniqueFd> channels, const os::UniqueFd& old_process) {
+  for (std::size_t i = 0; i < channels.size(); ++i) {
+    Worker* const worker = impl_->workers[i % impl_->workers.size()].get();
+    const auto channel = std::make_shared<os::UniqueFd>(std::move(channels[i]));
+    const auto process = std::make_shared<os::UniqueFd>(
+        old_process.valid() ? ::fcntl(old_process.get(), F_DUPFD_CLOEXEC, 0) : -1);
+    worker->post([worker, channel, process] {
+      worker->welcome(std::move(*channel), std::move(*process));
+    });
+  }
 }
 
 void WorkerPool::cut_connections(Done done) {

@@ -66,6 +66,10 @@ class WorkerPool {
   void when_empty(Done empty);
   // Connections end at their next message boundary, as the strategy says. Again: re-tuned.
   void drain(std::chrono::milliseconds time, DrainStrategy strategy);
+  // Hands all connections to the next generation, each worker over its own channel.
+  void depart(std::vector<os::UniqueFd> channels);
+  // Takes those of the generation before: channels of its workers, and its pidfd (may be invalid).
+  void welcome(std::vector<os::UniqueFd> channels, const os::UniqueFd& old_process);
   // Closes every connection now and counts each as cut.
   void cut_connections(Done done);
   // Each worker's loop has run once.

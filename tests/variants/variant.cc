@@ -74,6 +74,7 @@ int main(int argc, char** argv) {
                          .features = {std::string(proto::kFeatureListeners)}};
 #ifndef VARIANT_LISTENERS_ONLY
   build.features.emplace_back(proto::kFeatureStatsDelta);
+  build.features.emplace_back(proto::kFeatureMove);
 #endif
   build.reached = [](StartPoint point, std::uint64_t generation) {
     hold_if_asked(name_of(point), generation);

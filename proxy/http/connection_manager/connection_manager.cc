@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "proxy/network/tunnel_state.h"
+#include "proxy/upstream/cluster_set.h"
 
 namespace baton::proxy::http {
 
@@ -206,6 +207,23 @@ bool ConnectionManager::freeze() {
 
 void ConnectionManager::thaw() {
   if (tunnel_) tunnel_->thaw();
+}
+
+MoveDetails ConnectionManager::move_details() const {
+  MoveDetails details;
+  if (tunnel_) details = tunnel_->move_details();
+  details.kind = tunnel_ ? MoveKind::HttpTunnel : MoveKind::HttpIdle;
+  details.requests = requests_;
+  return details;
+}
+
+bool ConnectionManager::restore(const MoveDetails& details) {
+  requests_ = details.requests;
+  if (details.kind == MoveKind::HttpIdle) return true;
+  Cluster* const cluster = context_.clusters.find(details.cluster);
+  if (cluster == nullptr) return false;
+  tunnel_ = std::make_unique<TcpProxy>(callbacks_, *cluster);
+  return tunnel_->restore(details);
 }
 
 }  // namespace baton::proxy::http

@@ -40,6 +40,8 @@ class ConnectionManager final : public NetworkFilter, private Stream::Host {
   // Between two requests, or as a tunnel.
   bool freeze() override;
   void thaw() override;
+  MoveDetails move_details() const override;
+  bool restore(const MoveDetails& details) override;
 
   // So many bytes of later requests may wait here before the client is no longer read.
   static constexpr std::size_t kPipelineBytes = std::size_t{64} * 1024;

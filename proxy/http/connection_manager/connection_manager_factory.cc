@@ -23,6 +23,7 @@ MakeNetworkFilter ConnectionManagerFactory::bind(const FilterContext& context) c
       HttpContext{.config = *config_,
                   .worker = worker,
                   .drain = *context.drain,
+                  .clusters = context.clusters,
                   .stats = HttpStats(context.stats, context.lane, context.listener.name),
                   .generation = context.generation,
                   .routes = config_->routes});

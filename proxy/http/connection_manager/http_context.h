@@ -18,12 +18,17 @@
 #include "proxy/worker/drain_state.h"
 #include "proxy/worker/slot.h"
 
+namespace baton::proxy {
+class ClusterSet;  // proxy/upstream/cluster_set.h
+}
+
 namespace baton::proxy::http {
 
 struct HttpContext {
   const HttpConfig& config;
   HttpWorker& worker;
   DrainState& drain;
+  ClusterSet& clusters;
   HttpStats stats;
   std::uint64_t generation = 0;
   std::vector<MakeHttpFilter> filters;

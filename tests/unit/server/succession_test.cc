@@ -29,7 +29,8 @@ struct Succession {
     auto pair = proto::make_pair();
     REQUIRE(pair);
     old_end = std::move(pair->first);
-    predecessor = std::make_unique<Predecessor>(loop, std::move(pair->second));
+    predecessor = std::make_unique<Predecessor>(loop, std::move(pair->second),
+                                                [](proto::Fds, const os::UniqueFd&) {});
     deadline.set<Succession, &Succession::on_deadline>(this);
     deadline.start(10);
   }

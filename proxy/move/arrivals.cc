@@ -1,0 +1,121 @@
+#include "proxy/move/arrivals.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/config/fd_budget.h"
+#include "proxy/move/connection_record.h"
+#include "shared/os/fd_limit.h"
+#include "shared/os/log.h"
+
+namespace baton::proxy {
+
+Arrivals::Arrivals(Options options)
+    : options_(std::move(options)),
+      fd_ceiling_(os::fd_limit() - std::min(os::fd_limit(), kFdReserve)),
+      death_(options_.loop),
+      patience_(options_.loop),
+      channel_(options_.loop, std::move(options_.channel), "old generation's worker") {
+  death_.set<Arrivals, &Arrivals::on_death>(this);
+  patience_.set<Arrivals, &Arrivals::on_still_alive>(this);
+  channel_.handle<proto::MoveBatch>(
+      proto::MOVE_PREPARE, [this](const proto::MoveBatch& batch, proto::Fds fds,
+                                  const proto::Responder& answer) {
+        answer.reply(prepare(batch, std::move(fds)));
+      });
+  channel_.handle<proto::MoveDecision>(
+      proto::MOVE_COMMIT,
+      [this](const proto::MoveDecision& decision, proto::Fds, const proto::Responder&) {
+        commit(decision.id());
+      });
+  channel_.handle<proto::MoveDecision>(
+      proto::MOVE_ABORT,
+      [this](const proto::MoveDecision& decision, proto::Fds, const proto::Responder&) {
+        offered_.erase(decision.id());
+      });
+  channel_.on_close([this](const std::string&) { on_close(); });
+}
+
+Arrivals::~Arrivals() = default;
+
+proto::MoveVerdicts Arrivals::prepare(const proto::MoveBatch& batch, proto::Fds fds) {
+  proto::MoveVerdicts verdicts;
+  Batch guests;
+  std::span<os::UniqueFd> rest(fds);
+  for (const proto::ConnectionRecord& record : batch.connections()) {
+    const std::size_t count = descriptors_of(record);
+    // Of a kind that is unknown here nobody knows which descriptors are whose.
+    const bool known = count > 0 && count <= rest.size();
+    verdicts.add_verdicts(known ? prepare_one(record, rest.first(count), guests)
+                                : proto::MOVE_UNKNOWN_KIND);
+    rest = known ? rest.subspan(count) : rest.first(0);
+  }
+  offered_[batch.id()] = std::move(guests);
+  return verdicts;
+}
+
+proto::MoveVerdict Arrivals::prepare_one(const proto::ConnectionRecord& record,
+                                         std::span<os::UniqueFd> fds, Batch& guests) {
+  if (static_cast<std::uint64_t>(fds.back().get()) >= fd_ceiling_) {
+    return proto::MOVE_NO_DESCRIPTORS;
+  }
+  auto read = read_record(record, fds);
+  if (!read) return read.error();
+  ActiveListener* const listener = listener_of(record, read->details.kind);
+  if (listener == nullptr) return proto::MOVE_NO_LISTENER;
+  auto session = listener->restore(std::move(read->state), read->details);
+  if (!session) return proto::MOVE_NO_LISTENER;
+  guests.push_back({listener, std::move(session)});
+  return proto::MOVE_ACCEPTED;
+}
+
+// Null: it is gone, or speaks another protocol now.
+ActiveListener* Arrivals::listener_of(const proto::ConnectionRecord& record, MoveKind kind) const {
+  for (const auto& listener : options_.listeners) {
+    const ListenerConfig& config = listener->config();
+    if (config.name != record.listener()) continue;
+    const bool speaks_http = config.http != nullptr;
+    return speaks_http == (kind != MoveKind::TcpTunnel) ? listener.get() : nullptr;
+  }
+  return nullptr;
+}
+
+void Arrivals::commit(std::uint64_t batch) {
+  auto guests = offered_.extract(batch);
+  if (guests.empty()) return channel_.fail("commits a batch that was not prepared");
+  start(guests.mapped());
+}
+
+void Arrivals::start(Batch& guests) {
+  options_.counters.moved_in(guests.size());
+  for (Guest& guest : guests) guest.listener->admit_moved(std::move(guest.session));
+}
+
+// What was accepted and not committed is old's as long as old lives. Old keeps its end open until
+// everything is settled, so it is either dying, or does not believe what it has received.
+void Arrivals::on_close() {
+  std::erase_if(offered_, [](const auto& entry) { return entry.second.empty(); });
+  if (offered_.empty() || !channel_.closed_by_peer() || !options_.old_process.valid()) {
+    offered_.clear();
+    return options_.over(*this);
+  }
+  death_.start(options_.old_process.get(), ev::READ);
+  patience_.start(std::chrono::duration<double>(kDeathTime).count());
+}
+
+void Arrivals::on_death() {
+  death_.stop();
+  patience_.stop();
+  log::info("the old generation has died: going on with what it had offered");
+  for (auto& [id, guests] : offered_) start(guests);
+  offered_.clear();
+  options_.over(*this);
+}
+
+void Arrivals::on_still_alive() {
+  death_.stop();
+  offered_.clear();
+  options_.over(*this);
+}
+
+}  // namespace baton::proxy

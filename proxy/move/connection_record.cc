@@ -1,0 +1,143 @@
+#include "proxy/move/connection_record.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <utility>
+
+namespace baton::proxy {
+namespace {
+
+using std::chrono::steady_clock;
+
+proto::MoveKind to_message(MoveKind kind) {
+  switch (kind) {
+    case MoveKind::TcpTunnel:
+      return proto::TCP_TUNNEL;
+    case MoveKind::HttpIdle:
+      return proto::HTTP_IDLE;
+    case MoveKind::HttpTunnel:
+      return proto::HTTP_TUNNEL;
+    case MoveKind::None:
+      break;
+  }
+  return proto::MOVE_KIND_UNSPECIFIED;
+}
+
+MoveKind from_message(proto::MoveKind kind) {
+  switch (kind) {
+    case proto::TCP_TUNNEL:
+      return MoveKind::TcpTunnel;
+    case proto::HTTP_IDLE:
+      return MoveKind::HttpIdle;
+    case proto::HTTP_TUNNEL:
+      return MoveKind::HttpTunnel;
+    default:
+      return MoveKind::None;  // and those of later releases
+  }
+}
+
+std::string bytes_of(const os::SocketAddress& address) {
+  return {reinterpret_cast<const char*>(address.data()), address.length()};
+}
+
+// Nothing: it is no address.
+std::expected<os::SocketAddress, proto::MoveVerdict> address_of(const std::string& bytes) {
+  if (bytes.size() < sizeof(sa_family_t) || bytes.size() > sizeof(sockaddr_storage)) {
+    return std::unexpected(proto::MOVE_MALFORMED);
+  }
+  sockaddr_storage storage{};
+  bytes.copy(reinterpret_cast<char*>(&storage), bytes.size());
+  return os::SocketAddress::from_sockaddr(reinterpret_cast<const sockaddr*>(&storage),
+                                          static_cast<socklen_t>(bytes.size()));
+}
+
+void write_leg(const LegState& leg, proto::LegRecord& record) {
+  record.set_unsent(leg.unsent.view().data(), leg.unsent.size());
+  record.set_read_ended(leg.read_ended);
+  record.set_end_queued(leg.end_queued);
+  record.set_write_ended(leg.write_ended);
+  record.set_received_bytes(leg.received_bytes);
+  record.set_sent_bytes(leg.sent_bytes);
+  record.set_last_activity_ms(
+      static_cast<std::uint64_t>(leg.last_activity.time_since_epoch().count()));
+}
+
+LegState read_leg(const proto::LegRecord& record, os::UniqueFd fd) {
+  LegState leg{.fd = std::move(fd),
+               .read_ended = record.read_ended(),
+               .end_queued = record.end_queued(),
+               .write_ended = record.write_ended()};
+  leg.unsent.append(record.unsent());
+  leg.received_bytes = record.received_bytes();
+  leg.sent_bytes = record.sent_bytes();
+  leg.last_activity = CoarseClock::time_point(
+      CoarseClock::duration(static_cast<CoarseClock::rep>(record.last_activity_ms())));
+  return leg;
+}
+
+bool is_socket(const os::UniqueFd& fd) {
+  struct stat status{};
+  return ::fstat(fd.get(), &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
+}  // namespace
+
+void write_record(const std::string& listener, const TunnelState& state,
+                  const MoveDetails& details, proto::ConnectionRecord& record,
+                  std::vector<int>& fds) {
+  record.set_kind(to_message(details.kind));
+  record.set_schema(kMoveSchema);
+  record.set_listener(listener);
+  record.set_client(bytes_of(state.client));
+  record.set_accepted_ns(static_cast<std::uint64_t>(state.accepted.time_since_epoch().count()));
+  record.set_requests(details.requests);
+  write_leg(state.downstream, *record.mutable_downstream());
+  fds.push_back(state.downstream.fd.get());
+  if (details.kind == MoveKind::HttpIdle) return;
+  record.set_cluster(details.cluster);
+  record.set_endpoint(bytes_of(details.endpoint));
+  write_leg(state.upstream, *record.mutable_upstream());
+  fds.push_back(state.upstream.fd.get());
+}
+
+std::size_t descriptors_of(const proto::ConnectionRecord& record) {
+  switch (from_message(record.kind())) {
+    case MoveKind::TcpTunnel:
+    case MoveKind::HttpTunnel:
+      return 2;
+    case MoveKind::HttpIdle:
+      return 1;
+    case MoveKind::None:
+      break;
+  }
+  return 0;
+}
+
+std::expected<ReadRecord, proto::MoveVerdict> read_record(const proto::ConnectionRecord& record,
+                                                          std::span<os::UniqueFd> fds) {
+  const MoveKind kind = from_message(record.kind());
+  if (kind == MoveKind::None || record.schema() != kMoveSchema) {
+    return std::unexpected(proto::MOVE_UNKNOWN_KIND);
+  }
+  for (const os::UniqueFd& fd : fds) {
+    if (!is_socket(fd)) return std::unexpected(proto::MOVE_MALFORMED);
+  }
+  const auto client = address_of(record.client());
+  if (!client) return std::unexpected(client.error());
+  ReadRecord read;
+  read.details = {.kind = kind, .cluster = record.cluster(), .requests = record.requests()};
+  read.state.client = *client;
+  read.state.accepted = steady_clock::time_point(
+      steady_clock::duration(static_cast<steady_clock::rep>(record.accepted_ns())));
+  read.state.downstream = read_leg(record.downstream(), std::move(fds[0]));
+  if (fds.size() > 1) {
+    const auto endpoint = address_of(record.endpoint());
+    if (!endpoint) return std::unexpected(endpoint.error());
+    read.details.endpoint = *endpoint;
+    read.state.upstream = read_leg(record.upstream(), std::move(fds[1]));
+  }
+  return read;
+}
+
+}  // namespace baton::proxy

@@ -1,0 +1,123 @@
+#include "proxy/move/departures.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/move/connection_record.h"
+#include "shared/os/log.h"
+
+namespace baton::proxy {
+namespace {
+
+// How often those are looked at again that could not move.
+constexpr ev::tstamp kLookAgainSeconds = 0.02;
+
+}  // namespace
+
+Departures::Departures(ev::loop_ref loop, os::UniqueFd channel, const Listeners& listeners,
+                       MoveCounters& counters)
+    : loop_(loop),
+      listeners_(listeners),
+      counters_(counters),
+      next_(loop),
+      channel_(loop, std::move(channel), "next generation's worker") {
+  next_.set<Departures, &Departures::pass>(this);
+  channel_.on_close([this](const std::string&) {
+    over_ = true;
+    next_.stop();
+  });
+  next_.start(0);
+}
+
+// The process ends, and with it what is still offered: new sees that, and goes on with it.
+Departures::~Departures() {
+  for (const Traveller& traveller : travellers_) delete traveller.session;
+}
+
+void Departures::pass() {
+  if (over_ || !travellers_.empty()) return;
+  collect();
+  if (travellers_.empty()) return next_.start(kLookAgainSeconds);
+  proto::MoveBatch batch;
+  batch.set_id(++batch_);
+  std::vector<int> fds;
+  for (const Traveller& traveller : travellers_) {
+    write_record(traveller.listener->config().name, traveller.session->state(),
+                 traveller.session->move_details(), *batch.add_connections(), fds);
+  }
+  channel_.request<proto::MoveVerdicts>(
+      proto::MOVE_PREPARE, batch, fds, kAnswerTime,
+      [this](const Answer& answer, const proto::Fds&) { on_answer(answer); });
+}
+
+void Departures::collect() {
+  for (const auto& listener : listeners_) {
+    auto& sessions = listener->sessions();
+    for (auto next = sessions.begin(); next != sessions.end();) {
+      if (travellers_.size() == batch_size_) return;
+      Session& session = *next++;
+      if (session.stays() || !session.freeze()) continue;
+      listener->take_out(session);
+      travellers_.push_back({listener.get(), &session});
+    }
+  }
+}
+
+void Departures::on_answer(const Answer& answer) {
+  if (!answer) return on_failure(answer.error());
+  if (static_cast<std::size_t>(answer->verdicts_size()) != travellers_.size()) {
+    return on_failure({proto::CallError::Code::Malformed, "malformed verdicts"});
+  }
+  settle(*answer);
+  if (!over_) next_.start(0);
+}
+
+// The abort comes first in the channel's order, so new will not start what is taken back.
+void Departures::on_failure(const proto::CallError& error) {
+  log::warning("{} connections are not taken over: {}", travellers_.size(), error.text);
+  proto::MoveDecision abort;
+  abort.set_id(batch_);
+  if (channel_.open()) channel_.notify(proto::MOVE_ABORT, abort);
+  counters_.returned(travellers_.size());
+  take_all_back();
+  const bool short_of_descriptors = error.code == proto::CallError::Code::Failed;
+  if (short_of_descriptors && batch_size_ > 1) {
+    batch_size_ /= 2;
+    next_.start(kLookAgainSeconds);
+  } else {
+    over_ = true;  // they drain
+  }
+}
+
+void Departures::settle(const proto::MoveVerdicts& verdicts) {
+  proto::MoveDecision commit;
+  commit.set_id(batch_);
+  if (!channel_.notify(proto::MOVE_COMMIT, commit)) {
+    counters_.returned(travellers_.size());
+    over_ = true;
+    return take_all_back();
+  }
+  std::uint64_t moved = 0;
+  const auto travellers = std::exchange(travellers_, {});
+  for (std::size_t i = 0; i < travellers.size(); ++i) {
+    const auto [listener, session] = travellers[i];
+    const proto::MoveVerdict verdict = verdicts.verdicts(static_cast<int>(i));
+    if (verdict == proto::MOVE_ACCEPTED) {
+      ++moved;
+      listener->has_moved(*session);
+      continue;
+    }
+    counters_.rejected(verdict);
+    session->set_stays();
+    listener->put_back(*session);
+  }
+  counters_.moved_out(moved);
+}
+
+void Departures::take_all_back() {
+  for (const auto [listener, session] : std::exchange(travellers_, {})) {
+    listener->put_back(*session);
+  }
+}
+
+}  // namespace baton::proxy

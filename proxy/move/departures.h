@@ -1,0 +1,71 @@
+// Hands a worker's connections to its counterpart in the next generation, in slices, so that neither
+// loop stalls.
+//
+//   for each connection:
+//     RUN ─ freeze ─► FROZEN ─ prepare ─► OFFERED ─ accepted ─► commit ─► closed here, running there
+//      ▲                                     │ rejected: stays for good
+//      └─────────────────────────────────────┴ new died, does not answer: abort, taken back
+//
+// A write is never done by both. This side does no I/O on a connection from freeze() on; it goes on
+// only if new has not accepted, or after an abort, which reaches new ahead of anything else that
+// could make it start: a commit, or this process's death (a channel that merely closes is none).
+// The other side does no I/O before that.
+//
+// What cannot move now (a request in progress, a connect) is looked at again.
+//
+// Thread: its worker's. Owns: the channel, connections on their way. Borrows: listeners, counters.
+#pragma once
+
+#include <ev++.h>
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "proto/channel.h"
+#include "proto/move.pb.h"
+#include "proxy/listener/active_listener.h"
+#include "proxy/move/move_counters.h"
+
+namespace baton::proxy {
+
+class Departures {
+ public:
+  using Listeners = std::vector<std::unique_ptr<ActiveListener>>;
+
+  Departures(ev::loop_ref loop, os::UniqueFd channel, const Listeners& listeners,
+             MoveCounters& counters);
+  ~Departures();
+  Departures(const Departures&) = delete;
+  Departures& operator=(const Departures&) = delete;
+
+  // At most so many in one message: each has up to two descriptors, and a message 253.
+  static constexpr std::size_t kLargestBatch = 32;
+  static constexpr std::chrono::milliseconds kAnswerTime{2000};
+
+ private:
+  struct Traveller {
+    ActiveListener* listener;
+    Session* session;
+  };
+  using Answer = std::expected<proto::MoveVerdicts, proto::CallError>;
+
+  void pass();
+  void collect();
+  void on_answer(const Answer& answer);
+  void on_failure(const proto::CallError& error);
+  void settle(const proto::MoveVerdicts& verdicts);
+  void take_all_back();
+
+  ev::loop_ref loop_;
+  const Listeners& listeners_;
+  MoveCounters& counters_;
+  std::vector<Traveller> travellers_;  // offered, no answer yet
+  std::uint64_t batch_ = 0;
+  std::size_t batch_size_ = kLargestBatch;
+  bool over_ = false;  // nobody is offered any more
+  ev::timer next_;
+  proto::Channel channel_;
+};
+
+}  // namespace baton::proxy
