@@ -28,13 +28,15 @@ MakeNetworkFilter ConnectionManagerFactory::bind(const FilterContext& context) c
                   .generation = context.generation,
                   .routes = config_->routes});
   for (const auto& filter : config_->filters) {
-    http->filters.push_back(filter->bind({.generation = context.generation,
-                                          .version = context.version,
-                                          .listener = context.listener,
-                                          .stats = context.stats,
-                                          .lane = context.lane,
-                                          .rate_buckets = context.shared->rate_buckets(),
-                                          .drain = *context.drain}));
+    http->filters.push_back(
+        filter->bind({.generation = context.generation,
+                      .version = context.version,
+                      .listener = context.listener,
+                      .position = static_cast<std::uint32_t>(http->filters.size()),
+                      .stats = context.stats,
+                      .lane = context.lane,
+                      .rate_buckets = context.shared->rate_buckets(),
+                      .drain = *context.drain}));
   }
   for (const std::string& name : config_->routes->clusters()) {
     Cluster* const cluster = context.clusters.find(name);

@@ -59,9 +59,15 @@ class HttpFilterCallbacks {
   virtual void continue_decoding() = 0;
   virtual void continue_encoding() = 0;
 
+  // From encode_trailers() only: bytes that belong to the end of the body. They pass the filters
+  // that have yet to see the trailers.
+  virtual void add_encoded_data(Buffer& data) = 0;
+
   // Answers the request here: nothing is sent upstream any more, and the answer passes the
-  // encode_ side of the filters ahead of this one. Only before a response has begun; return
-  // StopIteration after it. `detail` is static: one word for the access log.
+  // encode_ side of this filter, where it may add its own header lines, and of those ahead of it.
+  // Only before a response has begun; return StopIteration after it. An answer that ends the
+  // stream takes the filter with it: touch nothing of it afterwards. The same goes for reset(), and
+  // for continue_...(), which may lead to either. `detail` is static: one word for the access log.
   virtual void send_local_reply(std::uint16_t status, std::string_view body,
                                 std::string_view detail) = 0;
   // Ends the connection without an answer (fault injection).
@@ -117,6 +123,7 @@ struct HttpFilterContext {
   std::uint64_t generation = 0;
   const std::string& version;
   const ListenerConfig& listener;
+  std::uint32_t position = 0;         // of the filter among the listener's
   StatsStore& stats;                  // resolve metrics by name here, in bind(),
   StatsLane& lane;                    // and turn them into this worker's handles
   region::RateBuckets& rate_buckets;  // shared with every generation

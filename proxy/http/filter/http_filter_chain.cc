@@ -19,6 +19,9 @@ class HttpFilterChain::Link final : public HttpFilterCallbacks {
     chain->host_.reply_locally({.status = status, .body = body, .detail = detail});
   }
   void reset() override { chain->host_.reset_stream(); }
+  void add_encoded_data(Buffer& data) override {
+    chain->run_data(Direction::Encode, chain->size_ - index, data, EndOfStream::No);
+  }
 
   HttpFilterChain* chain = nullptr;
   std::size_t index = 0;
@@ -115,6 +118,7 @@ void HttpFilterChain::trailers(Direction direction, HeaderMap& trailers) {
   if (flow.dropped) return;
   if (flow.stopped_at == kNowhere) return run_trailers(direction, flow.first, trailers);
   flow.waiting_trailers = &trailers;
+  flow.trailers_position = flow.first;
 }
 
 void HttpFilterChain::run_trailers(Direction direction, std::size_t position, HeaderMap& trailers) {
@@ -125,9 +129,11 @@ void HttpFilterChain::run_trailers(Direction direction, std::size_t position, He
                                         ? filter.decode_trailers(trailers)
                                         : filter.encode_trailers(trailers);
     if (flow.dropped || size_ == 0) return;
-    if (status == HttpFilterStatus::StopIteration) {
-      flow.stopped_at = position;
+    if (status == HttpFilterStatus::StopIteration) flow.stopped_at = position;
+    // Or what it has added to the body was stopped further on.
+    if (flow.stopped_at != kNowhere) {
       flow.waiting_trailers = &trailers;
+      flow.trailers_position = position + 1;
       return;
     }
   }
@@ -158,7 +164,7 @@ void HttpFilterChain::catch_up(Direction direction, std::size_t position) {
     if (flow.dropped || flow.stopped_at != kNowhere || size_ == 0) return;
   }
   if (HeaderMap* const trailers = std::exchange(flow.waiting_trailers, nullptr)) {
-    run_trailers(direction, flow.first, *trailers);
+    run_trailers(direction, flow.trailers_position, *trailers);
     if (size_ == 0) return;
   }
   watch(direction);
@@ -179,8 +185,8 @@ void HttpFilterChain::begin_local_reply() {
   decode.waiting.release();
   Flow& encode = flow(Direction::Encode);
   encode = Flow();
-  // A filter's reply starts at the filter ahead of it; the router's at the last one.
-  encode.first = running_ == kNowhere ? 0 : size_ - running_;
+  // A filter's reply starts at that filter; the router's at the last one.
+  encode.first = running_ == kNowhere ? 0 : size_ - 1 - running_;
 }
 
 }  // namespace baton::proxy::http

@@ -69,7 +69,7 @@ class HttpFilterChain {
   void data(Direction direction, Buffer& data, EndOfStream end);
   void trailers(Direction direction, HeaderMap& trailers);
 
-  // What a filter answers by itself passes only the filters ahead of it; nothing is decoded any
+  // What a filter answers by itself passes only it and those ahead of it; nothing is decoded any
   // more. Before the headers of such a reply are encoded.
   void begin_local_reply();
 
@@ -89,6 +89,7 @@ class HttpFilterChain {
     Buffer waiting;  // seen by no filter
     EndOfStream waiting_end = EndOfStream::No;
     HeaderMap* waiting_trailers = nullptr;
+    std::size_t trailers_position = 0;  // the first that has not seen them
     bool full = false;
   };
 

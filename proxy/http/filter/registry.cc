@@ -2,10 +2,14 @@
 
 #include <array>
 
+#include "proxy/http/filter/health/health.h"
+
 namespace baton::proxy::http {
 namespace {
 
-constexpr std::array<HttpFilterRegistration, 0> kFilters{};
+constexpr std::array<HttpFilterRegistration, 1> kFilters{{
+    {.type = "health", .parse = HealthFactory::parse},
+}};
 
 }  // namespace
 
