@@ -3,12 +3,14 @@
 #include <array>
 
 #include "proxy/http/filter/health/health.h"
+#include "proxy/http/filter/rate_limit/rate_limit.h"
 
 namespace baton::proxy::http {
 namespace {
 
-constexpr std::array<HttpFilterRegistration, 1> kFilters{{
+constexpr std::array<HttpFilterRegistration, 2> kFilters{{
     {.type = "health", .parse = HealthFactory::parse},
+    {.type = "rate_limit", .parse = RateLimitFactory::parse},
 }};
 
 }  // namespace
