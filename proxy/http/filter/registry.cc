@@ -3,15 +3,17 @@
 #include <array>
 
 #include "proxy/http/filter/health/health.h"
+#include "proxy/http/filter/ip_filter/ip_filter.h"
 #include "proxy/http/filter/rate_limit/rate_limit.h"
 
 namespace baton::proxy::http {
 namespace {
 
-constexpr std::array<HttpFilterRegistration, 2> kFilters{{
+constexpr auto kFilters = std::to_array<HttpFilterRegistration>({
     {.type = "health", .parse = HealthFactory::parse},
+    {.type = "ip_filter", .parse = IpFilterFactory::parse},
     {.type = "rate_limit", .parse = RateLimitFactory::parse},
-}};
+});
 
 }  // namespace
 

@@ -202,7 +202,8 @@ TEST_CASE("configuration page: it has every section that the loader knows") {
 
 TEST_CASE("extending page: its code is the code of the sources") {
   std::string sources;
-  for (const char* file : {"ip_filter/ip_filter.cc", "ip_filter/ip_rules.cc", "registry.cc"}) {
+  for (const char* file : {"ip_filter/ip_filter.cc", "ip_filter/ip_rules.cc",
+                           "ip_filter/read_ip_rules.cc", "registry.cc"}) {
     for (const std::string& line : lines_of(std::string(FILTER_SOURCES) + "/" + file)) {
       sources += line + "\n";
     }
