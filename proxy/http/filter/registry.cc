@@ -5,6 +5,7 @@
 #include "proxy/http/filter/health/health.h"
 #include "proxy/http/filter/ip_filter/ip_filter.h"
 #include "proxy/http/filter/rate_limit/rate_limit.h"
+#include "proxy/http/filter/request_id/request_id.h"
 
 namespace baton::proxy::http {
 namespace {
@@ -13,6 +14,7 @@ constexpr auto kFilters = std::to_array<HttpFilterRegistration>({
     {.type = "health", .parse = HealthFactory::parse},
     {.type = "ip_filter", .parse = IpFilterFactory::parse},
     {.type = "rate_limit", .parse = RateLimitFactory::parse},
+    {.type = "request_id", .parse = RequestIdFactory::parse},
 });
 
 }  // namespace
