@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "proxy/http/filter/fault/fault.h"
 #include "proxy/http/filter/health/health.h"
 #include "proxy/http/filter/ip_filter/ip_filter.h"
 #include "proxy/http/filter/rate_limit/rate_limit.h"
@@ -11,6 +12,7 @@ namespace baton::proxy::http {
 namespace {
 
 constexpr auto kFilters = std::to_array<HttpFilterRegistration>({
+    {.type = "fault", .parse = FaultFactory::parse},
     {.type = "health", .parse = HealthFactory::parse},
     {.type = "ip_filter", .parse = IpFilterFactory::parse},
     {.type = "rate_limit", .parse = RateLimitFactory::parse},
