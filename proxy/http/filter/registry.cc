@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "proxy/http/filter/compression/compression.h"
 #include "proxy/http/filter/fault/fault.h"
 #include "proxy/http/filter/health/health.h"
 #include "proxy/http/filter/ip_filter/ip_filter.h"
@@ -12,6 +13,7 @@ namespace baton::proxy::http {
 namespace {
 
 constexpr auto kFilters = std::to_array<HttpFilterRegistration>({
+    {.type = "compression", .parse = CompressionFactory::parse},
     {.type = "fault", .parse = FaultFactory::parse},
     {.type = "health", .parse = HealthFactory::parse},
     {.type = "ip_filter", .parse = IpFilterFactory::parse},
