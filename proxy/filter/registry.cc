@@ -6,6 +6,7 @@
 
 #include "proxy/config/table_reader.h"
 #include "proxy/filter/ip_filter/ip_filter.h"
+#include "proxy/filter/proxy_protocol/proxy_protocol.h"
 #include "proxy/http/connection_manager/connection_manager.h"
 #include "proxy/tcp/direct_response.h"
 #include "proxy/tcp/tcp_proxy.h"
@@ -29,9 +30,10 @@ Factory parse_tcp_proxy(TableReader& table) {
   return cluster ? make_tcp_proxy_factory(*std::move(cluster)) : nullptr;
 }
 
-constexpr std::array<NetworkFilterRegistration, 3> kFilters{{
+constexpr std::array<NetworkFilterRegistration, 4> kFilters{{
     {.type = "direct_response", .terminal = true, .parse = parse_direct_response},
     {.type = "ip_filter", .terminal = false, .parse = IpFilterFactory::parse},
+    {.type = "proxy_protocol", .terminal = false, .parse = ProxyProtocolFactory::parse},
     {.type = "tcp_proxy", .terminal = true, .parse = parse_tcp_proxy},
 }};
 

@@ -51,14 +51,34 @@ void TcpProxy::on_connected(os::UniqueFd socket, std::shared_ptr<const Endpoint>
   use_ = EndpointUse(*tunnel.endpoint);
   cluster_.stats().connections_total.add();
   cluster_.stats().connections_active.add();
+  connector_.reset();
+  Buffer first;
+  first.append(tunnel.upstream.unsent.view());
+  tunnel.upstream.unsent.release();
+  const bool ended = std::exchange(tunnel.upstream.end_queued, false);
   upstream_.start();
   callbacks_.resume_reading();
-  connector_.reset();
+  if (first.empty() && !ended) return;
+  const auto result = upstream_.write(first, ended ? EndOfStream::Yes : EndOfStream::No);
+  if (result == WriteStatus::Failed) return on_upstream_write_failed();
+  if (upstream_.full()) callbacks_.pause_reading();
 }
 
 void TcpProxy::on_exhausted() { callbacks_.close(CloseMode::Now); }
 
+// The client is not read while there is no connection; a filter ahead may have had something still.
+void TcpProxy::keep(Buffer& data, EndOfStream end) {
+  LegState& upstream = callbacks_.tunnel().upstream;
+  upstream.unsent.append(data.view());
+  data.clear();
+  if (end == EndOfStream::Yes) upstream.end_queued = true;
+}
+
 FilterStatus TcpProxy::on_data(Buffer& data, EndOfStream end) {
+  if (connector_) {
+    keep(data, end);
+    return FilterStatus::Continue;
+  }
   const TunnelState& tunnel = callbacks_.tunnel();
   if (end == EndOfStream::Yes && data.empty() && tunnel.upstream.unsent.empty() &&
       tunnel.upstream.read_ended && tunnel.downstream.ended()) {

@@ -50,6 +50,7 @@ class TcpProxy final : public NetworkFilter, private ConnectionSink, private Con
   void on_failed() override;
   void on_flushed() override;
 
+  void keep(Buffer& data, EndOfStream end);
   void on_upstream_write_failed();
   void close_if_ended();
 

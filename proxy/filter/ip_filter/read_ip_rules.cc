@@ -6,9 +6,7 @@
 #include "proxy/config/table_reader.h"
 
 namespace baton::proxy {
-namespace {
-
-std::vector<IpRange> read_ranges(TableReader& table, std::string_view key) {
+std::vector<IpRange> read_ip_ranges(TableReader& table, std::string_view key) {
   std::vector<IpRange> ranges;
   const auto texts = table.strings(key);
   if (!texts) return ranges;
@@ -25,10 +23,8 @@ std::vector<IpRange> read_ranges(TableReader& table, std::string_view key) {
   return ranges;
 }
 
-}  // namespace
-
 IpRules read_ip_rules(TableReader& table) {
-  IpRules rules{.allow = read_ranges(table, "allow"), .deny = read_ranges(table, "deny")};
+  IpRules rules{.allow = read_ip_ranges(table, "allow"), .deny = read_ip_ranges(table, "deny")};
   if (!table.has("allow") && !table.has("deny")) {
     table.error("allow", "is missing, and so is deny; allowed: either or both");
   }
