@@ -97,6 +97,7 @@ ClusterConfig read_cluster(TableReader& section, UniqueNames& names) {
   cluster.health_check = read_health_check(section);
   cluster.outlier_detection = read_outlier_detection(section);
   read_keepalive(section, cluster.keepalive);
+  cluster.send_proxy_protocol = section.choice("send_proxy_protocol", {"v2"}).has_value();
   section.finish();
   return cluster;
 }

@@ -79,6 +79,8 @@ struct ClusterConfig {
   std::uint32_t panic_threshold = 0;        // percent; below it all endpoints are used
   std::chrono::milliseconds slow_start{0};  // 0: a newcomer gets its full share at once
   IdlePoolConfig keepalive;
+  // Connections begin with a header that names the client: PROXY protocol, version 2.
+  bool send_proxy_protocol = false;
 };
 
 struct ListenerConfig {

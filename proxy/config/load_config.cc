@@ -12,6 +12,8 @@
 #include "proxy/config/listener_section.h"
 #include "proxy/config/listening_addresses.h"
 #include "proxy/config/unique_names.h"
+#include "proxy/http/http_config.h"
+#include "proxy/http/route/route_table.h"
 
 namespace baton::proxy {
 namespace {
@@ -78,6 +80,20 @@ void read_admin(TableReader& root, ListeningAddresses& addresses, Config& config
   section->finish();
 }
 
+// An HTTP listener's requests take turns on kept connections, and a connection has one client.
+void check_proxy_protocol(TableReader& section, const ClusterConfig& cluster,
+                          const std::vector<ListenerConfig>& listeners) {
+  if (!cluster.send_proxy_protocol) return;
+  for (const ListenerConfig& listener : listeners) {
+    if (!listener.http || !listener.http->routes) continue;
+    if (std::ranges::count(listener.http->routes->clusters(), cluster.name) == 0) continue;
+    section.error("send_proxy_protocol", "the HTTP listener " + in_quotes(listener.name) +
+                                             " sends requests here, and its connections have many "
+                                             "clients; allowed: clusters of TCP listeners");
+    return;
+  }
+}
+
 void read_document(ConfigDocument& document, Config& config) {
   TableReader root = document.root();
   ListeningAddresses addresses;
@@ -96,6 +112,7 @@ void read_document(ConfigDocument& document, Config& config) {
   if (auto sections = root.tables("cluster", "name")) {
     for (TableReader& section : *sections) {
       config.clusters.push_back(read_cluster(section, cluster_names));
+      check_proxy_protocol(section, config.clusters.back(), config.listeners);
     }
     document.resolve_clusters(cluster_names.names());
   }

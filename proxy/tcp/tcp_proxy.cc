@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "proxy/filter/proxy_protocol/proxy_header_writer.h"
 #include "proxy/upstream/cluster_set.h"
 #include "proxy/upstream/hash_key.h"
 #include "shared/os/check.h"
@@ -53,6 +54,9 @@ void TcpProxy::on_connected(os::UniqueFd socket, std::shared_ptr<const Endpoint>
   cluster_.stats().connections_active.add();
   connector_.reset();
   Buffer first;
+  if (cluster_.config().send_proxy_protocol) {
+    write_proxy_v2(first, tunnel.client, callbacks_.local_address());
+  }
   first.append(tunnel.upstream.unsent.view());
   tunnel.upstream.unsent.release();
   const bool ended = std::exchange(tunnel.upstream.end_queued, false);

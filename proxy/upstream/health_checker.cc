@@ -9,6 +9,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "proxy/filter/proxy_protocol/proxy_header_writer.h"
 #include "proxy/upstream/local_shortage.h"
 #include "shared/os/log.h"
 
@@ -118,10 +119,12 @@ void HealthChecker::ask() {
   const std::string host = !config.host.empty()           ? config.host
                            : endpoint_->address.is_unix() ? "localhost"
                                                           : endpoint_->address.text();
-  const std::string request = "GET " + config.path + " HTTP/1.1\r\nHost: " + host +
-                              "\r\nUser-Agent: baton-health-check\r\nConnection: close\r\n\r\n";
+  Buffer request;
+  if (options_.send_proxy_protocol) write_local_proxy_v2(request);
+  request.append("GET " + config.path + " HTTP/1.1\r\nHost: " + host +
+                 "\r\nUser-Agent: baton-health-check\r\nConnection: close\r\n\r\n");
   // A fresh socket's buffer takes it whole.
-  const ssize_t sent = ::send(socket_.get(), request.data(), request.size(), MSG_NOSIGNAL);
+  const ssize_t sent = ::send(socket_.get(), request.view().data(), request.size(), MSG_NOSIGNAL);
   if (sent != static_cast<ssize_t>(request.size())) {
     return finish(CheckResult::Failure, "cannot send the request");
   }

@@ -39,6 +39,7 @@ class HealthChecker {
     const std::string& cluster;
     SharedState& shared;
     Sink& sink;
+    bool send_proxy_protocol = false;  // ahead of a request: a header that says it is our own
   };
 
   // `endpoint` has a state.

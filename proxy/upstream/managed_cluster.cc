@@ -171,7 +171,8 @@ void ManagedCluster::watch_health() {
         HealthChecker::Options{.config = *options_.config.health_check,
                                .cluster = options_.config.name,
                                .shared = options_.state,
-                               .sink = *this},
+                               .sink = *this,
+                               .send_proxy_protocol = options_.config.send_proxy_protocol},
         endpoint);
     if (leading_ || endpoint->state->health() == Health::Unknown) checker->start();
   }

@@ -2,7 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include "proxy/config/load_config.h"
 #include "proxy/filter/ip_filter/ip_filter.h"
+#include "proxy/filter/proxy_protocol/proxy_header_parser.h"
 #include "tests/unit/fixture/single_worker.h"
 
 using namespace baton;
@@ -160,4 +162,57 @@ TEST_CASE("proxy protocol: only the proxies in front may connect") {
   CHECK(stranger.rejected() == 1);
   Proxied known(from("127.0.0.0/8"));
   CHECK(known.passes(kHeader + "hello", 5) == "hello");
+}
+
+TEST_CASE("proxy protocol: a cluster that asks for it is sent a header first") {
+  const ListeningSocket upstream = listen_on("127.0.0.1:0");
+  SingleWorker worker(
+      {.endpoints = {{.address = upstream.address}}, .cluster = {.send_proxy_protocol = true}});
+  TestPeer client = worker.connect();
+  TestPeer server = worker.accept(upstream);
+  REQUIRE(worker.receives(server, 28));
+  const auto header = proxy::parse_proxy_header(server.received());
+  CHECK(header.names_client);
+  CHECK(header.client.text() == worker.only_session().state().client.text());
+  client.write("hello");
+  REQUIRE(worker.receives(server, 33));
+  CHECK(server.received().substr(header.size) == "hello");
+}
+
+TEST_CASE("proxy protocol: what one header says, the next one repeats") {
+  const ListeningSocket upstream = listen_on("127.0.0.1:0");
+  SingleWorker worker(
+      {.endpoints = {{.address = upstream.address}},
+       .filters = {std::make_shared<proxy::ProxyProtocolFactory>(proxy::ProxyProtocolConfig())},
+       .cluster = {.send_proxy_protocol = true}});
+  TestPeer client = worker.connect();
+  client.write(kHeader + "hello");
+  TestPeer server = worker.accept(upstream);
+  REQUIRE(worker.receives(server, 33));
+  CHECK(proxy::parse_proxy_header(server.received()).client.text() == "192.0.2.1:4660");
+  CHECK(server.received().substr(28) == "hello");
+}
+
+TEST_CASE("proxy protocol: connections that carry many clients cannot name one") {
+  const std::string clusters = R"(
+[[cluster]]
+name = "back"
+endpoints = ["127.0.0.1:2"]
+send_proxy_protocol = "v2"
+)";
+  const auto lines = [&](const std::string& protocol) {
+    const auto config = proxy::load_config(
+        "[[listener]]\nname = \"front\"\naddress = "
+        "\"127.0.0.1:1\"\nprotocol = \"" +
+            protocol + "\"\ncluster = \"back\"\n" + clusters,
+        "f");
+    std::string text;
+    if (config) return text;
+    for (const auto& error : config.error()) text += error.text() + "\n";
+    return text;
+  };
+  CHECK(lines("tcp") == "");
+  CHECK(lines("http").find("send_proxy_protocol: the HTTP listener \"front\" sends requests here, "
+                           "and its connections have many clients; allowed: clusters of TCP "
+                           "listeners\n") != std::string::npos);
 }

@@ -31,11 +31,12 @@ std::string history(Health health, const std::string& results) {
 }
 
 struct Checked final : HealthChecker::Sink {
-  explicit Checked(const os::SocketAddress& address, const HealthCheckConfig& check = {})
+  explicit Checked(const os::SocketAddress& address, const HealthCheckConfig& check = {},
+                   bool send_proxy_protocol = false)
       : config(check),
         endpoint(std::make_shared<const Endpoint>(
             Endpoint{.address = address, .state = shared.state_of("back", address.text())})),
-        checker(loop.ref(), {config, name, shared, *this}, endpoint) {}
+        checker(loop.ref(), {config, name, shared, *this, send_proxy_protocol}, endpoint) {}
 
   void on_checked(HealthChecker&, CheckResult result) override { results.push_back(result); }
 
@@ -107,6 +108,20 @@ TEST_CASE("check: it is repeated, and thresholds count") {
   CHECK(check.health() == Health::Healthy);
   REQUIRE(check.done(3));
   CHECK(check.health() == Health::Unhealthy);
+}
+
+TEST_CASE("http check: a cluster with PROXY headers gets one that says the check is our own") {
+  const ListeningSocket server = listen_on("127.0.0.1:0");
+  Checked check(server.address, http_check(), true);
+  check.checker.start();
+  TestPeer peer = check.accepted(server);
+  const std::string begin =
+      std::string("\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", 16) + "GET /up HTTP/1.1\r\n";
+  REQUIRE(run_until(check.loop, [&] {
+    peer.read();
+    return peer.received().size() >= begin.size();
+  }));
+  CHECK(peer.received().starts_with(begin));
 }
 
 TEST_CASE("http check: whatever the answer, it says whether the endpoint is healthy") {
