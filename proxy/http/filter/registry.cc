@@ -4,6 +4,7 @@
 
 #include "proxy/http/filter/compression/compression.h"
 #include "proxy/http/filter/fault/fault.h"
+#include "proxy/http/filter/headers/headers.h"
 #include "proxy/http/filter/health/health.h"
 #include "proxy/http/filter/ip_filter/ip_filter.h"
 #include "proxy/http/filter/rate_limit/rate_limit.h"
@@ -15,6 +16,7 @@ namespace {
 constexpr auto kFilters = std::to_array<HttpFilterRegistration>({
     {.type = "compression", .parse = CompressionFactory::parse},
     {.type = "fault", .parse = FaultFactory::parse},
+    {.type = "headers", .parse = HeadersFactory::parse},
     {.type = "health", .parse = HealthFactory::parse},
     {.type = "ip_filter", .parse = IpFilterFactory::parse},
     {.type = "rate_limit", .parse = RateLimitFactory::parse},
