@@ -202,9 +202,12 @@ TEST_CASE("configuration page: it has every section that the loader knows") {
 
 TEST_CASE("extending page: its code is the code of the sources") {
   std::string sources;
-  for (const char* file : {"ip_filter/ip_filter.cc", "ip_filter/ip_rules.cc",
-                           "ip_filter/read_ip_rules.cc", "registry.cc"}) {
-    for (const std::string& line : lines_of(std::string(FILTER_SOURCES) + "/" + file)) {
+  for (const char* file :
+       {"proxy/filter/ip_filter/ip_filter.cc", "proxy/filter/ip_filter/ip_rules.cc",
+        "proxy/filter/ip_filter/read_ip_rules.cc", "proxy/filter/registry.cc",
+        "proxy/http/filter/health/health.cc", "proxy/http/filter/registry.cc",
+        "tests/unit/http_filters/health_test.cc"}) {
+    for (const std::string& line : lines_of(std::string(SOURCES) + "/" + file)) {
       sources += line + "\n";
     }
   }
