@@ -5,10 +5,10 @@
 
 int main(int argc, char** argv) {
   using namespace baton;
-  return proxy::proxy_main(argc, argv,
-                           {.version = kVersion,
-                            .region_layout = region::kLayoutVersion,
-                            .features = {std::string(proto::kFeatureListeners),
-                                         std::string(proto::kFeatureMove),
-                                         std::string(proto::kFeatureStatsDelta)}});
+  return proxy::proxy_main(
+      argc, argv,
+      {.version = kVersion,
+       .region_layout = region::kLayoutVersion,
+       .features = {std::string(proto::kFeatureListeners), std::string(proto::kFeatureMove),
+                    std::string(proto::kFeatureStatsDelta)}});
 }

@@ -207,9 +207,7 @@ bool FilterChain::freeze() {
   return true;
 }
 
-MoveDetails FilterChain::move_details() const {
-  return links_[size_ - 1].filter->move_details();
-}
+MoveDetails FilterChain::move_details() const { return links_[size_ - 1].filter->move_details(); }
 
 bool FilterChain::restore(const MoveDetails& details) {
   for (std::uint32_t i = 0; i < size_; ++i) links_[i].started = true;

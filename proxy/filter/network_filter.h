@@ -90,7 +90,7 @@ class NetworkFilterCallbacks {
 
 // What a connection is that moves to another process, beside its TunnelState.
 enum class MoveKind : std::uint8_t {
-  None,        // it does not move
+  None,  // it does not move
   TcpTunnel,
   HttpIdle,    // between two requests
   HttpTunnel,  // after Upgrade or CONNECT
@@ -99,9 +99,9 @@ enum class MoveKind : std::uint8_t {
 // What the terminal filter adds to that.
 struct MoveDetails {
   MoveKind kind = MoveKind::None;
-  std::string cluster = {};       // of tunnels
+  std::string cluster = {};  // of tunnels
   os::SocketAddress endpoint = {};
-  std::uint32_t requests = 0;     // HTTP: how many it has carried
+  std::uint32_t requests = 0;  // HTTP: how many it has carried
 };
 
 class NetworkFilter {

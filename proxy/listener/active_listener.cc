@@ -243,9 +243,7 @@ void ActiveListener::reap(ev::prepare&, int) {
   if (at_limit_) resume();
 }
 
-void ActiveListener::take_out(Session& session) {
-  sessions_.erase(sessions_.iterator_to(session));
-}
+void ActiveListener::take_out(Session& session) { sessions_.erase(sessions_.iterator_to(session)); }
 
 void ActiveListener::put_back(Session& session) {
   sessions_.push_back(session);

@@ -71,9 +71,9 @@ class ActiveListener final : private Session::Owner {
   void take_out(Session& session);
   void put_back(Session& session);
   void has_moved(Session& session);
-  // A connection from another process. Null: it cannot go on here. It belongs to the caller, frozen,
-  // until admit_moved(), from when on it is one of this listener's; destroying it before that only
-  // closes this process's copies of its sockets.
+  // A connection from another process. Null: it cannot go on here. It belongs to the caller,
+  // frozen, until admit_moved(), from when on it is one of this listener's; destroying it before
+  // that only closes this process's copies of its sockets.
   std::unique_ptr<Session> restore(TunnelState state, const MoveDetails& details);
   void admit_moved(std::unique_ptr<Session> session);
 

@@ -19,20 +19,19 @@ Arrivals::Arrivals(Options options)
   death_.set<Arrivals, &Arrivals::on_death>(this);
   patience_.set<Arrivals, &Arrivals::on_still_alive>(this);
   channel_.handle<proto::MoveBatch>(
-      proto::MOVE_PREPARE, [this](const proto::MoveBatch& batch, proto::Fds fds,
-                                  const proto::Responder& answer) {
-        answer.reply(prepare(batch, std::move(fds)));
+      proto::MOVE_PREPARE,
+      [this](const proto::MoveBatch& batch, proto::Fds fds, const proto::Responder& answer) {
+        const proto::MoveVerdicts verdicts = prepare(batch, std::move(fds));
+        reached(MovePoint::Prepared);
+        answer.reply(verdicts);
+        reached(MovePoint::Answered);
       });
+  channel_.handle<proto::MoveDecision>(proto::MOVE_COMMIT,
+                                       [this](const proto::MoveDecision& decision, proto::Fds,
+                                              const proto::Responder&) { commit(decision.id()); });
   channel_.handle<proto::MoveDecision>(
-      proto::MOVE_COMMIT,
-      [this](const proto::MoveDecision& decision, proto::Fds, const proto::Responder&) {
-        commit(decision.id());
-      });
-  channel_.handle<proto::MoveDecision>(
-      proto::MOVE_ABORT,
-      [this](const proto::MoveDecision& decision, proto::Fds, const proto::Responder&) {
-        offered_.erase(decision.id());
-      });
+      proto::MOVE_ABORT, [this](const proto::MoveDecision& decision, proto::Fds,
+                                const proto::Responder&) { offered_.erase(decision.id()); });
   channel_.on_close([this](const std::string&) { on_close(); });
 }
 
@@ -84,6 +83,7 @@ void Arrivals::commit(std::uint64_t batch) {
   auto guests = offered_.extract(batch);
   if (guests.empty()) return channel_.fail("commits a batch that was not prepared");
   start(guests.mapped());
+  reached(MovePoint::Started);
 }
 
 void Arrivals::start(Batch& guests) {

@@ -18,6 +18,7 @@
 #include "proto/move.pb.h"
 #include "proxy/listener/active_listener.h"
 #include "proxy/move/move_counters.h"
+#include "proxy/move/move_point.h"
 
 namespace baton::proxy {
 
@@ -30,6 +31,7 @@ class Arrivals {
     os::UniqueFd old_process;  // a pidfd; invalid: its death cannot be seen
     const Listeners& listeners;
     MoveCounters& counters;
+    const MoveObserver& on_move;
     std::function<void(Arrivals&)> over;  // the channel has ended; may destroy this
   };
 
@@ -49,9 +51,12 @@ class Arrivals {
   using Batch = std::vector<Guest>;
 
   proto::MoveVerdicts prepare(const proto::MoveBatch& batch, proto::Fds fds);
-  proto::MoveVerdict prepare_one(const proto::ConnectionRecord& record,
-                                 std::span<os::UniqueFd> fds, Batch& guests);
+  proto::MoveVerdict prepare_one(const proto::ConnectionRecord& record, std::span<os::UniqueFd> fds,
+                                 Batch& guests);
   ActiveListener* listener_of(const proto::ConnectionRecord& record, MoveKind kind) const;
+  void reached(MovePoint point) const {
+    if (options_.on_move) options_.on_move(point);
+  }
   void commit(std::uint64_t batch);
   void start(Batch& guests);
   void on_close();

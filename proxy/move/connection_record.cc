@@ -83,9 +83,8 @@ bool is_socket(const os::UniqueFd& fd) {
 
 }  // namespace
 
-void write_record(const std::string& listener, const TunnelState& state,
-                  const MoveDetails& details, proto::ConnectionRecord& record,
-                  std::vector<int>& fds) {
+void write_record(const std::string& listener, const TunnelState& state, const MoveDetails& details,
+                  proto::ConnectionRecord& record, std::vector<int>& fds) {
   record.set_kind(to_message(details.kind));
   record.set_schema(kMoveSchema);
   record.set_listener(listener);

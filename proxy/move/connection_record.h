@@ -19,9 +19,8 @@ namespace baton::proxy {
 inline constexpr std::uint32_t kMoveSchema = 1;
 
 // Appends the descriptors, borrowed from `state`.
-void write_record(const std::string& listener, const TunnelState& state,
-                  const MoveDetails& details, proto::ConnectionRecord& record,
-                  std::vector<int>& fds);
+void write_record(const std::string& listener, const TunnelState& state, const MoveDetails& details,
+                  proto::ConnectionRecord& record, std::vector<int>& fds);
 
 // How many descriptors a record has in its message; 0: of an unknown kind.
 std::size_t descriptors_of(const proto::ConnectionRecord& record);

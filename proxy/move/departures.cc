@@ -14,13 +14,12 @@ constexpr ev::tstamp kLookAgainSeconds = 0.02;
 
 }  // namespace
 
-Departures::Departures(ev::loop_ref loop, os::UniqueFd channel, const Listeners& listeners,
-                       MoveCounters& counters)
-    : loop_(loop),
-      listeners_(listeners),
-      counters_(counters),
-      next_(loop),
-      channel_(loop, std::move(channel), "next generation's worker") {
+Departures::Departures(Options options)
+    : listeners_(options.listeners),
+      counters_(options.counters),
+      on_move_(options.on_move),
+      next_(options.loop),
+      channel_(options.loop, std::move(options.channel), "next generation's worker") {
   next_.set<Departures, &Departures::pass>(this);
   channel_.on_close([this](const std::string&) {
     over_ = true;
@@ -48,6 +47,7 @@ void Departures::pass() {
   channel_.request<proto::MoveVerdicts>(
       proto::MOVE_PREPARE, batch, fds, kAnswerTime,
       [this](const Answer& answer, const proto::Fds&) { on_answer(answer); });
+  reached(MovePoint::Offered);
 }
 
 void Departures::collect() {
@@ -90,6 +90,7 @@ void Departures::on_failure(const proto::CallError& error) {
 }
 
 void Departures::settle(const proto::MoveVerdicts& verdicts) {
+  reached(MovePoint::Accepted);
   proto::MoveDecision commit;
   commit.set_id(batch_);
   if (!channel_.notify(proto::MOVE_COMMIT, commit)) {
@@ -112,6 +113,7 @@ void Departures::settle(const proto::MoveVerdicts& verdicts) {
     listener->put_back(*session);
   }
   counters_.moved_out(moved);
+  reached(MovePoint::Committed);
 }
 
 void Departures::take_all_back() {

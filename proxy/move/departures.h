@@ -1,8 +1,9 @@
-// Hands a worker's connections to its counterpart in the next generation, in slices, so that neither
-// loop stalls.
+// Hands a worker's connections to its counterpart in the next generation, in slices, so that
+// neither loop stalls.
 //
 //   for each connection:
-//     RUN ─ freeze ─► FROZEN ─ prepare ─► OFFERED ─ accepted ─► commit ─► closed here, running there
+//     RUN ─ freeze ─► FROZEN ─ prepare ─► OFFERED ─ accepted ─► commit ─► closed here, running
+//     there
 //      ▲                                     │ rejected: stays for good
 //      └─────────────────────────────────────┴ new died, does not answer: abort, taken back
 //
@@ -26,6 +27,7 @@
 #include "proto/move.pb.h"
 #include "proxy/listener/active_listener.h"
 #include "proxy/move/move_counters.h"
+#include "proxy/move/move_point.h"
 
 namespace baton::proxy {
 
@@ -33,8 +35,15 @@ class Departures {
  public:
   using Listeners = std::vector<std::unique_ptr<ActiveListener>>;
 
-  Departures(ev::loop_ref loop, os::UniqueFd channel, const Listeners& listeners,
-             MoveCounters& counters);
+  struct Options {
+    ev::loop_ref loop;
+    os::UniqueFd channel;
+    const Listeners& listeners;
+    MoveCounters& counters;
+    const MoveObserver& on_move;
+  };
+
+  explicit Departures(Options options);
   ~Departures();
   Departures(const Departures&) = delete;
   Departures& operator=(const Departures&) = delete;
@@ -57,9 +66,13 @@ class Departures {
   void settle(const proto::MoveVerdicts& verdicts);
   void take_all_back();
 
-  ev::loop_ref loop_;
+  void reached(MovePoint point) const {
+    if (on_move_) on_move_(point);
+  }
+
   const Listeners& listeners_;
   MoveCounters& counters_;
+  const MoveObserver& on_move_;
   std::vector<Traveller> travellers_;  // offered, no answer yet
   std::uint64_t batch_ = 0;
   std::size_t batch_size_ = kLargestBatch;

@@ -24,8 +24,8 @@ const char* name_of(int reason) {
 MoveCounters::MoveCounters(StatsStore& store, StatsLane& lane) : store_(store) {
   using region::MetricKind;
   const auto counter = [&](const char* name, const char* help, const std::string& labels = "") {
-    return lane.counter(store.resolve(
-        {.name = name, .labels = labels, .help = help, .kind = MetricKind::Counter}));
+    return lane.counter(
+        store.resolve({.name = name, .labels = labels, .help = help, .kind = MetricKind::Counter}));
   };
   moved_total_ = counter("baton_connections_moved_total",
                          "Established connections handed to the next generation.");

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "proxy/move/move_point.h"
+
 namespace baton::proxy {
 
 // Points in a generation's start that an observer can hook into.
@@ -21,6 +23,8 @@ struct BuildInfo {
   // Called on the main thread on reaching each point, after the supervisor has been told.
   std::function<void(StartPoint, std::uint64_t generation)> reached = [](StartPoint,
                                                                          std::uint64_t) {};
+  // Called on a worker's thread when a batch of connections has come so far; may be empty.
+  std::function<void(MovePoint, std::uint64_t generation)> moving = {};
 };
 
 }  // namespace baton::proxy

@@ -21,11 +21,9 @@ constexpr std::chrono::milliseconds kAnswerTime{1000};
 Predecessor::Predecessor(EventLoop& loop, os::UniqueFd channel, Arriving arriving)
     : channel_(loop.ref(), std::move(channel), "old generation") {
   channel_.handle<proto::MoveChannels>(
-      proto::MOVE_CHANNELS,
-      [this, arriving = std::move(arriving)](const proto::MoveChannels&, proto::Fds fds,
-                                             const proto::Responder&) {
-        arriving(std::move(fds), process_);
-      });
+      proto::MOVE_CHANNELS, [this, arriving = std::move(arriving)](
+                                const proto::MoveChannels&, proto::Fds fds,
+                                const proto::Responder&) { arriving(std::move(fds), process_); });
 }
 
 void Predecessor::inherit(const proto::Hello& self, std::vector<proto::SocketKey> keys,

@@ -51,6 +51,7 @@ Server::Server(ServerOptions options)
                                                               .stats = stats_.get(),
                                                               .generation = options.generation,
                                                               .version = options.version,
+                                                              .on_move = std::move(options.on_move),
                                                               .access_logs = access_logs_.get()})) {
   if (config_.admin) {
     admin_ = std::make_unique<AdminServer>(loop_, std::move(options.stats_source));

@@ -130,6 +130,7 @@ bool SupervisedGeneration::configure(const proto::Welcome& welcome, proto::Fds& 
                                                    .access_logs = std::move(*logs),
                                                    .generation = generation_,
                                                    .version = build_.version,
+                                                   .on_move = move_observer(),
                                                    .stats_source = stats_from_supervisor()});
   return true;
 }
@@ -356,6 +357,13 @@ void SupervisedGeneration::begin_drain(std::chrono::milliseconds time, DrainStra
       if (step(state_, GenerationEvent::Empty).action == GenerationAction::Exit) exit();
     });
   });
+}
+
+MoveObserver SupervisedGeneration::move_observer() const {
+  if (!build_.moving) return {};
+  return [moving = build_.moving, generation = generation_](MovePoint point) {
+    moving(point, generation);
+  };
 }
 
 // To the generation that was committed: the one introduced last, if it still lives.

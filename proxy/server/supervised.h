@@ -61,6 +61,7 @@ class SupervisedGeneration {
   void begin_drain(std::chrono::milliseconds time, DrainStrategy strategy,
                    std::vector<proto::SocketKey> kept, std::function<void()> done);
   void hand_over_connections();
+  MoveObserver move_observer() const;
   void on_supervisor_lost(const std::string& reason);
   void on_deadline(ev::timer&, int) noexcept;
   void exit();

@@ -11,11 +11,10 @@ Worker::Worker(const Options& options)
       loop_(options.loop),
       lane_(options.pool.stats->claim_lane()),
       scratch_(kScratchBytes),
-      http_({.loop = loop_.ref(),
-             .scratch = scratch_,
-             .stats = *options.pool.stats,
-             .lane = *lane_}),
-      move_counters_(*options.pool.stats, *lane_) {
+      http_(
+          {.loop = loop_.ref(), .scratch = scratch_, .stats = *options.pool.stats, .lane = *lane_}),
+      move_counters_(*options.pool.stats, *lane_),
+      on_move_(options.pool.on_move) {
   const Config& config = *options.pool.config;
   for (std::size_t i = 0; i < options.clusters.size(); ++i) {
     clusters_.add(std::make_unique<Cluster>(options.clusters.cluster(i), index_,
@@ -63,8 +62,11 @@ void Worker::start() {
 }
 
 void Worker::depart(os::UniqueFd channel) {
-  departures_ =
-      std::make_unique<Departures>(loop_.ref(), std::move(channel), listeners_, move_counters_);
+  departures_ = std::make_unique<Departures>(Departures::Options{.loop = loop_.ref(),
+                                                                 .channel = std::move(channel),
+                                                                 .listeners = listeners_,
+                                                                 .counters = move_counters_,
+                                                                 .on_move = on_move_});
 }
 
 void Worker::welcome(os::UniqueFd channel, os::UniqueFd old_process) {
@@ -74,6 +76,7 @@ void Worker::welcome(os::UniqueFd channel, os::UniqueFd old_process) {
       .old_process = std::move(old_process),
       .listeners = listeners_,
       .counters = move_counters_,
+      .on_move = on_move_,
       .over = [this](Arrivals& over) {
         std::erase_if(arrivals_, [&](const auto& each) { return each.get() == &over; });
       }}));

@@ -78,6 +78,7 @@ class Worker {
   HeldConnections held_;
   std::vector<std::unique_ptr<ActiveListener>> listeners_;
   MoveCounters move_counters_;
+  const MoveObserver& on_move_;
   std::unique_ptr<Departures> departures_;
   std::vector<std::unique_ptr<Arrivals>> arrivals_;
   std::thread thread_;

@@ -215,9 +215,8 @@ void WorkerPool::welcome(std::vector<os::UniqueFd> channels, const os::UniqueFd&
     const auto channel = std::make_shared<os::UniqueFd>(std::move(channels[i]));
     const auto process = std::make_shared<os::UniqueFd>(
         old_process.valid() ? ::fcntl(old_process.get(), F_DUPFD_CLOEXEC, 0) : -1);
-    worker->post([worker, channel, process] {
-      worker->welcome(std::move(*channel), std::move(*process));
-    });
+    worker->post(
+        [worker, channel, process] { worker->welcome(std::move(*channel), std::move(*process)); });
   }
 }
 

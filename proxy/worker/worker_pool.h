@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "proxy/config/config.h"
+#include "proxy/move/move_point.h"
 #include "proxy/stats/stats_store.h"
 #include "proxy/upstream/cluster_manager.h"
 #include "proxy/worker/drain_state.h"
@@ -39,6 +40,7 @@ struct WorkerPoolOptions {
   StatsStore* stats = nullptr;
   std::uint64_t generation = 0;
   std::string version;
+  MoveObserver on_move;
   http::AccessLogs* access_logs = nullptr;  // with every log that the configuration names, open
 };
 

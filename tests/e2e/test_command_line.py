@@ -14,7 +14,7 @@ from harness import sockets
 from harness.baton import (DONE, FAILED, NEXT_PROXY, NO_SUPERVISOR, PROXY, REFUSED, SUPERVISOR, WRONG,
                            parse_metrics, run)
 from harness.load import ShortClients
-from harness.tables import relay, saying
+from harness.tables import relay, saying, staying
 from harness.waiting import wait_until
 
 SUBCOMMANDS = ["run", "reload", "rollback", "drain", "status", "stats", "stop", "check"]
@@ -144,7 +144,7 @@ def test_status_json_has_exactly_the_contracts_members(start, address, echoer):
 
 
 def test_status_counts_the_connections_of_each_generation(start, address, echoer):
-    baton = start(relay(address, echoer.address))
+    baton = start(staying(address, echoer.address))
     with sockets.connect(address) as one, sockets.connect(address) as two:
         sockets.ask(one, b"1")
         sockets.ask(two, b"2")
@@ -267,7 +267,7 @@ def test_reload_no_wait_returns_once_new_serves(start, address, echoer):
 
 
 def test_reload_wait_drained_returns_once_old_has_gone(start, address, echoer):
-    baton = start(relay(address, echoer.address, supervisor={"drain_time": "1h"}))
+    baton = start(staying(address, echoer.address, supervisor={"drain_time": "1h"}))
     with sockets.connect(address) as client:
         sockets.ask(client, b"x")
         waiting = baton.ask_in_background("reload", "--wait-drained")
@@ -279,7 +279,7 @@ def test_reload_wait_drained_returns_once_old_has_gone(start, address, echoer):
 
 
 def test_reload_in_a_terminal_draws_phases_and_a_bar_for_the_drain(start, address, echoer):
-    baton = start(relay(address, echoer.address, supervisor={"drain_time": "1h"}))
+    baton = start(staying(address, echoer.address, supervisor={"drain_time": "1h"}))
     with sockets.connect(address) as client:
         sockets.ask(client, b"x")
         ours, theirs = pty.openpty()
@@ -314,7 +314,7 @@ def test_a_client_that_goes_away_does_not_abort_its_reload(start, address, echoe
 
 
 def test_flags_of_a_reload_win_over_the_file(start, address, echoer):
-    baton = start(relay(address, echoer.address, supervisor={"probation": "1h", "drain_time": "1h"}))
+    baton = start(staying(address, echoer.address, supervisor={"probation": "1h", "drain_time": "1h"}))
     with sockets.connect(address) as client:
         sockets.ask(client, b"x")
         baton.reload("--probation", "0s", "--drain-time", "100ms", "--wait-drained")
@@ -322,7 +322,7 @@ def test_flags_of_a_reload_win_over_the_file(start, address, echoer):
 
 
 def test_flags_of_run_win_over_the_file(start, address, echoer):
-    baton = start(relay(address, echoer.address, supervisor={"probation": "1h", "drain_time": "1h"}),
+    baton = start(staying(address, echoer.address, supervisor={"probation": "1h", "drain_time": "1h"}),
                   arguments=["--probation", "10ms", "--drain-time", "100ms"])
     with sockets.connect(address) as client:
         sockets.ask(client, b"x")

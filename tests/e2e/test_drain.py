@@ -4,7 +4,7 @@ import time
 
 from harness import processes, sockets
 from harness.baton import FAILED
-from harness.tables import relay
+from harness.tables import staying
 from harness.waiting import wait_until
 
 
@@ -15,7 +15,7 @@ def hold(address, number):
 
 
 def test_an_old_generation_exits_as_soon_as_it_holds_nothing(start, address, echoer):
-    baton = start(relay(address, echoer.address, supervisor={"drain_time": "1h"}))
+    baton = start(staying(address, echoer.address, supervisor={"drain_time": "1h"}))
     with hold(address, 1):
         baton.reload()
         baton.wait_generation(1, "draining")
@@ -23,7 +23,7 @@ def test_an_old_generation_exits_as_soon_as_it_holds_nothing(start, address, ech
 
 
 def test_the_deadline_cuts_what_is_left_and_counts_it(start, address, echoer):
-    baton = start(relay(address, echoer.address, supervisor={"drain_time": "300ms"}))
+    baton = start(staying(address, echoer.address, supervisor={"drain_time": "300ms"}))
     clients = [hold(address, n) for n in range(3)]
     baton.reload("--wait-drained")
     assert all(sockets.is_reset_by_peer(client) for client in clients)
@@ -34,7 +34,7 @@ def test_the_deadline_cuts_what_is_left_and_counts_it(start, address, echoer):
 
 
 def test_connections_that_end_in_time_are_not_counted_as_cut(start, address, echoer):
-    baton = start(relay(address, echoer.address))
+    baton = start(staying(address, echoer.address))
     with hold(address, 1):
         baton.reload()
     baton.wait_drained()
@@ -42,7 +42,7 @@ def test_connections_that_end_in_time_are_not_counted_as_cut(start, address, ech
 
 
 def test_a_running_drain_can_be_made_shorter(start, address, echoer):
-    baton = start(relay(address, echoer.address, supervisor={"drain_time": "1h"}))
+    baton = start(staying(address, echoer.address, supervisor={"drain_time": "1h"}))
     with hold(address, 1) as client:
         baton.reload()
         baton.wait_generation(1, "draining")
@@ -52,7 +52,7 @@ def test_a_running_drain_can_be_made_shorter(start, address, echoer):
 
 
 def test_a_running_drain_can_be_made_longer(start, address, echoer):
-    baton = start(relay(address, echoer.address, supervisor={"drain_time": "2s"}))
+    baton = start(staying(address, echoer.address, supervisor={"drain_time": "2s"}))
     with hold(address, 1) as client:
         baton.reload()
         first = baton.wait_generation(1, "draining")["drain_deadline"]
@@ -64,7 +64,7 @@ def test_a_running_drain_can_be_made_longer(start, address, echoer):
 
 
 def test_several_old_generations_drain_at_once_each_with_its_deadline(start, address, echoer):
-    baton = start(relay(address, echoer.address))
+    baton = start(staying(address, echoer.address))
     clients = []
     for number, drain_time in enumerate(["1h", "500ms", "1h"]):
         clients.append(hold(address, number))
@@ -80,7 +80,7 @@ def test_several_old_generations_drain_at_once_each_with_its_deadline(start, add
 
 
 def test_beyond_max_draining_the_oldest_is_cut(start, address, echoer):
-    baton = start(relay(address, echoer.address, supervisor={"drain_time": "1h", "max_draining": 2}))
+    baton = start(staying(address, echoer.address, supervisor={"drain_time": "1h", "max_draining": 2}))
     clients = []
     for number in range(4):
         clients.append(hold(address, number))
@@ -95,7 +95,7 @@ def test_beyond_max_draining_the_oldest_is_cut(start, address, echoer):
 
 
 def test_a_reload_during_a_drain_is_nothing_special(start, address, echoer):
-    baton = start(relay(address, echoer.address, supervisor={"drain_time": "1h"}))
+    baton = start(staying(address, echoer.address, supervisor={"drain_time": "1h"}))
     with hold(address, 1) as client:
         baton.reload()
         baton.wait_generation(1, "draining")
@@ -105,14 +105,14 @@ def test_a_reload_during_a_drain_is_nothing_special(start, address, echoer):
 
 
 def test_a_drain_time_of_zero_cuts_at_once(start, address, echoer):
-    baton = start(relay(address, echoer.address, supervisor={"drain_time": "1h"}))
+    baton = start(staying(address, echoer.address, supervisor={"drain_time": "1h"}))
     with hold(address, 1) as client:
         baton.reload("--drain-time", "0s", "--wait-drained")
         assert sockets.is_closed_by_peer(client)
 
 
 def test_both_drain_strategies_are_accepted(start, address, echoer):
-    baton = start(relay(address, echoer.address))
+    baton = start(staying(address, echoer.address))
     for strategy in ("immediate", "gradual"):
         with hold(address, 1) as client:
             baton.reload("--drain-strategy", strategy)
@@ -125,7 +125,7 @@ def test_both_drain_strategies_are_accepted(start, address, echoer):
 def test_a_draining_generation_that_is_stopped_in_its_tracks_is_ended_at_its_deadline(
         start, address, echoer):
     """It can't cut anything itself: the supervisor does, with a little grace."""
-    baton = start(relay(address, echoer.address, supervisor={"drain_time": "1h"}))
+    baton = start(staying(address, echoer.address, supervisor={"drain_time": "1h"}))
     with hold(address, 1) as client:
         baton.reload()
         pid = baton.wait_generation(1, "draining")["pid"]
@@ -136,6 +136,6 @@ def test_a_draining_generation_that_is_stopped_in_its_tracks_is_ended_at_its_dea
 
 
 def test_drain_says_so_when_nothing_drains_any_more(start, address, echoer):
-    baton = start(relay(address, echoer.address))
+    baton = start(staying(address, echoer.address))
     baton.reload("--wait-drained")
     assert baton.ask("drain", "--drain-time", "1s").code == FAILED

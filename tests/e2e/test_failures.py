@@ -10,7 +10,7 @@ import pytest
 from harness import processes, sockets
 from harness.baton import CRASHING_PROXY, DONE, FAILED, NEXT_PROXY, PROXY
 from harness.load import ShortClients
-from harness.tables import also, relay, saying
+from harness.tables import also, relay, saying, staying
 from harness.waiting import wait_until
 
 BEFORE_SERVING = ["start", "negotiated", "inherited", "warmed", "ready"]
@@ -250,7 +250,7 @@ def test_a_generation_without_free_descriptors_is_reloaded(start, address, echoe
 
 
 def test_old_dies_while_draining(start, address, liner, another_address, echoer):
-    baton = start(also(relay(address, liner.address, supervisor={"drain_time": "1h"}),
+    baton = start(also(staying(address, liner.address, supervisor={"drain_time": "1h"}),
                        "echo", another_address, echoer.address))
     with sockets.connect(another_address) as lost, ShortClients(address) as load:
         sockets.ask(lost, b"x")

@@ -11,7 +11,7 @@ import pytest
 from harness import processes, sockets, toml
 from harness.baton import DONE, FAILED, NO_SUPERVISOR, PROXY, REFUSED, SUPERVISOR, WRONG, run
 from harness.programs import program
-from harness.tables import also, relay, saying
+from harness.tables import also, relay, saying, staying
 from harness.waiting import wait_until
 
 # A network of its own, so that nobody else's port 8080 matters; the process keeps its pid.
@@ -104,7 +104,7 @@ def test_stop_now_waits_for_nothing(start, address, echoer):
 
 
 def test_stop_now_cuts_old_generations_too_and_kills_one_that_hangs(start, address, echoer):
-    baton = start(relay(address, echoer.address, supervisor={"drain_time": "1h"}))
+    baton = start(staying(address, echoer.address, supervisor={"drain_time": "1h"}))
     with sockets.connect(address) as client:
         sockets.ask(client, b"x")
         baton.reload()

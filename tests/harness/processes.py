@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import signal
 
 from .waiting import wait_until
@@ -115,3 +116,12 @@ def kill(pid, number=signal.SIGKILL):
         os.kill(pid, number)
     except ProcessLookupError:
         pass
+
+
+def context_switches(pid):
+    """How often the threads of a process have gone to sleep of their own accord."""
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        status = _read(f"/proc/{pid}/task/{task}/status")
+        total += int(re.search(rb"^voluntary_ctxt_switches:\s+(\d+)", status, re.M)[1])
+    return total

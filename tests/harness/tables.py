@@ -3,16 +3,22 @@
 SUPERVISOR = {"probation": "100ms", "drain_time": "5s", "start_timeout": "10s"}
 
 
-def relay(address, *endpoints, workers=2, supervisor=None, listener=None, cluster=None, admin=None):
+def relay(address, *endpoints, workers=2, supervisor=None, listener=None, cluster=None, admin=None,
+          moves=True):
     """One tcp listener, "front", that relays to these endpoints, the cluster "back"."""
     return {
         "supervisor": {**SUPERVISOR, **(supervisor or {})},
-        "proxy": {"workers": workers},
+        "proxy": {"workers": workers, "move_connections": moves},
         "admin": {"address": admin} if admin else None,
         "listener": [{"name": "front", "address": address, "protocol": "tcp", "cluster": "back",
                       **(listener or {})}],
         "cluster": [{"name": "back", "endpoints": list(endpoints), **(cluster or {})}],
     }
+
+
+def staying(address, *endpoints, **options):
+    """relay(), whose connections do not move to the next generation: they drain."""
+    return relay(address, *endpoints, moves=False, **options)
 
 
 def saying(address, text, **options):

@@ -2,7 +2,9 @@
 // the region, fewer features, or a fault. Tests swap to it and back.
 //
 // BATON_TEST_HOLD=<point>[:<generation>] makes it hang on reaching that point of its start (start,
-// negotiated, inherited, warmed, ready, serving), so that a test can kill it exactly there.
+// negotiated, inherited, warmed, ready, serving), or of a batch of connections that moves (offered,
+// accepted, committed in the old one; prepared, answered, started in the new one: the worker
+// hangs), so that a test can kill it exactly there.
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -45,6 +47,25 @@ std::string name_of(StartPoint point) {
   return "unknown";
 }
 
+std::string name_of(baton::proxy::MovePoint point) {
+  using baton::proxy::MovePoint;
+  switch (point) {
+    case MovePoint::Offered:
+      return "offered";
+    case MovePoint::Accepted:
+      return "accepted";
+    case MovePoint::Committed:
+      return "committed";
+    case MovePoint::Prepared:
+      return "prepared";
+    case MovePoint::Answered:
+      return "answered";
+    case MovePoint::Started:
+      return "started";
+  }
+  return "unknown";
+}
+
 void hold_if_asked(const std::string& point, std::uint64_t generation) {
   const char* hold = std::getenv("BATON_TEST_HOLD");
   if (hold == nullptr) return;
@@ -76,6 +97,9 @@ int main(int argc, char** argv) {
   build.features.emplace_back(proto::kFeatureStatsDelta);
   build.features.emplace_back(proto::kFeatureMove);
 #endif
+  build.moving = [](baton::proxy::MovePoint point, std::uint64_t generation) {
+    hold_if_asked(name_of(point), generation);
+  };
   build.reached = [](StartPoint point, std::uint64_t generation) {
     hold_if_asked(name_of(point), generation);
     if (point == StartPoint::Serving) crash_later();

@@ -1,0 +1,321 @@
+"""Established connections that move to the next generation: nothing is lost, whoever dies when."""
+
+
+import random
+import socket
+import threading
+
+import pytest
+from harness import processes, sockets
+from harness.baton import DONE, LISTENERS_ONLY_PROXY, NEXT_PROXY, OTHER_LAYOUT_PROXY, PROXY
+
+from harness.tables import also, relay
+from harness.upstreams import Upstream, echo
+from harness.waiting import wait_until
+
+QUICK = {"probation": "20ms", "drain_time": "1h"}
+
+
+def clients_of(address, count):
+    clients = [sockets.connect(address) for _ in range(count)]
+    for client in clients:
+        sockets.ask(client, b"before")
+    return clients
+
+
+def close_all(clients):
+    for client in clients:
+        client.close()
+
+
+def assert_nothing_is_left(baton):
+    wait_until(lambda: baton.metric("baton_listener_connections_active") == 0, 10, "all have gone")
+    assert baton.metric("baton_upstream_connections_active") == 0
+
+
+def test_the_same_connections_through_fifty_generations(start, address, echoer):
+    baton = start(relay(address, echoer.address, supervisor=QUICK))
+    clients = clients_of(address, 20)
+    accepted = echoer.accepted
+    for number in range(50):
+        baton.reload("--proxy", NEXT_PROXY if number % 2 == 0 else PROXY)
+        for client in clients:
+            sockets.ask(client, f"generation {number + 2}".encode())
+    row = baton.wait_drained()
+    assert row["id"] == 51 and row["connections"] == 20 and row["moved_in"] == 20
+    assert len(processes.children(baton.pid)) == 1
+    assert echoer.accepted == accepted, "a new connection to the upstream was made"
+    assert baton.metric("baton_connections_moved_total") == 1000
+    assert baton.metric("baton_listener_connections_total") == 20
+    close_all(clients)
+    assert_nothing_is_left(baton)
+
+
+def stream_both_ways(address, seed, seconds_of_pause, stop, results):
+    """Sends random pieces and reads their echo, until told to stop; then half-closes and reads on."""
+    chance = random.Random(seed)
+    client = sockets.connect(address)
+    sent, received = bytearray(), bytearray()
+
+    def read():
+        while chunk := client.recv(1 << 16):
+            received.extend(chunk)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    while not stop.is_set():
+        piece = chance.randbytes(chance.choice([1, 100, 5000, 200_000]))
+        client.sendall(piece)
+        sent.extend(piece)
+        stop.wait(chance.random() * seconds_of_pause)
+    client.shutdown(socket.SHUT_WR)
+    reader.join(20)
+    results[seed] = not reader.is_alive() and bytes(sent) == bytes(received)
+    client.close()
+
+
+def test_streams_at_any_pace_arrive_whole_over_many_reloads(start, address, echoer):
+    baton = start(relay(address, echoer.address, supervisor=QUICK))
+    stop, results = threading.Event(), {}
+    threads = [threading.Thread(target=stream_both_ways, args=(address, seed, 0.02, stop, results))
+               for seed in range(12)]
+    for thread in threads:
+        thread.start()
+    for _ in range(15):
+        baton.reload()
+    stop.set()
+    for thread in threads:
+        thread.join(30)
+    assert results == {seed: True for seed in range(12)}
+    assert baton.metric("baton_connections_moved_total") > 12
+    assert_nothing_is_left(baton)
+
+
+def test_half_closed_directions_move(start, address):
+    """The client has ended its direction, the server goes on talking, through a reload."""
+    talk, said = threading.Event(), threading.Event()
+
+    def server(connection):
+        while connection.recv(1 << 16):
+            pass
+        connection.sendall(b"one ")
+        said.set()
+        talk.wait(20)
+        connection.sendall(b"two")
+        connection.close()
+
+    with Upstream(server) as upstream:
+        baton = start(relay(address, upstream.address, supervisor=QUICK))
+        client = sockets.connect(address)
+        client.sendall(b"x")
+        client.shutdown(socket.SHUT_WR)
+        assert said.wait(10)
+        assert sockets.read_exactly(client, 4) == b"one "
+        baton.reload()
+        assert baton.wait_drained()["moved_in"] == 1
+        talk.set()
+        assert sockets.read_all(client) == b"two"
+        client.close()
+        assert_nothing_is_left(baton)
+
+
+def test_bytes_that_nobody_takes_yet_move(start, address):
+    """The client does not read: what fills every buffer on the way arrives after the move."""
+    payload = sockets.pattern(8 << 20)
+    go = threading.Event()
+
+    def server(connection):
+        connection.recv(1)
+        connection.sendall(payload)
+        go.wait(20)
+        connection.close()
+
+    with Upstream(server) as upstream:
+        baton = start(relay(address, upstream.address, supervisor=QUICK))
+        client = sockets.connect(address, receive_buffer=4096)
+        client.sendall(b"x")
+        wait_until(lambda: baton.metric("baton_upstream_received_bytes_total") > 100_000, 10, "it flows")
+        for _ in range(3):
+            baton.reload()
+            assert baton.wait_drained()["moved_in"] == 1
+        go.set()
+        assert sockets.read_all(client) == payload
+        client.close()
+
+
+def test_idle_http_connections_move_and_keep_their_upstream_in_sight(start, address):
+    def server(connection):
+        while b"\r\n\r\n" in (request := connection.recv(1 << 16)):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" * request.count(b"\r\n\r\n"))
+
+    with Upstream(server) as upstream:
+        baton = start(relay(address, upstream.address, supervisor=QUICK, listener={"protocol": "http"}))
+        clients = [sockets.connect(address) for _ in range(20)]
+        for number in range(10):
+            for client in clients:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert sockets.read_exactly(client, 40).endswith(b"ok"), number
+            baton.reload()
+            baton.wait_drained()
+        assert baton.metric("baton_http_requests_total") == 200
+        assert baton.metric("baton_listener_connections_total") == 20
+        close_all(clients)
+        assert_nothing_is_left_of_http(baton)
+
+
+def assert_nothing_is_left_of_http(baton):
+    wait_until(lambda: baton.metric("baton_listener_connections_active") == 0, 10, "all have gone")
+    assert baton.metric("baton_http_requests_active") == 0
+
+
+@pytest.mark.parametrize("change", ["listener gone", "protocol", "switched off", "old release"])
+def test_what_the_next_generation_cannot_take_drains(start, address, another_address, echoer, change):
+    tables = also(relay(address, echoer.address, supervisor={**QUICK, "drain_time": "20s"}),
+                  "stays", another_address)
+    baton = start(tables)
+    client = clients_of(address, 1)[0]
+    arguments = []
+    if change == "listener gone":
+        tables["listener"] = tables["listener"][1:]
+    elif change == "protocol":
+        tables["listener"][0]["protocol"] = "http"
+    elif change == "switched off":
+        tables["proxy"]["move_connections"] = False
+    else:
+        arguments = ["--proxy", LISTENERS_ONLY_PROXY]
+    baton.write(tables)
+    baton.reload(*arguments)
+    assert baton.wait_generation(1, "draining")["connections"] == 1
+    sockets.ask(client, b"still here")
+    rejected = baton.metric("baton_connections_move_rejected_total", reason="no_listener")
+    assert rejected == (1 if change in ("listener gone", "protocol") else 0)
+    client.close()
+    baton.wait_drained()
+
+
+def test_an_endpoint_that_has_left_its_cluster_keeps_its_tunnels(start, address, echoer):
+    baton = start(relay(address, echoer.address, supervisor=QUICK))
+    client = clients_of(address, 1)[0]
+    with Upstream(echo) as other:
+        baton.write(relay(address, other.address, supervisor=QUICK))
+        baton.reload()
+        assert baton.wait_drained()["moved_in"] == 1
+        sockets.ask(client, b"with the old one")
+        fresh = clients_of(address, 1)[0]
+        assert other.accepted == 1
+        close_all([client, fresh])
+
+
+def test_connections_move_between_layouts_of_the_region(start, address, echoer):
+    baton = start(relay(address, echoer.address, supervisor=QUICK))
+    clients = clients_of(address, 5)
+    for proxy in (OTHER_LAYOUT_PROXY, PROXY):
+        baton.reload("--proxy", proxy)
+        baton.wait_drained()
+        for client in clients:
+            sockets.ask(client, b"here")
+    close_all(clients)
+    assert_nothing_is_left(baton)
+
+
+@pytest.mark.parametrize("point", ["prepared", "answered"])
+def test_new_dies_before_the_commit_and_old_goes_on(start, address, echoer, point):
+    """Whatever it has accepted is taken back; nothing is lost."""
+    baton = start(relay(address, echoer.address, workers=1, supervisor=QUICK),
+                  env={"BATON_TEST_HOLD": f"{point}:2"})
+    clients = clients_of(address, 10)
+    reload = baton.ask_in_background("reload", "--proxy", NEXT_PROXY)
+    baton.wait_for_log(f"holding at {point}")
+    processes.kill(baton.generations()[2]["pid"])
+    reload.communicate(timeout=20)
+    if point == "prepared":
+        for client in clients:
+            sockets.ask(client, b"after")
+        assert baton.metric("baton_connections_move_returned_total") == 10
+    else:  # the commit may have been on its way: then they have died with new, as in any crash
+        alive = sum(1 for client in clients if not is_dead(client))
+        assert alive in (0, 10), alive
+    fresh = clients_of(address, 1)
+    close_all([*clients, *fresh])
+
+
+def is_dead(client):
+    try:
+        sockets.ask(client, b"after")
+        return False
+    except (OSError, AssertionError):
+        return True
+
+
+def test_new_that_never_answers_is_given_up(start, address, echoer):
+    baton = start(relay(address, echoer.address, workers=1, supervisor=QUICK),
+                  env={"BATON_TEST_HOLD": "prepared:2"})
+    clients = clients_of(address, 5)
+    assert baton.ask("reload", "--proxy", NEXT_PROXY).code == DONE
+    baton.wait_for_log("connections are not taken over")
+    for client in clients:
+        sockets.ask(client, b"old has it")
+    assert baton.generations()[1]["connections"] == 5
+    close_all(clients)
+    baton.stop("--now")
+
+
+@pytest.mark.parametrize("point", ["offered", "accepted"])
+def test_old_dies_before_the_commit_and_new_goes_on(start, address, echoer, point):
+    """Everything that was offered lives on in new, once old is dead."""
+    baton = start(relay(address, echoer.address, workers=1, supervisor=QUICK), proxy=NEXT_PROXY,
+                  env={"BATON_TEST_HOLD": f"{point}:1"})
+    clients = clients_of(address, 10)
+    baton.reload("--proxy", PROXY)
+    baton.wait_for_log(f"holding at {point}")
+    processes.kill(baton.generations()[1]["pid"])
+    for client in clients:
+        sockets.ask(client, b"new has it")
+    assert baton.wait_drained()["moved_in"] == 10
+    close_all(clients)
+    assert_nothing_is_left(baton)
+
+
+def test_either_dies_after_the_commit(start, address, echoer):
+    baton = start(relay(address, echoer.address, workers=1, supervisor=QUICK), proxy=NEXT_PROXY,
+                  env={"BATON_TEST_HOLD": "committed:1"})
+    clients = clients_of(address, 10)
+    baton.reload("--proxy", PROXY)
+    baton.wait_for_log("holding at committed")
+    processes.kill(baton.generations()[1]["pid"])
+    for client in clients:
+        sockets.ask(client, b"new has it")
+    close_all(clients)
+    assert_nothing_is_left(baton)
+
+
+def test_no_event_of_a_moved_connection_reaches_old(start, address, another_address, echoer):
+    """Old keeps one connection and must not wake up for those that have left."""
+    tables = also(relay(address, echoer.address, supervisor=QUICK), "other", another_address)
+    baton = start(tables)
+    kept, moved = clients_of(another_address, 1)[0], clients_of(address, 20)
+    tables["listener"] = tables["listener"][:1]
+    baton.write(tables)
+    baton.reload()
+    old = baton.wait_generation(1, "draining")
+    wait_until(lambda: baton.generations()[1]["connections"] == 1, 10, "the others have moved")
+    wakes = processes.context_switches(old["pid"])
+    for _ in range(50):
+        for client in moved:
+            sockets.ask(client, b"traffic")
+    assert processes.context_switches(old["pid"]) - wakes < 200, "it woke up for what is not its own"
+    sockets.ask(kept, b"kept")
+    close_all([kept, *moved])
+    baton.wait_drained()
+
+
+def test_without_descriptors_for_all_the_rest_drains(start, address, echoer):
+    baton = start(relay(address, echoer.address, workers=1, supervisor=QUICK),
+                  wrapper=["sh", "-c", 'ulimit -n 128; exec "$@"', "sh"])
+    clients = clients_of(address, 15)
+    for _ in range(3):
+        baton.reload()
+        for client in clients:
+            sockets.ask(client, b"alive")
+    close_all(clients)
+    assert_nothing_is_left(baton)
