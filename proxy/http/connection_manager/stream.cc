@@ -232,6 +232,8 @@ void Stream::on_trailers_passed(Direction direction, HeaderMap& trailers) {
 void Stream::on_interim_head() {
   if (request_.version == Version::Http10 || response_begun_) return;
   write_response_head(worker_.response_out(), response_, ConnectionLine::None);
+  // At once: before this event is over the attempt may be given up for another.
+  flush();
 }
 
 void Stream::on_response_head() {

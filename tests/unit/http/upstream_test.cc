@@ -146,3 +146,21 @@ TEST_CASE("upstream: what is not idempotent is not sent twice") {
   CHECK(rig.starts_with(rig.client, "HTTP/1.1 500 Oops\r\n"));
   CHECK(retries(rig) == 0);
 }
+
+TEST_CASE("upstream: an interim response of an attempt that is repeated goes to its own client") {
+  proxy::http::RetryPolicy policy{.on =
+                                      static_cast<std::uint8_t>(proxy::http::RetryOn::ServerError)};
+  HttpRig rig(routed({.retry = policy}), {}, 2);
+  REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  TestPeer first = rig.accept(0);
+  REQUIRE(rig.contains(first, "\r\n\r\n"));
+  REQUIRE(rig.send(first,
+                   "HTTP/1.1 103 Early Hints\r\nX-Secret: 1\r\n\r\n"
+                   "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"));
+  TestPeer second = rig.accept(1);
+  REQUIRE(rig.contains(second, "\r\n\r\n"));
+  TestPeer other = rig.worker->connect();
+  REQUIRE(rig.send(other, "rubbish\r\n\r\n"));
+  CHECK(rig.starts_with(other, "HTTP/1.1 400 Bad Request\r\n"));
+  CHECK(rig.starts_with(rig.client, "HTTP/1.1 103 Early Hints\r\n"));
+}
