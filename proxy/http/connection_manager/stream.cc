@@ -272,7 +272,9 @@ void Stream::reply_locally(const LocalReply& reply) {
   Buffer data;
   if (!bodiless) data.append(body);
   encode(data.empty() ? EndOfStream::Yes : EndOfStream::No);
-  if (!ended()) filters_.data(Direction::Encode, data, EndOfStream::Yes);
+  if (ended()) return;
+  filters_.data(Direction::Encode, data, EndOfStream::Yes);
+  flush();
 }
 
 void Stream::on_upstream_failure(const UpstreamFailure& failure) {
@@ -345,9 +347,13 @@ void Stream::send_response_data(std::string_view data) {
 
 void Stream::on_response_end(HeaderMap* trailers) {
   if (filters_.empty()) return send_response_end(trailers);
-  if (trailers != nullptr) return filters_.trailers(Direction::Encode, *trailers);
-  Buffer nothing;
-  filters_.data(Direction::Encode, nothing, EndOfStream::Yes);
+  if (trailers != nullptr) {
+    filters_.trailers(Direction::Encode, *trailers);
+  } else {
+    Buffer nothing;
+    filters_.data(Direction::Encode, nothing, EndOfStream::Yes);
+  }
+  // One that stops keeps only what has not passed it.
   flush();
 }
 

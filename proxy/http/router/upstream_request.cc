@@ -131,6 +131,7 @@ void UpstreamRequest::go_on_with(UpstreamConnection& connection) {
 }
 
 void UpstreamRequest::send_data(std::string_view data) {
+  if (!active()) return;
   if (!chunked_) return pass_on(data);
   const ChunkStart start(data.size());
   Buffer& out = context_->out;
@@ -142,6 +143,7 @@ void UpstreamRequest::send_data(std::string_view data) {
 }
 
 void UpstreamRequest::send_end(const HeaderMap* trailers) {
+  if (!active()) return;
   request_sent_ = true;
   if (chunked_) {
     Buffer& out = context_->out;
@@ -149,12 +151,11 @@ void UpstreamRequest::send_end(const HeaderMap* trailers) {
     pass_on(out.view());
     out.clear();
   }
-  if (active() && phase_ == Phase::AwaitingHead) arm_timeout();
+  if (phase_ == Phase::AwaitingHead) arm_timeout();
 }
 
 // To the endpoint, and to where it is kept as long as it may be needed again.
 void UpstreamRequest::pass_on(std::string_view bytes) {
-  if (!active()) return;
   if (phase_ == Phase::Connecting) {
     kept_.append(bytes);
     if (kept_.size() > kWaitingBytes) sink_.on_request_blocked();

@@ -85,7 +85,8 @@ class UpstreamRequest final : private UpstreamConnection::User, private Connecto
   UpstreamRequest(const UpstreamRequest&) = delete;
   UpstreamRequest& operator=(const UpstreamRequest&) = delete;
 
-  // May call the sink. The body, if the head has one, follows with send_data() and send_end().
+  // May call the sink. The body, if the head has one, follows with send_data() and send_end(); what
+  // comes of it when the request is over is dropped.
   void start(const Plan& plan);
   void send_data(std::string_view data);
   void send_end(const HeaderMap* trailers);

@@ -1,0 +1,102 @@
+// Filters that stop, and what may happen meanwhile.
+#include <functional>
+
+#include "proxy/http/filter/http_filter.h"
+#include "tests/unit/http/http_rig.h"
+
+using namespace baton;
+using namespace baton::fixture;
+using namespace baton::proxy;
+using namespace std::chrono_literals;
+using http::HttpFilterStatus;
+
+namespace {
+
+// Stops where it is told to; `seen` is the last one of them that was made.
+class Stopper final : public http::HttpFilter {
+ public:
+  enum class At { Nowhere, RequestHead, ResponseHead, ResponseData, ResponseTrailers };
+
+  explicit Stopper(At at) : at_(at) { seen = this; }
+  HttpFilterStatus decode_headers(http::RequestHead&, EndOfStream) override {
+    return stop(At::RequestHead);
+  }
+  HttpFilterStatus encode_headers(http::ResponseHead&, EndOfStream) override {
+    return stop(At::ResponseHead);
+  }
+  HttpFilterStatus encode_data(Buffer&, EndOfStream) override { return stop(At::ResponseData); }
+  HttpFilterStatus encode_trailers(http::HeaderMap&) override { return stop(At::ResponseTrailers); }
+  void go_on() { callbacks().continue_encoding(); }
+
+  static inline Stopper* seen = nullptr;
+
+ private:
+  HttpFilterStatus stop(At here) const {
+    return at_ == here ? HttpFilterStatus::StopIteration : HttpFilterStatus::Continue;
+  }
+  const At at_;
+};
+
+// Only requests for /stop have the filter.
+class StopperFactory final : public http::HttpFilterFactory {
+ public:
+  explicit StopperFactory(Stopper::At at) : at_(at) {}
+  http::MakeHttpFilter bind(const http::HttpFilterContext&) const override {
+    return [at = at_](const http::RequestHead& head) -> std::unique_ptr<http::HttpFilter> {
+      return head.path == "/stop" ? std::make_unique<Stopper>(at) : nullptr;
+    };
+  }
+
+ private:
+  const Stopper::At at_;
+};
+
+http::HttpConfig stopping_at(Stopper::At at) {
+  return {.filters = {std::make_shared<const StopperFactory>(at)}};
+}
+
+const std::string kStop = "GET /stop HTTP/1.1\r\nHost: a\r\n\r\n";
+
+}  // namespace
+
+TEST_CASE("filter: what waits for one that has stopped is not sent to another client") {
+  SUBCASE("at the trailers") {
+    HttpRig rig(stopping_at(Stopper::At::ResponseTrailers));
+    REQUIRE(rig.send(kStop));
+    TestPeer server = rig.accept();
+    REQUIRE(rig.contains(server, "\r\n\r\n"));
+    REQUIRE(rig.send(server,
+                     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                     "6\r\nsecret\r\n0\r\nX-End: 1\r\n\r\n"));
+    CHECK(rig.contains(rig.client, "secret"));
+    rig.client = rig.worker->connect();
+    CHECK(rig.exchange(server));
+  }
+  SUBCASE("at the data of a local reply") {
+    HttpRig rig(stopping_at(Stopper::At::ResponseData));
+    rig.servers.clear();
+    REQUIRE(rig.send(kStop));
+    CHECK(rig.starts_with(rig.client, "HTTP/1.1 503 Service Unavailable\r\n"));
+    rig.client = rig.worker->connect();
+    REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    CHECK(rig.starts_with(rig.client, "HTTP/1.1 503 Service Unavailable\r\n"));
+    settle(rig.worker->loop);
+    rig.client.read();
+    CHECK(rig.client.received().rfind("HTTP/1.1") == 0);
+  }
+}
+
+TEST_CASE("filter: a request's body goes on while its complete answer is stopped") {
+  HttpRig rig(stopping_at(Stopper::At::ResponseHead));
+  REQUIRE(rig.send("POST /stop HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"));
+  TestPeer server = rig.accept();
+  REQUIRE(rig.contains(server, "\r\n\r\n"));
+  REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+  settle(rig.worker->loop);
+  REQUIRE(rig.send("3\r\nabc\r\n"));
+  settle(rig.worker->loop);
+  REQUIRE(rig.send("0\r\n\r\n"));
+  settle(rig.worker->loop);
+  Stopper::seen->go_on();
+  CHECK(rig.has(rig.client, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"));
+}
