@@ -116,6 +116,7 @@ void UpstreamRequest::go_on_with(UpstreamConnection& connection) {
   use_ = EndpointUse(*connection.endpoint());
   sent_at_ = steady_clock::now();
   if (connect_) {
+    begin_tunnel();
     response_.clear();
     response_.status = 200;
     response_.reason = "OK";
@@ -242,6 +243,7 @@ void UpstreamRequest::on_final_head(Buffer& rest) {
       static_cast<std::uint64_t>(info_.upstream_time.count()));
   phase_ = Phase::Body;
   if (response_.framing == BodyFraming::Tunnel) {
+    begin_tunnel();
     tunnelled_.append(rest.view());
     rest.clear();
     return sink_.on_response_head();
@@ -252,6 +254,12 @@ void UpstreamRequest::on_final_head(Buffer& rest) {
   if (connection_ == connection && body_.complete()) {
     on_response_complete(rest.empty() ? Reuse::Yes : Reuse::No);
   }
+}
+
+// What the endpoint says from here on is for whoever takes the tunnel.
+void UpstreamRequest::begin_tunnel() {
+  phase_ = Phase::Tunnel;
+  connection_->pause();
 }
 
 bool UpstreamRequest::read_body(Buffer& input) {
@@ -285,6 +293,7 @@ void UpstreamRequest::on_response_complete(Reuse reuse) {
 void UpstreamRequest::on_upstream_failed() { on_closed_by_endpoint(); }
 
 void UpstreamRequest::on_closed_by_endpoint() {
+  if (phase_ == Phase::Tunnel) return fail(kClosed);
   if (phase_ == Phase::Body) {
     if (body_.end_of_stream()) return on_response_complete(Reuse::No);
     context_->stats.resets_total.add();
@@ -362,7 +371,7 @@ void UpstreamRequest::pause_response() {
 
 void UpstreamRequest::resume_response() {
   response_paused_ = false;
-  if (connection_ != nullptr) connection_->resume();
+  if (connection_ != nullptr && phase_ != Phase::Tunnel) connection_->resume();
 }
 
 void UpstreamRequest::cancel() {

@@ -115,7 +115,7 @@ class UpstreamRequest final : private UpstreamConnection::User, private Connecto
   static constexpr unsigned kMaxInterimResponses = 16;
 
  private:
-  enum class Phase : std::uint8_t { Idle, Connecting, AwaitingHead, Body };
+  enum class Phase : std::uint8_t { Idle, Connecting, AwaitingHead, Body, Tunnel };
 
   // UpstreamConnection::User
   void on_upstream_data(Buffer& data, EndOfStream end) override;
@@ -142,6 +142,7 @@ class UpstreamRequest final : private UpstreamConnection::User, private Connecto
   bool read_head(Buffer& input);
   bool read_body(Buffer& input);
   void on_final_head(Buffer& rest);
+  void begin_tunnel();
   void on_response_complete(Reuse reuse);
   void on_closed_by_endpoint();
 

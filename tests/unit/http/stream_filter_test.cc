@@ -100,3 +100,19 @@ TEST_CASE("filter: a request's body goes on while its complete answer is stopped
   Stopper::seen->go_on();
   CHECK(rig.has(rig.client, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"));
 }
+
+TEST_CASE("filter: a tunnel whose answer is stopped carries on where it was") {
+  HttpRig rig(stopping_at(Stopper::At::ResponseHead));
+  REQUIRE(rig.send(
+      "GET /stop HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"));
+  TestPeer server = rig.accept();
+  REQUIRE(rig.contains(server, "\r\n\r\n"));
+  REQUIRE(rig.send(server,
+                   "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n"
+                   "Upgrade: websocket\r\n\r\none"));
+  settle(rig.worker->loop);
+  REQUIRE(rig.send(server, "two"));
+  settle(rig.worker->loop);
+  Stopper::seen->go_on();
+  CHECK(rig.contains(rig.client, "\r\n\r\nonetwo"));
+}
