@@ -198,7 +198,7 @@ void UpstreamRequest::on_upstream_data(Buffer& data, EndOfStream end) {
   }
   if (connection_ != connection) return;
   if (!input.empty()) pending_.append(input.view());
-  if (end == EndOfStream::Yes) return on_closed_by_endpoint();
+  if (end == EndOfStream::Yes) return on_closed_by_endpoint(Closed::Cleanly);
   sink_.on_response_pause();
 }
 
@@ -290,12 +290,13 @@ void UpstreamRequest::on_response_complete(Reuse reuse) {
   sink_.on_response_end(trailers);
 }
 
-void UpstreamRequest::on_upstream_failed() { on_closed_by_endpoint(); }
+void UpstreamRequest::on_upstream_failed() { on_closed_by_endpoint(Closed::Reset); }
 
-void UpstreamRequest::on_closed_by_endpoint() {
+void UpstreamRequest::on_closed_by_endpoint(Closed how) {
   if (phase_ == Phase::Tunnel) return fail(kClosed);
   if (phase_ == Phase::Body) {
-    if (body_.end_of_stream()) return on_response_complete(Reuse::No);
+    // A reset ends no body: nobody knows how much of it there was to come.
+    if (how == Closed::Cleanly && body_.end_of_stream()) return on_response_complete(Reuse::No);
     context_->stats.resets_total.add();
     report(Outcome::ServerError);
     return fail(kClosed);

@@ -127,6 +127,7 @@ class UpstreamRequest final : private UpstreamConnection::User, private Connecto
 
   enum class Reuse : bool { No, Yes };
   enum class Pick : bool { Pooled, Fresh };
+  enum class Closed : bool { Cleanly, Reset };
 
   void begin_attempt(Pick pick);
   void connect_to(std::shared_ptr<const Endpoint> endpoint);
@@ -144,7 +145,7 @@ class UpstreamRequest final : private UpstreamConnection::User, private Connecto
   void on_final_head(Buffer& rest);
   void begin_tunnel();
   void on_response_complete(Reuse reuse);
-  void on_closed_by_endpoint();
+  void on_closed_by_endpoint(Closed how);
 
   bool may_send_again() const;
   bool take_retry();

@@ -164,3 +164,15 @@ TEST_CASE("upstream: an interim response of an attempt that is repeated goes to 
   CHECK(rig.starts_with(other, "HTTP/1.1 400 Bad Request\r\n"));
   CHECK(rig.starts_with(rig.client, "HTTP/1.1 103 Early Hints\r\n"));
 }
+
+TEST_CASE("upstream: a reset is not the end of a body that ends with its connection") {
+  HttpRig rig;
+  REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  TestPeer server = rig.accept();
+  REQUIRE(rig.contains(server, "\r\n\r\n"));
+  REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\n\r\nhalf"));
+  REQUIRE(rig.contains(rig.client, "half"));
+  server.reset();
+  CHECK(rig.worker->sees(rig.client, Peer::Reset));
+  CHECK(rig.client.received().ends_with("half\r\n"));
+}
