@@ -37,7 +37,7 @@ Stream::Stream(HttpWorker& worker)
     : worker_(worker),
       body_(limits_),
       filters_(*this),
-      upstream_(limits_, *this, info_, response_) {
+      upstream_(response_limits_, *this, info_, response_) {
   idle_timeout_.set<Stream, &Stream::on_idle>(this);
   request_timeout_.set<Stream, &Stream::on_request_timeout>(this);
 }
@@ -49,7 +49,8 @@ Stream::~Stream() = default;
 void Stream::start(Host& host, HttpContext& context) {
   host_ = &host;
   context_ = &context;
-  limits_ = context.config.limits;
+  limits_ = response_limits_ = context.config.limits;
+  response_limits_.body_bytes = MessageLimits().body_bytes;
   info_ = StreamInfo();
   info_.started_at = steady_clock::now();
   route_ = nullptr;

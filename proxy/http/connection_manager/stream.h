@@ -137,7 +137,8 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   void write_log();
 
   HttpWorker& worker_;
-  MessageLimits limits_;  // of the listener whose stream this is
+  MessageLimits limits_;           // of the listener whose stream this is
+  MessageLimits response_limits_;  // the same, but a response may have any size
   Host* host_ = nullptr;  // null: nothing is in progress
   HttpContext* context_ = nullptr;
   RequestHead request_;

@@ -176,3 +176,16 @@ TEST_CASE("upstream: a reset is not the end of a body that ends with its connect
   CHECK(rig.worker->sees(rig.client, Peer::Reset));
   CHECK(rig.client.received().ends_with("half\r\n"));
 }
+
+TEST_CASE("upstream: the limit of request bodies is none of responses") {
+  for (const char* head : {"Content-Length: 5\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n5\r\n"}) {
+    CAPTURE(head);
+    HttpRig rig({.limits = {.body_bytes = 4}});
+    REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    TestPeer server = rig.accept();
+    REQUIRE(rig.contains(server, "\r\n\r\n"));
+    REQUIRE(rig.send(server, std::string("HTTP/1.1 200 OK\r\n") + head + "hello\r\n"));
+    CHECK(rig.contains(rig.client, "hello"));
+    CHECK(rig.starts_with(rig.client, "HTTP/1.1 200 OK\r\n"));
+  }
+}
