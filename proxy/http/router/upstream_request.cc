@@ -115,6 +115,7 @@ void UpstreamRequest::go_on_with(UpstreamConnection& connection) {
   info_.endpoint = connection.endpoint();
   use_ = EndpointUse(*connection.endpoint());
   sent_at_ = steady_clock::now();
+  if (response_paused_) connection.pause();
   if (connect_) {
     begin_tunnel();
     response_.clear();
