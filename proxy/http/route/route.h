@@ -37,7 +37,8 @@ struct ForwardAction {
   std::optional<std::string> prefix_rewrite;  // instead of the matched prefix, or path
   std::optional<RegexRewrite> regex_rewrite;  // of the path without the query
   std::string host_rewrite;                   // empty: the client's
-  // From the end of the request to the end of the response. Absent: never.
+  // From the end of the request to the head of the response, all attempts together, and between two
+  // pieces of its body. Absent: never.
   std::optional<std::chrono::milliseconds> timeout = std::chrono::seconds(15);
   // Instead of the listener's stream_idle. Absent: that; 0: never.
   std::optional<std::chrono::milliseconds> idle_timeout;

@@ -64,6 +64,7 @@ void UpstreamRequest::start(const Plan& plan) {
     write_request_head(kept_, plan.head,
                        plan.upgrade ? ConnectionLine::Upgrade : ConnectionLine::None);
   }
+  if (request_sent_) arm_timeout();
   begin_attempt(Pick::Pooled);
 }
 
@@ -124,10 +125,7 @@ void UpstreamRequest::go_on_with(UpstreamConnection& connection) {
     response_.framing = BodyFraming::Tunnel;
     return sink_.on_response_head();
   }
-  if (request_sent_) arm_timeout();
-  if (route_->retry && route_->retry->per_try_timeout) {
-    context_->timeouts.of(*route_->retry->per_try_timeout).arm(per_try_timeout_);
-  }
+  if (request_sent_) arm_per_try_timeout();
   write(kept_.view());
   if (connection_ == &connection && !connection.full()) sink_.on_request_writable();
 }
@@ -153,7 +151,8 @@ void UpstreamRequest::send_end(const HeaderMap* trailers) {
     pass_on(out.view());
     out.clear();
   }
-  if (phase_ == Phase::AwaitingHead) arm_timeout();
+  arm_timeout();
+  if (phase_ == Phase::AwaitingHead) arm_per_try_timeout();
 }
 
 // To the endpoint, and to where it is kept as long as it may be needed again.
@@ -350,6 +349,12 @@ void UpstreamRequest::arm_timeout() {
   if (timeout_queue_ != nullptr) timeout_queue_->arm(timeout_);
 }
 
+void UpstreamRequest::arm_per_try_timeout() {
+  if (route_->retry && route_->retry->per_try_timeout) {
+    context_->timeouts.of(*route_->retry->per_try_timeout).arm(per_try_timeout_);
+  }
+}
+
 void UpstreamRequest::on_timeout() {
   if (phase_ == Phase::Body && response_paused_) return arm_timeout();
   context_->stats.timeouts_total.add();
@@ -406,7 +411,6 @@ void UpstreamRequest::drop_connection() {
   pending_.clear();
   parser_.reset();
   per_try_timeout_.disarm();
-  timeout_.disarm();
   use_ = {};
 }
 
@@ -415,6 +419,7 @@ void UpstreamRequest::finish(Reuse reuse) {
     context_->pool.give_back(*std::exchange(connection_, nullptr));
   }
   drop_connection();
+  timeout_.disarm();
   connector_.reset();
   request_guard_ = {};
   pending_guard_ = {};

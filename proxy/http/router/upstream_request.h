@@ -135,6 +135,7 @@ class UpstreamRequest final : private UpstreamConnection::User, private Connecto
   void pass_on(std::string_view bytes);
   void write(std::string_view bytes);
   void arm_timeout();
+  void arm_per_try_timeout();
   void on_timeout();
   void on_per_try_timeout();
 
@@ -190,7 +191,9 @@ class UpstreamRequest final : private UpstreamConnection::User, private Connecto
   std::string_view head_bytes_;
   Buffer tunnelled_;                       // bytes behind the head that opened a tunnel
   TimeoutQueue* timeout_queue_ = nullptr;  // null: no timeout
-  Timeout timeout_;          // the route's: until the head, and between pieces of the body
+  // Both begin when all of the request is there: a client may take its time to send it.
+  Timeout timeout_;          // the route's: until the head, whatever the number of attempts, and
+                             // between pieces of the body
   Timeout per_try_timeout_;  // until the head of this attempt
 };
 

@@ -1,0 +1,58 @@
+// What may take how long.
+#include "tests/unit/http/http_rig.h"
+
+using namespace baton;
+using namespace baton::fixture;
+using namespace std::chrono_literals;
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+proxy::http::HttpConfig routed(proxy::http::ForwardAction action) {
+  action.clusters = {{.name = "back"}};
+  proxy::http::Route route;
+  route.action = std::move(action);
+  std::vector<proxy::http::Route> routes;
+  routes.push_back(std::move(route));
+  return {.routes = std::make_shared<const proxy::http::RouteTable>(std::move(routes))};
+}
+
+// The loop runs for so long, whatever happens.
+void pass(HttpRig& rig, milliseconds time) {
+  const auto until = steady_clock::now() + time;
+  rig.worker->until([&] { return steady_clock::now() >= until; });
+}
+
+const std::string kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const proxy::http::RetryPolicy kOnReset{
+    .on = static_cast<std::uint8_t>(proxy::http::RetryOn::Reset)};
+
+}  // namespace
+
+TEST_CASE("timeout: the route's is for all attempts together") {
+  proxy::http::RetryPolicy policy = kOnReset;
+  policy.retries = 100;
+  policy.per_try_timeout = 50ms;
+  HttpRig rig(routed({.timeout = 200ms, .retry = policy}));
+  const auto begin = steady_clock::now();
+  REQUIRE(rig.send(kGet));
+  CHECK(rig.starts_with(rig.client, "HTTP/1.1 504 Gateway Timeout\r\n"));
+  CHECK(steady_clock::now() - begin < 2s);
+}
+
+TEST_CASE("timeout: an upload may be slower than an attempt's time") {
+  proxy::http::RetryPolicy policy = kOnReset;
+  policy.per_try_timeout = 30ms;
+  HttpRig rig(routed({.retry = policy}));
+  REQUIRE(rig.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbo"));
+  TestPeer server = rig.accept();
+  REQUIRE(rig.contains(server, "bo"));
+  pass(rig, 100ms);
+  REQUIRE(rig.send("dy"));
+  REQUIRE(rig.contains(server, "body"));
+  REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+  CHECK(rig.starts_with(rig.client, "HTTP/1.1 200 OK\r\n"));
+  CHECK(rig.worker->cluster_metric("timeouts_total") == 0);
+}
