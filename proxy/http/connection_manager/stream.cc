@@ -54,6 +54,7 @@ void Stream::start(Host& host, HttpContext& context) {
   info_ = StreamInfo();
   info_.started_at = steady_clock::now();
   route_ = nullptr;
+  idle_queue_ = context.stream_idle_timeout;
   last_ = keep_alive_ = request_dropped_ = response_begun_ = response_complete_ = chunked_ = false;
   body_allowed_ = true;
   paused_request_ = paused_response_ = 0;
@@ -202,6 +203,7 @@ void Stream::forward(const ForwardAction& action) {
   const WeightedCluster& cluster = action.choose(context_->random());
   UpstreamRequest::Context& upstream = *context_->upstreams[cluster.index];
   info_.cluster = cluster.name;
+  if (action.idle_timeout) use_idle_timeout(*action.idle_timeout);
   apply_request(*route_, request_, {.client = info_.client, .generation = context_->generation});
   upstream_.start({.context = upstream,
                    .route = action,
@@ -425,7 +427,14 @@ void Stream::on_client_ready() {
 // --- time and end --------------------------------------------------------------------------------
 
 void Stream::touch() {
-  if (context_->stream_idle_timeout != nullptr) context_->stream_idle_timeout->arm(idle_timeout_);
+  if (idle_queue_ != nullptr) idle_queue_->arm(idle_timeout_);
+}
+
+// The route's, instead of the listener's; 0: none.
+void Stream::use_idle_timeout(std::chrono::milliseconds time) {
+  idle_timeout_.disarm();
+  idle_queue_ = time.count() > 0 ? &worker_.timeouts().of(time) : nullptr;
+  touch();
 }
 
 void Stream::on_idle() {

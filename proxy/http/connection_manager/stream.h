@@ -130,6 +130,7 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   void resume_response(std::uint8_t reason);
 
   void touch();
+  void use_idle_timeout(std::chrono::milliseconds time);
   void on_idle();
   void on_request_timeout();
   void end_if_complete();
@@ -150,6 +151,7 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   const Route* route_ = nullptr;
   Buffer kept_request_;  // the head's bytes, where somebody reads them later
   Buffer kept_response_;
+  TimeoutQueue* idle_queue_ = nullptr;  // null: it may be idle for ever
   Timeout idle_timeout_;
   Timeout request_timeout_;
   bool last_ = false;             // closes after this one

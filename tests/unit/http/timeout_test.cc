@@ -56,3 +56,10 @@ TEST_CASE("timeout: an upload may be slower than an attempt's time") {
   CHECK(rig.starts_with(rig.client, "HTTP/1.1 200 OK\r\n"));
   CHECK(rig.worker->cluster_metric("timeouts_total") == 0);
 }
+
+TEST_CASE("timeout: a route may have an idle time of its own") {
+  HttpRig rig(routed({.timeout = std::nullopt, .idle_timeout = 50ms}));
+  REQUIRE(rig.send(kGet));
+  TestPeer server = rig.accept();
+  CHECK(rig.starts_with(rig.client, "HTTP/1.1 504 Gateway Timeout\r\n"));
+}
