@@ -35,7 +35,8 @@ void ConnectionManager::process(Buffer& input) {
   processing_ = true;
   while (!closing_ && !tunnel_ && !input.empty()) {
     if (!stream_) {
-      if (!read_head(input)) break;
+      // The next answer is for a client that has taken the last one.
+      if (client_is_slow() || !read_head(input)) break;
       continue;
     }
     if (stream_->request_complete()) break;  // what follows is of later requests
@@ -59,7 +60,9 @@ void ConnectionManager::wait_for_more(Buffer& input) {
   }
   if (&input != &waiting_) waiting_.append(input.view());
   if (waiting_.empty()) waiting_.release();
-  waiting_.size() >= kPipelineBytes ? pause(kPipeline) : resume(kPipeline);
+  // A head that is read has limits of its own.
+  const bool is_ahead = stream_ != nullptr || client_is_slow();
+  is_ahead && waiting_.size() >= kPipelineBytes ? pause(kPipeline) : resume(kPipeline);
 }
 
 // True: something of the input was used.
@@ -125,7 +128,8 @@ void ConnectionManager::on_downstream_full() {
 
 void ConnectionManager::on_downstream_drained() {
   if (tunnel_) return tunnel_->on_downstream_drained();
-  if (stream_) stream_->on_client_ready();
+  if (stream_) return stream_->on_client_ready();
+  if (!processing_ && !closing_ && !waiting_.empty()) on_more_waiting();
 }
 
 void ConnectionManager::on_stream_end(AfterStream after) {

@@ -7,8 +7,9 @@
 //     ▼                       ▼                      ▼
 //   closed (Now)         408, closed (Linger)     tunnel: a TcpProxy has the bytes from here on
 //
-// One request at a time is answered; what a client sends ahead of that (pipelining) waits here, and
-// beyond a watermark in the kernel. A waiting connection holds no buffer and no stream.
+// One request at a time is answered, and the next one when the client has taken that answer; what it
+// sends ahead of that (pipelining) waits here, and beyond a watermark in the kernel. A waiting
+// connection holds no buffer and no stream.
 //
 // Thread: its worker's. Owns: the stream, waiting bytes. Borrows: context, callbacks.
 #pragma once
@@ -34,8 +35,8 @@ class ConnectionManager final : public NetworkFilter, private Stream::Host {
   FilterStatus on_data(Buffer& data, EndOfStream end) override;
   void on_downstream_full() override;
   void on_downstream_drained() override;
-  bool ends_when_idle() override { return between_messages(); }
-  bool between_messages() const override { return !stream_ && !tunnel_; }
+  bool ends_when_idle() override { return !stream_ && !tunnel_; }
+  bool between_messages() const override { return !stream_ && !tunnel_ && !client_is_slow(); }
   void on_close(CloseMode mode) override;
   // Between two requests, or as a tunnel.
   bool freeze() override;

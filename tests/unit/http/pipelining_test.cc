@@ -1,0 +1,66 @@
+// What a client sends ahead of its answers, and how its connection ends.
+#include "tests/unit/http/http_rig.h"
+
+using namespace baton;
+using namespace baton::fixture;
+using namespace std::chrono_literals;
+
+namespace {
+
+// Every request is answered with `body`.
+proxy::http::HttpConfig answering(std::string body) {
+  proxy::http::Route route;
+  route.action = proxy::http::DirectResponseAction{.body = std::move(body)};
+  std::vector<proxy::http::Route> routes;
+  routes.push_back(std::move(route));
+  return {.routes = std::make_shared<const proxy::http::RouteTable>(std::move(routes))};
+}
+
+const std::string kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+std::string repeated(std::string_view text, int times) {
+  std::string all;
+  for (int i = 0; i < times; ++i) all += text;
+  return all;
+}
+
+std::size_t occurrences(std::string_view text, std::string_view part) {
+  std::size_t count = 0;
+  for (auto at = text.find(part); at != text.npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+}  // namespace
+
+TEST_CASE("pipelining: a client that does not read its answers is not answered for ever") {
+  HttpRig rig(answering(std::string(100'000, 'x')));
+  // 4,000 answers of 100 kB: what the sockets do not take must not gather here.
+  std::string requests = repeated(kGet, 4000);
+  std::string_view left = requests;
+  for (int i = 0; i < 200 && !left.empty(); ++i) {
+    left.remove_prefix(rig.client.write(left));
+    settle(rig.worker->loop);
+  }
+  CHECK(rig.worker->only_session().state().downstream.unsent.size() < 1'000'000);
+  CHECK(rig.http_metric("requests_total") < 1000);
+  SUBCASE("it gets them all when it reads") {
+    CHECK(rig.worker->until([&] {
+      if (!left.empty()) left.remove_prefix(rig.client.write(left));
+      rig.client.read();
+      return rig.http_metric("requests_total") == 4000 &&
+             rig.worker->only_session().state().downstream.unsent.empty();
+    }));
+  }
+  SUBCASE("its connection is cut visibly") {
+    rig.worker->listener->cut_connections();
+    CHECK(rig.worker->listener_metric("connections_cut_total") == 1);
+  }
+}
+
+TEST_CASE("pipelining: a head that is larger than what may wait is read all the same") {
+  HttpRig rig({.limits = {.header_bytes = 256 * 1024}});
+  REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\nX-Large: " + std::string(150'000, 'x') +
+                   "\r\n\r\n"));
+  TestPeer server = rig.accept();
+  REQUIRE(rig.contains(server, "\r\n\r\n"));
+}
