@@ -25,8 +25,9 @@ FilterStatus ConnectionManager::on_data(Buffer& data, EndOfStream end) {
     wait_for_more(waiting_);
   }
   data.clear();
-  if (end == EndOfStream::Yes && !closing_) {
-    tunnel_ ? static_cast<void>(tunnel_->on_data(data, end)) : on_client_end();
+  if (end == EndOfStream::Yes) {
+    client_ended_ = true;
+    on_client_end();
   }
   return FilterStatus::Continue;
 }
@@ -100,9 +101,20 @@ void ConnectionManager::on_header_timeout() {
   stream_->reject_slow(*this, context_);
 }
 
+// Nothing more comes from the client, and what had come has been looked at.
 void ConnectionManager::on_client_end() {
-  client_ended_ = true;
-  if (!stream_) return close(CloseMode::Now);
+  if (closing_) return;
+  if (tunnel_) {
+    Buffer nothing;
+    static_cast<void>(tunnel_->on_data(nothing, EndOfStream::Yes));
+    return;
+  }
+  if (!stream_) {
+    if (!client_is_slow()) return close(CloseMode::Now);
+    // Requests may wait until it has taken the last answer.
+    if (waiting_.empty()) close(CloseMode::Linger);
+    return;
+  }
   if (!stream_->request_complete()) return stream_->abort(ResponseFlag::DownstreamTermination);
   timeout_.set<ConnectionManager, &ConnectionManager::on_half_close_over>(this);
   context_.worker.timeouts().of(kHalfCloseGrace).arm(timeout_);
@@ -146,9 +158,12 @@ void ConnectionManager::on_stream_end(AfterStream after) {
       return close(clean ? CloseMode::Now : CloseMode::Linger);
     }
     case AfterStream::KeepAlive:
-      if (client_ended_) return close(client_is_slow() ? CloseMode::Linger : CloseMode::Now);
       resume(kStream);
-      if (processing_ || waiting_.empty()) return;
+      if (processing_) return;
+      if (waiting_.empty()) {
+        if (client_ended_) on_client_end();
+        return;
+      }
       timeout_.set<ConnectionManager, &ConnectionManager::on_more_waiting>(this);
       return context_.worker.run_soon(timeout_);
     case AfterStream::Tunnel:
@@ -159,6 +174,7 @@ void ConnectionManager::on_stream_end(AfterStream after) {
 void ConnectionManager::on_more_waiting() {
   process(waiting_);
   wait_for_more(waiting_);
+  if (client_ended_) on_client_end();
 }
 
 // From here on bytes go both ways as they come.
@@ -168,11 +184,10 @@ void ConnectionManager::open_tunnel() {
   tunnel_ = std::make_unique<TcpProxy>(callbacks_, *tunnel.cluster);
   tunnel_->adopt(std::move(tunnel.leg), std::move(tunnel.endpoint));
   if (!tunnel.received.empty()) callbacks_.write(tunnel.received, EndOfStream::No);
-  if (!processing_ && !closing_) wait_for_more(waiting_);
-  if (client_ended_ && !closing_) {
-    Buffer nothing;
-    static_cast<void>(tunnel_->on_data(nothing, EndOfStream::Yes));
-  }
+  // Else they do so who called process().
+  if (processing_) return;
+  if (!closing_) wait_for_more(waiting_);
+  if (client_ended_) on_client_end();
 }
 
 void ConnectionManager::pause(std::uint8_t reason) {

@@ -64,3 +64,42 @@ TEST_CASE("pipelining: a head that is larger than what may wait is read all the 
   TestPeer server = rig.accept();
   REQUIRE(rig.contains(server, "\r\n\r\n"));
 }
+
+TEST_CASE("pipelining: a client that half-closes gets the answer to each request before that") {
+  HttpRig rig;
+  REQUIRE(rig.send(kGet + kGet));
+  rig.client.end();
+  TestPeer server = rig.accept();
+  REQUIRE(rig.contains(server, "\r\n\r\n"));
+  settle(rig.worker->loop);
+  REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"));
+  REQUIRE(rig.worker->until([&] {
+    server.read();
+    return occurrences(server.received(), "\r\n\r\n") == 2 || rig.client.read() != Peer::Open;
+  }));
+  REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2"));
+  CHECK(rig.worker->sees(rig.client, Peer::Ended));
+  CHECK(rig.client.received().ends_with("\r\n\r\n2"));
+  CHECK(rig.worker->is_empty());
+}
+
+TEST_CASE("pipelining: half a request and the end of the client closes behind the last answer") {
+  HttpRig rig(answering("hello"));
+  REQUIRE(rig.send(kGet + "GET /2 HT"));
+  rig.client.end();
+  CHECK(rig.worker->sees(rig.client, Peer::Ended));
+  CHECK(rig.client.received().ends_with("hello"));
+  CHECK(rig.worker->is_empty());
+}
+
+TEST_CASE("pipelining: a client that ends while its answer is on the way gets all of it") {
+  const std::string body = pattern(8'000'000, 1);
+  HttpRig rig(answering(body));
+  REQUIRE(rig.send(kGet));
+  REQUIRE(rig.contains(rig.client, "\r\n\r\n"));
+  REQUIRE(rig.http_metric("requests_active") == 0);
+  rig.client.end();
+  settle(rig.worker->loop);
+  CHECK(rig.worker->sees(rig.client, Peer::Ended));
+  CHECK(rig.client.received().ends_with(body));
+}
