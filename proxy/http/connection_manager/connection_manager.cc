@@ -33,7 +33,7 @@ FilterStatus ConnectionManager::on_data(Buffer& data, EndOfStream end) {
 }
 
 void ConnectionManager::process(Buffer& input) {
-  processing_ = true;
+  processed_ = &input;
   while (!closing_ && !tunnel_ && !input.empty()) {
     if (!stream_) {
       // The next answer is for a client that has taken the last one.
@@ -45,7 +45,7 @@ void ConnectionManager::process(Buffer& input) {
     stream_->receive_body(input);
     if (input.size() == before) break;
   }
-  processing_ = false;
+  processed_ = nullptr;
 }
 
 // What is left of the input after process().
@@ -141,7 +141,7 @@ void ConnectionManager::on_downstream_full() {
 void ConnectionManager::on_downstream_drained() {
   if (tunnel_) return tunnel_->on_downstream_drained();
   if (stream_) return stream_->on_client_ready();
-  if (!processing_ && !closing_ && !waiting_.empty()) on_more_waiting();
+  if (processed_ == nullptr && !closing_ && !waiting_.empty()) on_more_waiting();
 }
 
 void ConnectionManager::on_stream_end(AfterStream after) {
@@ -154,12 +154,13 @@ void ConnectionManager::on_stream_end(AfterStream after) {
       return close(CloseMode::Reset);
     case AfterStream::Close: {
       // Closing with input unread would reset the connection, and the answer on its way with it.
-      const bool clean = read_it_all && waiting_.empty() && !client_is_slow();
+      const bool is_all = waiting_.empty() && (processed_ == nullptr || processed_->empty());
+      const bool clean = read_it_all && is_all && !client_is_slow();
       return close(clean ? CloseMode::Now : CloseMode::Linger);
     }
     case AfterStream::KeepAlive:
       resume(kStream);
-      if (processing_) return;
+      if (processed_ != nullptr) return;
       if (waiting_.empty()) {
         if (client_ended_) on_client_end();
         return;
@@ -185,7 +186,7 @@ void ConnectionManager::open_tunnel() {
   tunnel_->adopt(std::move(tunnel.leg), std::move(tunnel.endpoint));
   if (!tunnel.received.empty()) callbacks_.write(tunnel.received, EndOfStream::No);
   // Else they do so who called process().
-  if (processing_) return;
+  if (processed_ != nullptr) return;
   if (!closing_) wait_for_more(waiting_);
   if (client_ended_) on_client_end();
 }
@@ -210,7 +211,7 @@ void ConnectionManager::close(CloseMode mode) {
 void ConnectionManager::on_close(CloseMode mode) {
   closing_ = true;
   timeout_.disarm();
-  if (!processing_) waiting_.release();
+  if (processed_ == nullptr) waiting_.release();
   if (tunnel_) tunnel_->on_close(mode);
   if (stream_) {
     stream_->abort(context_.drain.draining() && mode == CloseMode::Reset

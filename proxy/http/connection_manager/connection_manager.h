@@ -79,9 +79,9 @@ class ConnectionManager final : public NetworkFilter, private Stream::Host {
   std::unique_ptr<Stream> stream_;    // a request in progress
   std::unique_ptr<TcpProxy> tunnel_;  // instead of HTTP
   Buffer waiting_;                    // received, not read: a partial head, or later requests
+  const Buffer* processed_ = nullptr;  // what process() has in hand; null: it is not on the stack
   Timeout timeout_;                   // one use at a time: a head, half-close, what waits here
   std::uint32_t requests_ = 0;
-  bool processing_ = false;
   bool closing_ = false;
   bool client_ended_ = false;  // nothing more comes from it
   bool rejected_ = false;

@@ -103,3 +103,15 @@ TEST_CASE("pipelining: a client that ends while its answer is on the way gets al
   CHECK(rig.worker->sees(rig.client, Peer::Ended));
   CHECK(rig.client.received().ends_with(body));
 }
+
+TEST_CASE("pipelining: what was sent behind the last request does not cost its answer") {
+  HttpRig rig({.max_requests_per_connection = 1,
+               .routes = answering("hello").routes});
+  REQUIRE(rig.send(kGet + kGet));
+  settle(rig.worker->loop);
+  // More input must not reset what the client has not read yet: it is waited for, too.
+  CHECK(rig.worker->held.count() == 1);
+  rig.client.write(kGet);
+  CHECK(rig.worker->sees(rig.client, Peer::Ended));
+  CHECK(rig.client.received().ends_with("hello"));
+}
