@@ -55,7 +55,8 @@ void Stream::start(Host& host, HttpContext& context) {
   info_.started_at = steady_clock::now();
   route_ = nullptr;
   idle_queue_ = context.stream_idle_timeout;
-  last_ = keep_alive_ = request_dropped_ = response_begun_ = response_complete_ = chunked_ = false;
+  last_ = keep_alive_ = request_dropped_ = continued_ = false;
+  response_begun_ = response_complete_ = chunked_ = false;
   body_allowed_ = true;
   paused_request_ = paused_response_ = 0;
   context.stats.requests_total.add();
@@ -234,6 +235,7 @@ void Stream::on_trailers_passed(Direction direction, HeaderMap& trailers) {
 
 void Stream::on_interim_head() {
   if (request_.version == Version::Http10 || response_begun_) return;
+  continued_ = continued_ || response_.status == 100;
   write_response_head(worker_.response_out(), response_, ConnectionLine::None);
   // At once: before this event is over the attempt may be given up for another.
   flush();
@@ -290,11 +292,18 @@ void Stream::on_upstream_failure(const UpstreamFailure& failure) {
   reply_locally({.status = failure.status, .body = {}, .detail = failure.detail});
 }
 
+bool Stream::rest_is_short() const {
+  return request_.framing == BodyFraming::Length && body_.left() <= kDiscardBytes;
+}
+
 // Whether the connection goes on after this response. Asked once, before its head is sent.
 bool Stream::decide_persistence() {
   if (last_ || request_.persistence == Persistence::Close) return false;
-  const bool short_rest = request_.framing == BodyFraming::Length && body_.left() <= kDiscardBytes;
-  if (!body_.complete() && request_dropped_ && !short_rest) return false;
+  // What follows a CONNECT may be meant for the tunnel that it did not get.
+  if (request_.method == Method::Connect) return false;
+  // A client that waits to be told to send its body may never send it: what comes next is either.
+  const bool withheld = request_.expects_continue && !continued_ && info_.received_bytes == 0;
+  if (!body_.complete() && (withheld || (request_dropped_ && !rest_is_short()))) return false;
   return !context_->drain.closes_now();
 }
 
@@ -370,9 +379,7 @@ void Stream::send_response_end(HeaderMap* trailers) {
     request_dropped_ = true;
     upstream_.cancel();
     resume_reading(kUpstream | kFilters);
-    const bool short_rest =
-        request_.framing == BodyFraming::Length && body_.left() <= kDiscardBytes;
-    if (!short_rest) keep_alive_ = false;
+    if (!rest_is_short()) keep_alive_ = false;
   }
   end_if_complete();
 }

@@ -118,6 +118,7 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   void send_response_head(EndOfStream end);
   void frame_response();
   bool decide_persistence();
+  bool rest_is_short() const;
   void send_response_data(std::string_view data);
   void send_response_end(HeaderMap* trailers);
   void flush();
@@ -157,6 +158,7 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   bool last_ = false;             // closes after this one
   bool keep_alive_ = false;       // once the response's head is sent
   bool request_dropped_ = false;  // what comes of its body is for nobody
+  bool continued_ = false;        // the client was told to send its body: 100
   bool response_begun_ = false;   // its head was sent
   bool response_complete_ = false;
   bool chunked_ = false;      // how the response is framed to the client

@@ -115,3 +115,19 @@ TEST_CASE("pipelining: what was sent behind the last request does not cost its a
   CHECK(rig.worker->sees(rig.client, Peer::Ended));
   CHECK(rig.client.received().ends_with("hello"));
 }
+
+TEST_CASE("pipelining: a refused CONNECT and what was sent behind it end the connection") {
+  HttpRig rig;
+  REQUIRE(rig.send("CONNECT b:443 HTTP/1.1\r\nHost: b:443\r\n\r\n" + kGet));
+  CHECK(rig.contains(rig.client, "HTTP/1.1 405 Method Not Allowed\r\n"));
+  CHECK(rig.worker->sees(rig.client, Peer::Ended));
+  CHECK(rig.http_metric("requests_total") == 1);
+}
+
+TEST_CASE("pipelining: nobody waits for a body that the client may never send") {
+  HttpRig rig(answering("hello"));
+  REQUIRE(
+      rig.send("PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"));
+  CHECK(rig.contains(rig.client, "connection: close\r\n"));
+  CHECK(rig.worker->sees(rig.client, Peer::Ended));
+}
