@@ -65,7 +65,6 @@ void Stream::start(Host& host, HttpContext& context) {
 
 void Stream::begin(Host& host, HttpContext& context, std::string_view head_bytes, Last last) {
   start(host, context);
-  beginning_ = true;
   last_ = last == Last::Yes;
   body_.begin(request_.framing, request_.content_length);
   info_.client = client_address(request_, host.peer(), context.config.forwarded);
@@ -77,7 +76,6 @@ void Stream::begin(Host& host, HttpContext& context, std::string_view head_bytes
   const EndOfStream end = body_.complete() ? EndOfStream::Yes : EndOfStream::No;
   filters_.make(context.filters, request_);
   filters_.headers(Direction::Decode, end);
-  beginning_ = false;
   if (ended()) return;
   if (!filters_.empty() || context_->access_log != nullptr) keep_request_head(head_bytes);
 }

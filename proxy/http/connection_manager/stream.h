@@ -163,7 +163,6 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   bool response_complete_ = false;
   bool chunked_ = false;      // how the response is framed to the client
   bool body_allowed_ = true;  // ... if it has a body at all
-  bool beginning_ = false;    // begin() is on the stack, and the head where it was received
   std::uint8_t paused_request_ = 0;
   std::uint8_t paused_response_ = 0;
 };
