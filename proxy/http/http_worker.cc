@@ -8,7 +8,8 @@
 namespace baton::proxy::http {
 
 HttpWorker::HttpWorker(const Options& options)
-    : options_(options), timeouts_(options.loop), reaper_(options.loop) {
+    : options_(options), timeouts_(options.loop), soon_event_(options.loop), reaper_(options.loop) {
+  soon_event_.set<HttpWorker, &HttpWorker::run_due>(this);
   reaper_.set<HttpWorker, &HttpWorker::reap>(this);
 }
 
@@ -59,12 +60,12 @@ void HttpWorker::retire(std::unique_ptr<Stream> stream) {
 void HttpWorker::run_soon(Timeout& timeout) {
   timeout.disarm();
   soon_.push_back(timeout);
-  if (!reaper_.is_active()) reaper_.start();
+  soon_event_.feed_event(ev::PREPARE);
 }
 
-void HttpWorker::reap(ev::prepare&, int) {
-  reaper_.stop();
-  // Once each: what they ask for again comes after the next event.
+// Not by reaper_: what a prepare watcher does is cleared away by others of them only when the loop
+// has slept.
+void HttpWorker::run_due() {
   boost::intrusive::list<Timeout, boost::intrusive::constant_time_size<false>> now;
   now.swap(soon_);
   while (!now.empty()) {
@@ -72,6 +73,10 @@ void HttpWorker::reap(ev::prepare&, int) {
     now.pop_front();
     timeout.fire();
   }
+}
+
+void HttpWorker::reap(ev::prepare&, int) {
+  reaper_.stop();
   for (auto& stream : retired_) {
     if (spare_.size() < kSpareStreams) spare_.push_back(std::move(stream));
   }

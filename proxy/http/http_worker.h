@@ -65,6 +65,7 @@ class HttpWorker {
   };
   static constexpr std::size_t kSpareStreams = 64;
 
+  void run_due();
   void reap(ev::prepare& watcher, int events);
 
   Options options_;
@@ -75,7 +76,8 @@ class HttpWorker {
   std::vector<std::unique_ptr<Stream>> spare_;
   std::vector<std::unique_ptr<Stream>> retired_;
   boost::intrusive::list<Timeout, boost::intrusive::constant_time_size<false>> soon_;
-  ev::prepare reaper_;  // active while something is in soon_ or retired_
+  ev::prepare soon_event_;  // never started: raised by hand, and handled before the loop sleeps
+  ev::prepare reaper_;      // active while something is in retired_
   std::time_t date_second_ = 0;
   std::string date_;
 };

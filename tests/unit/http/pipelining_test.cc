@@ -131,3 +131,25 @@ TEST_CASE("pipelining: nobody waits for a body that the client may never send") 
   CHECK(rig.contains(rig.client, "connection: close\r\n"));
   CHECK(rig.worker->sees(rig.client, Peer::Ended));
 }
+
+TEST_CASE("pipelining: a connection that ends behind a request that waited is gone at once") {
+  proxy::http::Route direct;
+  direct.match.path = proxy::http::ExactPath{"/direct"};
+  direct.action = proxy::http::DirectResponseAction{.body = "hello"};
+  proxy::http::Route forward;
+  forward.action = proxy::http::ForwardAction{.clusters = {{.name = "back"}}};
+  std::vector<proxy::http::Route> routes;
+  routes.push_back(std::move(direct));
+  routes.push_back(std::move(forward));
+  HttpRig rig({.routes = std::make_shared<const proxy::http::RouteTable>(std::move(routes))});
+  REQUIRE(rig.send(kGet + "GET /direct HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+  TestPeer server = rig.accept();
+  REQUIRE(rig.contains(server, "\r\n\r\n"));
+  settle(rig.worker->loop);
+  REQUIRE(server.write("HTTP/1.1 204 No Content\r\n\r\n") > 0);
+  // One event; where the loop would sleep next, nothing may be left to do.
+  rig.worker->loop.ref().run(ev::NOWAIT);
+  rig.worker->loop.ref().run(ev::NOWAIT);
+  CHECK(rig.http_metric("requests_total") == 2);
+  CHECK(rig.worker->held.count() == 0);
+}
