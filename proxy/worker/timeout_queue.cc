@@ -5,16 +5,19 @@
 namespace baton::proxy {
 
 TimeoutQueue::TimeoutQueue(ev::loop_ref loop, std::chrono::milliseconds time)
-    : loop_(loop), seconds_(std::chrono::duration<ev::tstamp>(time).count()), timer_(loop) {
+    : time_(time), timer_(loop) {
   timer_.set<TimeoutQueue, &TimeoutQueue::on_timer>(this);
 }
 
-void TimeoutQueue::start_timer() { timer_.start(std::max(0.0, armed_.front().due_ - loop_.now())); }
+void TimeoutQueue::start_timer() {
+  const std::chrono::duration<ev::tstamp> left = armed_.front().due_ - CoarseClock::now();
+  timer_.start(std::max(0.0, left.count()));
+}
 
 // One that fires may arm, disarm or destroy others: the list is looked at anew each time. What is
 // armed meanwhile is due later than this moment.
 void TimeoutQueue::on_timer() {
-  const ev::tstamp now = loop_.now();
+  const CoarseClock::time_point now = CoarseClock::now();
   while (!armed_.empty() && armed_.front().due_ <= now) {
     Timeout& timeout = armed_.front();
     armed_.pop_front();

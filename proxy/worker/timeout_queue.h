@@ -1,6 +1,7 @@
 // Timeouts that all last equally long: they expire in the order they were armed, so arming and
 // disarming one is a list operation, whatever their number, and one timer of the loop does for all.
 //
+// They go by the monotonic clock: ev_now() is the wall clock, which may be set.
 // Thread: its worker's.
 #pragma once
 
@@ -10,6 +11,8 @@
 #include <chrono>
 #include <map>
 #include <memory>
+
+#include "proxy/network/coarse_clock.h"
 
 namespace baton::proxy {
 
@@ -39,7 +42,7 @@ class Timeout : public boost::intrusive::list_base_hook<
   friend class TimeoutQueue;
   void* owner_ = nullptr;
   void (*fire_)(void*) = nullptr;
-  ev::tstamp due_ = 0;
+  CoarseClock::time_point due_;
 };
 
 class TimeoutQueue {
@@ -49,10 +52,10 @@ class TimeoutQueue {
   TimeoutQueue(const TimeoutQueue&) = delete;
   TimeoutQueue& operator=(const TimeoutQueue&) = delete;
 
-  // From now, as the loop knows it; armed already, here or elsewhere: begins anew.
+  // From now; armed already, here or elsewhere: begins anew.
   void arm(Timeout& timeout) {
     timeout.disarm();
-    timeout.due_ = loop_.now() + seconds_;
+    timeout.due_ = CoarseClock::now() + time_;
     armed_.push_back(timeout);
     if (!timer_.is_active()) start_timer();
   }
@@ -61,8 +64,7 @@ class TimeoutQueue {
   void start_timer();
   void on_timer();
 
-  ev::loop_ref loop_;
-  const ev::tstamp seconds_;
+  const std::chrono::milliseconds time_;
   boost::intrusive::list<Timeout, boost::intrusive::constant_time_size<false>> armed_;
   ev::timer timer_;  // active while anything is armed, or a little longer
 };
