@@ -52,6 +52,7 @@ class TimeoutQueue {
   TimeoutQueue(const TimeoutQueue&) = delete;
   TimeoutQueue& operator=(const TimeoutQueue&) = delete;
 
+  std::chrono::milliseconds time() const { return time_; }
   // From now; armed already, here or elsewhere: begins anew.
   void arm(Timeout& timeout) {
     timeout.disarm();

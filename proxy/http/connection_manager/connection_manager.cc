@@ -1,5 +1,6 @@
 #include "proxy/http/connection_manager/connection_manager.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "proxy/network/tunnel_state.h"
@@ -181,6 +182,8 @@ void ConnectionManager::on_more_waiting() {
 // From here on bytes go both ways as they come.
 void ConnectionManager::open_tunnel() {
   UpstreamRequest::Tunnel tunnel = stream_->take_tunnel();
+  tunnel_idle_ = stream_->idle_timeout();
+  watch_tunnel();
   resume(kStream | kPipeline);
   tunnel_ = std::make_unique<TcpProxy>(callbacks_, *tunnel.cluster);
   tunnel_->adopt(std::move(tunnel.leg), std::move(tunnel.endpoint));
@@ -189,6 +192,20 @@ void ConnectionManager::open_tunnel() {
   if (processed_ != nullptr) return;
   if (!closing_) wait_for_more(waiting_);
   if (client_ended_) on_client_end();
+}
+
+// Bytes that pass do not touch the timeout; it looks back when it fires.
+void ConnectionManager::watch_tunnel() {
+  if (tunnel_idle_ == nullptr) return;
+  timeout_.set<ConnectionManager, &ConnectionManager::on_tunnel_timeout>(this);
+  tunnel_idle_->arm(timeout_);
+}
+
+void ConnectionManager::on_tunnel_timeout() {
+  const TunnelState& tunnel = callbacks_.tunnel();
+  const auto last = std::max(tunnel.downstream.last_activity, tunnel.upstream.last_activity);
+  if (CoarseClock::now() - last < tunnel_idle_->time()) return watch_tunnel();
+  close(CloseMode::Now);
 }
 
 void ConnectionManager::pause(std::uint8_t reason) {
@@ -221,12 +238,18 @@ void ConnectionManager::on_close(CloseMode mode) {
 }
 
 bool ConnectionManager::freeze() {
-  if (tunnel_) return tunnel_->freeze();
+  if (tunnel_) {
+    if (!tunnel_->freeze()) return false;
+    timeout_.disarm();
+    return true;
+  }
   return !stream_ && waiting_.empty();
 }
 
 void ConnectionManager::thaw() {
-  if (tunnel_) tunnel_->thaw();
+  if (!tunnel_) return;
+  tunnel_->thaw();
+  watch_tunnel();
 }
 
 MoveDetails ConnectionManager::move_details() const {
@@ -243,6 +266,7 @@ bool ConnectionManager::restore(const MoveDetails& details) {
   Cluster* const cluster = context_.clusters.find(details.cluster);
   if (cluster == nullptr) return false;
   tunnel_ = std::make_unique<TcpProxy>(callbacks_, *cluster);
+  tunnel_idle_ = context_.stream_idle_timeout;
   return tunnel_->restore(details);
 }
 

@@ -71,6 +71,8 @@ class ConnectionManager final : public NetworkFilter, private Stream::Host {
   void wait_for_more(Buffer& input);
   void on_client_end();
   void open_tunnel();
+  void watch_tunnel();
+  void on_tunnel_timeout();
   void close(CloseMode mode);
 
   NetworkFilterCallbacks& callbacks_;
@@ -80,7 +82,8 @@ class ConnectionManager final : public NetworkFilter, private Stream::Host {
   std::unique_ptr<TcpProxy> tunnel_;  // instead of HTTP
   Buffer waiting_;                    // received, not read: a partial head, or later requests
   const Buffer* processed_ = nullptr;  // what process() has in hand; null: it is not on the stack
-  Timeout timeout_;                   // one use at a time: a head, half-close, what waits here
+  TimeoutQueue* tunnel_idle_ = nullptr;
+  Timeout timeout_;  // one use at a time: a head, half-close, what waits here, an idle tunnel
   std::uint32_t requests_ = 0;
   bool closing_ = false;
   bool client_ended_ = false;  // nothing more comes from it

@@ -77,6 +77,8 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   void on_client_ready();
   // The client has gone, or its connection is cut.
   void abort(ResponseFlag reason);
+  // How long nothing may pass; null: for ever.
+  TimeoutQueue* idle_timeout() const { return idle_queue_; }
   UpstreamRequest::Tunnel take_tunnel() { return upstream_.take_tunnel(); }
 
   // Of a request whose answer has been given: so much of its body is read to keep the connection.

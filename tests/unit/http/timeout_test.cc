@@ -63,3 +63,16 @@ TEST_CASE("timeout: a route may have an idle time of its own") {
   TestPeer server = rig.accept();
   CHECK(rig.starts_with(rig.client, "HTTP/1.1 504 Gateway Timeout\r\n"));
 }
+
+TEST_CASE("timeout: a tunnel on which nothing moves ends") {
+  HttpRig rig({.timeouts = {.stream_idle = 50ms}});
+  REQUIRE(
+      rig.send("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"));
+  TestPeer server = rig.accept();
+  REQUIRE(rig.contains(server, "\r\n\r\n"));
+  REQUIRE(rig.send(server,
+                   "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n"
+                   "Upgrade: websocket\r\n\r\n"));
+  REQUIRE(rig.contains(rig.client, "\r\n\r\n"));
+  CHECK(rig.worker->is_empty());
+}
