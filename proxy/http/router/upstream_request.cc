@@ -84,6 +84,7 @@ void UpstreamRequest::begin_attempt(Pick pick) {
 
 void UpstreamRequest::connect_to(std::shared_ptr<const Endpoint> endpoint) {
   Cluster& cluster = context_->pool.cluster();
+  context_->pool.make_room();
   connection_guard_ = cluster.try_acquire(Circuit::Connections);
   pending_guard_ = cluster.try_acquire(Circuit::PendingRequests);
   if (!connection_guard_ || !pending_guard_) return fail(kOverflow);

@@ -1,5 +1,6 @@
 #include "proxy/http/upstream/upstream_pool.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "proxy/upstream/cluster.h"
@@ -60,6 +61,7 @@ void UpstreamPool::give_back(UpstreamConnection& connection) {
 void UpstreamPool::close(UpstreamConnection& connection) {
   connection.user_ = nullptr;
   connection.connection_.close();
+  connection.circuit_ = {};
   connection.unlink();
   closed_.push_back(connection);
   if (!reaper_.is_active()) reaper_.start();
@@ -72,6 +74,14 @@ void UpstreamPool::discard(UpstreamConnection& idle) {
   close(idle);
   // An endpoint that has left its cluster is not found again.
   if (const auto list = idle_.find(key); list->second.empty()) idle_.erase(list);
+}
+
+void UpstreamPool::make_room() {
+  const std::uint32_t most = cluster_.config().limits.connections;
+  if (most == 0 || cluster_.in_use(Circuit::Connections) < most) return;
+  const auto oldest =
+      std::ranges::find_if(idle_, [](const auto& each) { return !each.second.empty(); });
+  if (oldest != idle_.end()) discard(oldest->second.front());
 }
 
 void UpstreamPool::close_idle() {

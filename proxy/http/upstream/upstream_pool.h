@@ -51,6 +51,10 @@ class UpstreamPool {
   // It is destroyed when no callback of it can be on the stack any more.
   void close(UpstreamConnection& connection);
 
+  // Before a connection is made: closes one that is idle if the cluster has as many as it may. All
+  // that this worker can do; what others keep idle is not to be had.
+  void make_room();
+
   std::size_t idle() const { return idle_count_; }
   // At the end of a drain: nobody asks for them any more.
   void close_idle();

@@ -189,3 +189,19 @@ TEST_CASE("upstream: the limit of request bodies is none of responses") {
     CHECK(rig.starts_with(rig.client, "HTTP/1.1 200 OK\r\n"));
   }
 }
+
+TEST_CASE("upstream: idle connections to others do not use up the limit") {
+  proxy::ClusterConfig cluster;
+  cluster.limits.connections = 1;
+  HttpRig rig({}, cluster, 2);
+  std::vector<TestPeer> servers;
+  for (std::size_t i = 0; i < 4; ++i) {
+    CAPTURE(i);
+    rig.client = rig.worker->connect();
+    REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    TestPeer& server = servers.emplace_back(rig.accept(i % 2));
+    REQUIRE(rig.contains(server, "\r\n\r\n"));
+    REQUIRE(rig.send(server, "HTTP/1.1 204 No Content\r\n\r\n"));
+    CHECK(rig.starts_with(rig.client, "HTTP/1.1 204 No Content\r\n"));
+  }
+}
