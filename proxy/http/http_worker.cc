@@ -78,6 +78,7 @@ void HttpWorker::run_due() {
 void HttpWorker::reap(ev::prepare&, int) {
   reaper_.stop();
   for (auto& stream : retired_) {
+    stream->rest();
     if (spare_.size() < kSpareStreams) spare_.push_back(std::move(stream));
   }
   retired_.clear();

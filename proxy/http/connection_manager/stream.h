@@ -79,6 +79,8 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   void abort(ResponseFlag reason);
   // How long nothing may pass; null: for ever.
   TimeoutQueue* idle_timeout() const { return idle_queue_; }
+  // No callback of it is on the stack any more.
+  void rest() { filters_.bury(); }
   UpstreamRequest::Tunnel take_tunnel() { return upstream_.take_tunnel(); }
 
   // Of a request whose answer has been given: so much of its body is read to keep the connection.

@@ -33,7 +33,6 @@ HttpFilterChain::~HttpFilterChain() = default;
 
 void HttpFilterChain::make(std::span<const MakeHttpFilter> makers, const RequestHead& head) {
   if (makers.empty()) return;
-  ended_.clear();
   if (capacity_ < makers.size()) {
     links_ = std::make_unique<Link[]>(makers.size());
     capacity_ = makers.size();

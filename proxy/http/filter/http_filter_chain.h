@@ -62,8 +62,10 @@ class HttpFilterChain {
   // For a request with this head.
   void make(std::span<const MakeHttpFilter> makers, const RequestHead& head);
   bool empty() const { return size_ == 0; }
-  // The request has ended: tells the filters, and destroys them.
+  // The request has ended: tells the filters. They may be on the stack.
   void clear();
+  // They are not: destroys them.
+  void bury() { ended_.clear(); }
 
   void headers(Direction direction, EndOfStream end);
   void data(Direction direction, Buffer& data, EndOfStream end);

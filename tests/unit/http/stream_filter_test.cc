@@ -26,6 +26,7 @@ class Stopper final : public http::HttpFilter {
   }
   HttpFilterStatus encode_data(Buffer&, EndOfStream) override { return stop(At::ResponseData); }
   HttpFilterStatus encode_trailers(http::HeaderMap&) override { return stop(At::ResponseTrailers); }
+  ~Stopper() override { seen = nullptr; }
   void go_on() { callbacks().continue_encoding(); }
 
   static inline Stopper* seen = nullptr;
@@ -115,4 +116,13 @@ TEST_CASE("filter: a tunnel whose answer is stopped carries on where it was") {
   settle(rig.worker->loop);
   Stopper::seen->go_on();
   CHECK(rig.contains(rig.client, "\r\n\r\nonetwo"));
+}
+
+TEST_CASE("filter: it is destroyed with its request, not with the next one") {
+  HttpRig rig(stopping_at(Stopper::At::Nowhere));
+  rig.servers.clear();
+  REQUIRE(rig.send(kStop));
+  REQUIRE(rig.starts_with(rig.client, "HTTP/1.1 503 Service Unavailable\r\n"));
+  settle(rig.worker->loop);
+  CHECK(Stopper::seen == nullptr);
 }
