@@ -53,6 +53,7 @@ class ConnectionManager final : public NetworkFilter, private Stream::Host {
  private:
   // Stream::Host
   const os::SocketAddress& peer() const override { return callbacks_.remote_address(); }
+  std::string local_authority() const override;
   void send(std::string_view bytes) override { callbacks_.write(bytes); }
   bool client_is_slow() const override;
   void pause_request() override { pause(kStream); }

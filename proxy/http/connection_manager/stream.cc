@@ -67,6 +67,10 @@ void Stream::begin(Host& host, HttpContext& context, std::string_view head_bytes
   start(host, context);
   last_ = last == Last::Yes;
   body_.begin(request_.framing, request_.content_length);
+  // HTTP/1.0 has no Host, but what is forwarded is HTTP/1.1 (RFC 9112 section 3.3).
+  if (request_.authority.empty()) {
+    request_.authority = request_.headers.keep(host.local_authority());
+  }
   info_.client = client_address(request_, host.peer(), context.config.forwarded);
   update_forwarded(request_, host.peer(), kScheme, context.config.forwarded);
   touch();
@@ -301,7 +305,9 @@ bool Stream::decide_persistence() {
   if (request_.method == Method::Connect) return false;
   // A client that waits to be told to send its body may never send it: what comes next is either.
   const bool withheld = request_.expects_continue && !continued_ && info_.received_bytes == 0;
-  if (!body_.complete() && (withheld || (request_dropped_ && !rest_is_short()))) return false;
+  // An error ahead of the request's end says that nobody wants the rest.
+  const bool unwanted = request_dropped_ || response_.status >= 400;
+  if (!body_.complete() && (withheld || (unwanted && !rest_is_short()))) return false;
   return !context_->drain.closes_now();
 }
 

@@ -15,6 +15,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "proxy/http/codec/message_head.h"
@@ -39,6 +40,8 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   class Host {
    public:
     virtual const os::SocketAddress& peer() const = 0;
+    // Where the client has connected to, as an authority; a system call.
+    virtual std::string local_authority() const = 0;
     virtual void send(std::string_view bytes) = 0;
     virtual bool client_is_slow() const = 0;
     virtual void pause_request() = 0;
