@@ -13,8 +13,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from harness import baton as baton_module  # noqa: E402
 from harness import processes  # noqa: E402
+from harness.access_log import AccessLog  # noqa: E402
+from harness.http import HttpServer  # noqa: E402
 from harness.ports import free_port  # noqa: E402
-from harness.programs import Nginx  # noqa: E402
+from harness.programs import Nginx, Node  # noqa: E402
 from harness.upstreams import Upstream, answer_one_line, echo  # noqa: E402
 from harness.waiting import wait_until  # noqa: E402
 
@@ -124,3 +126,23 @@ def echoer():
 def nginx(nothing_is_left_on_the_machine):
     with Nginx() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def node(nothing_is_left_on_the_machine):
+    with Node() as server:
+        yield server
+
+
+@pytest.fixture
+def http_server():
+    """An upstream that answers every request with 200 and stores it."""
+    with HttpServer() as upstream:
+        yield upstream
+        assert not upstream.broken, upstream.broken
+
+
+@pytest.fixture
+def log(directory):
+    """The access log that tables.web(log=log.path) makes."""
+    return AccessLog(directory / "access.log")

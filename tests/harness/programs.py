@@ -146,6 +146,16 @@ listen relay
         return [program("haproxy"), "-db", "-q", "-f", self.directory / "haproxy.cfg"]
 
 
+class Node(Server):
+    """server.js beside this file: bodies both ways, trailers, statuses."""
+
+    def __init__(self):
+        super().__init__("node")
+
+    def command(self):
+        return [program("node"), Path(__file__).with_name("server.js"), self.address]
+
+
 class Redis(Server):
     def __init__(self):
         super().__init__("redis")

@@ -39,3 +39,30 @@ def also(tables, name, address, *endpoints, **listener):
         "cluster": [*(tables["cluster"] or []),
                     *([{"name": cluster, "endpoints": list(endpoints)}] if endpoints else [])],
     }
+
+
+def web(address, *endpoints, routes=None, http=None, listener=None, log=None, **options):
+    """One http listener, "front": every request to these endpoints, the cluster "back", or by routes.
+
+    `log` is a path: one JSON object a request, with the members of LOGGED.
+    """
+    tables = relay(address, *(endpoints or ["127.0.0.1:1"]), **options)
+    front = {"name": "front", "address": address, "protocol": "http", **(listener or {})}
+    if http:
+        front["http"] = http
+    if log:
+        front["access_log"] = {"path": str(log), "json": LOGGED}
+    if routes is None:
+        front["cluster"] = "back"
+    else:
+        front["route"] = routes
+    return {**tables, "listener": [front]}
+
+
+LOGGED = {
+    "status": "%RESPONSE_CODE%", "flags": "%RESPONSE_FLAGS%", "details": "%RESPONSE_CODE_DETAILS%",
+    "method": "%METHOD%", "path": "%PATH%", "received": "%BYTES_RECEIVED%", "sent": "%BYTES_SENT%",
+    "upstream": "%UPSTREAM_HOST%", "cluster": "%UPSTREAM_CLUSTER%", "route": "%ROUTE_NAME%",
+    "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%", "generation": "%GENERATION%",
+    "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "authority": "%AUTHORITY%",
+}

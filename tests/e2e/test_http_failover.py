@@ -1,0 +1,193 @@
+"""Endpoints that fail, and what a client notices of it: retries, circuit breakers, health, ejection."""
+
+import contextlib
+import threading
+
+import pytest
+from harness import sockets
+from harness.http import Client, HttpServer, RawServer, answer, ask
+from harness.load import Wrk
+from harness.tables import web
+from harness.upstreams import refusing_address
+from harness.waiting import wait_until
+
+QUICK = {"probation": "20ms", "drain_strategy": "immediate"}
+
+
+def upstream_metric(baton, name):
+    return baton.metric(f"baton_upstream_{name}", cluster="back")
+
+
+def retrying(*reasons, **keys):
+    return [{"cluster": "back", "retry": {"on": list(reasons), "budget_percent": 100, **keys}}]
+
+
+def failing(status):
+    return lambda request: answer(status, b"no", reason="No")
+
+
+# --- retries
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_refused_connection_is_tried_elsewhere(start, address, http_server, method, log):
+    baton = start(web(address, refusing_address(), http_server.address, routes=retrying("connect-failure"),
+                      cluster={"outlier_detection": {"consecutive_connect_failures": 0}}, log=log.path))
+    assert [ask(address, method, body=b"x").status for _ in range(10)] == [200] * 10
+    assert len(http_server.requests) == 10
+    assert {entry["upstream"] for entry in log.entries(10)} == {http_server.address}
+    assert upstream_metric(baton, "connect_failures_total") >= 4
+
+
+@pytest.mark.parametrize("reason, method, keys, status", [
+    ("5xx", "GET", {}, 200), ("gateway-error", "GET", {}, 200), ("reset", "GET", {}, 503),
+    ("retriable-codes", "PUT", {"codes": [503]}, 200), ("retriable-codes", "PUT", {"codes": [404]}, 503),
+    ("5xx", "POST", {}, 503), ("5xx", "POST", {"non_idempotent": True}, 200),
+])
+def test_an_answer_is_asked_for_again_if_it_may_be(start, address, http_server, log, reason, method, keys, status):
+    with HttpServer(failing(503)) as bad:
+        start(web(address, bad.address, http_server.address, routes=retrying(reason, **keys), log=log.path,
+                  workers=1))
+        answers = [ask(address, method, body=b"body") for _ in range(2)]  # one of them begins at `bad`
+        assert sorted(response.status for response in answers) == [200, status]
+        assert {request.body for request in http_server.requests} == {b"body"}
+        entries = log.entries(2)
+        assert sorted(entry["attempts"] for entry in entries) == [1, 2 if status == 200 else 1]
+
+
+@pytest.mark.parametrize("method, status", [("GET", 200), ("POST", 502)])
+def test_a_reset_request_is_sent_again_only_if_it_may_be(start, address, http_server, method, status):
+    with RawServer(b"", "reset") as bad:
+        start(web(address, bad.address, http_server.address, workers=1, routes=retrying("reset")))
+        assert sorted(ask(address, method, body=b"x").status for _ in range(2)) == [200, status]
+        assert len(http_server.requests) == (2 if status == 200 else 1)
+
+
+def test_retries_run_out(start, address, log):
+    with HttpServer(failing(500)) as bad:
+        baton = start(web(address, bad.address, routes=retrying("5xx", attempts=2), log=log.path))
+        assert ask(address).status == 500
+        assert len(bad.requests) == 3 and upstream_metric(baton, "retries_total") == 2
+    assert (log.last()["flags"], log.last()["attempts"]) == ("URX", 3)
+
+
+def test_a_try_that_takes_too_long_is_given_up_for_another(start, address, http_server):
+    with RawServer(b"", "wait") as slow:
+        start(web(address, slow.address, http_server.address, workers=1,
+                  routes=retrying("reset", per_try_timeout="100ms")))
+        assert [ask(address).status for _ in range(2)] == [200, 200]
+        wait_until(lambda: slow.ends == 1, 5, "the slow one is let go of")
+
+
+def test_a_kept_connection_that_has_just_died_costs_nobody_a_request(start, address):
+    """Without any configured retry: it says nothing about the endpoint."""
+    last = []
+
+    def respond(request):  # every second request finds its connection closed
+        last.append(request)
+        return answer() if len(last) % 2 else None
+
+    with HttpServer(respond) as upstream:
+        start(web(address, upstream.address, workers=1))
+        with Client(address) as client:
+            assert [client.ask().status for _ in range(10)] == [200] * 10
+
+
+# --- circuit breakers
+
+
+@pytest.mark.parametrize("limit", ["max_requests", "max_connections"])
+def test_a_circuit_breaker_answers_at_once(start, address, limit, log):
+    release = threading.Event()
+
+    def respond(request):
+        assert release.wait(sockets.PATIENCE)
+        return answer()
+
+    with HttpServer(respond) as upstream:
+        baton = start(web(address, upstream.address, cluster={limit: 2}, log=log.path))
+        waiting = [Client(address).send("GET /in HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(2)]
+        wait_until(lambda: len(upstream.requests) == 2, 5, "both are there")
+        assert [ask(address, path="/out").status for _ in range(3)] == [503] * 3
+        release.set()
+        for client in waiting:
+            assert client.reader.response().status == 200
+            client.close()
+        entries = log.entries(5)
+        assert {(e["status"], e["flags"]) for e in entries if e["path"] == "/out"} == {(503, "UO")}
+        assert ask(address).status == 200
+        wait_until(lambda: upstream_metric(baton, "requests_active") == 0, 5, "gauge")
+
+
+# --- dead endpoints
+
+
+CHECKED = {"health_check": {"type": "http", "path": "/health", "interval": "20ms", "timeout": "500ms"}}
+
+
+def test_no_request_fails_once_a_dead_endpoint_is_known_nor_after_reloads(start, address, log):
+    """Of two endpoints one dies under load; after its detection, 0 failures, in any generation."""
+    with HttpServer() as alive, contextlib.ExitStack() as stack:
+        dead = stack.enter_context(HttpServer())
+        baton = start(web(address, alive.address, dead.address, cluster=CHECKED, supervisor=QUICK, log=log.path))
+        assert upstream_metric(baton, "endpoints_available") == 2
+        dead.close()
+        wait_until(lambda: upstream_metric(baton, "endpoints_available") == 1, 10, "it is known")
+        before = len(log.lines())
+        with Wrk(address, connections=16) as wrk:
+            for _ in range(5):
+                baton.reload()
+                wait_until(lambda: len(log.lines()) > before + 200, 10, "load")
+                before = len(log.lines())
+            result = wrk.finish()
+        assert not result.failed(), result.text
+        assert {entry["upstream"] for entry in log.entries()[-500:]} == {alive.address}
+
+
+def test_a_failing_endpoint_is_ejected_and_stays_so_in_the_next_generation(start, address, http_server, log):
+    ejecting = {"outlier_detection": {"consecutive_5xx": 3, "base_ejection_time": "1h", "max_ejection_time": "1h"}}
+    with HttpServer(failing(500)) as bad:
+        baton = start(web(address, bad.address, http_server.address, cluster=ejecting, supervisor=QUICK))
+        statuses = [ask(address).status for _ in range(30)]
+        assert 3 <= statuses.count(500) <= 4 and set(statuses[-20:]) == {200}, statuses
+        baton.reload()
+        assert {ask(address).status for _ in range(30)} == {200}
+        assert upstream_metric(baton, "endpoints_ejected") == 1
+
+
+@pytest.mark.parametrize("when", ["checked", "after a reload"])
+def test_all_down_is_503_at_once(start, address, when, log):
+    """At once: with the default timeouts of 5 s to connect and 15 s to answer none is tried."""
+    cluster = {"health_check": {"type": "tcp", "interval": "20ms"}}
+    baton = start(web(address, refusing_address(), refusing_address(), cluster=cluster, supervisor=QUICK,
+                      log=log.path))
+    if when == "after a reload":
+        baton.reload()
+    with Client(address) as client:
+        for _ in range(5):
+            assert client.ask().status == 503
+    assert {(e["status"], e["flags"], e["upstream"]) for e in log.entries(5)} == {(503, "UH", None)}
+
+
+def test_an_endpoint_that_comes_back_gets_requests_again(start, address):
+    back = refusing_address()
+    baton = start(web(address, back, cluster=CHECKED))
+    assert ask(address).status == 503
+    with HttpServer(address=back):
+        wait_until(lambda: upstream_metric(baton, "endpoints_available") == 1, 10, "it is healthy")
+        assert ask(address).status == 200
+
+
+def test_idle_upstream_connections_are_kept_within_limits(start, address):
+    with HttpServer() as upstream:
+        baton = start(web(address, upstream.address, workers=1,
+                          cluster={"keepalive": {"max_idle_connections": 2, "idle_timeout": "200ms"}}))
+        clients = [Client(address) for _ in range(8)]
+        for client in clients:
+            client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        for client in clients:
+            assert client.reader.response().status == 200
+            client.close()
+        wait_until(lambda: upstream.open_connections <= 2, 5, upstream.open_connections)
+        wait_until(lambda: upstream.open_connections == 0, 5, "idle ones go")
+        wait_until(lambda: upstream_metric(baton, "connections_active") == 0, 5, "gauge")
