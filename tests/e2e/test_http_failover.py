@@ -119,6 +119,16 @@ def test_a_circuit_breaker_answers_at_once(start, address, limit, log):
         wait_until(lambda: upstream_metric(baton, "requests_active") == 0, 5, "gauge")
 
 
+def test_an_idle_connection_makes_room_for_one_to_another_endpoint(start, address, log):
+    with HttpServer() as one, HttpServer() as two:
+        baton = start(web(address, one.address, two.address, workers=1, cluster={"max_connections": 1},
+                          log=log.path))
+        with Client(address) as client:
+            assert [client.ask().status for _ in range(10)] == [200] * 10
+        assert {entry["upstream"] for entry in log.entries(10)} == {one.address, two.address}
+        wait_until(lambda: upstream_metric(baton, "connections_active") == 1, 5, "one is left")
+
+
 # --- dead endpoints
 
 
