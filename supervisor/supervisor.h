@@ -96,6 +96,7 @@ class Supervisor final : private GenerationObserver {
   void begin_probation();
   void take_charge();
   void commit();
+  void limit_draining(std::size_t most);
   void kill_candidate();
   void hurry_candidate();
   void resume_in_charge(lifecycle::Action how);

@@ -17,6 +17,11 @@ constexpr std::size_t kSocketsPerResume = 32;
 // needed: one that hangs delays a fresh one no longer than that.
 constexpr std::chrono::milliseconds kHurry{2000};
 constexpr int kHurryFactor = 3;
+// What a generation beyond max_draining has left: time for a request to be answered, so that HTTP
+// connections end at a message boundary even when reloads follow each other at once. So many may
+// have it, which keeps all of them within the region's slots.
+constexpr std::chrono::milliseconds kLastCall{1000};
+constexpr std::size_t kMostAtLastCall = 16;
 
 double seconds(std::chrono::milliseconds time) { return static_cast<double>(time.count()) / 1000; }
 
@@ -174,13 +179,20 @@ void Supervisor::commit() {
   if (before != nullptr) {
     generations_.drain(*before, settings.drain_time, settings.drain_strategy, next->record().keys);
   }
-  const std::vector<GenerationProcess*> draining = generations_.draining();
-  for (std::size_t i = 0; i + settings.max_draining < draining.size(); ++i) {
-    log::warning("{} is cut: more than {} are draining", draining[i]->name(),
-                 settings.max_draining);
-    generations_.drain(*draining[i], std::chrono::milliseconds(0), DrainStrategy::Immediate, {});
-  }
+  limit_draining(settings.max_draining);
   generations_.drop_unused_pairs();
+}
+
+void Supervisor::limit_draining(std::size_t most) {
+  const std::vector<GenerationProcess*> draining = generations_.draining();
+  for (std::size_t i = 0; i + most < draining.size(); ++i) {
+    GenerationProcess& oldest = *draining[i];
+    const auto left =
+        i + most + kMostAtLastCall < draining.size() ? std::chrono::milliseconds(0) : kLastCall;
+    if (oldest.record().drain_deadline.value_or(0) <= now() + seconds(left)) continue;
+    log::warning("{} is cut: more than {} are draining", oldest.name(), most);
+    generations_.drain(oldest, left, DrainStrategy::Immediate, {});
+  }
 }
 
 void Supervisor::kill_candidate() {
