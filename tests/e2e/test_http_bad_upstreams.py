@@ -27,11 +27,13 @@ INSTEAD_OF_A_RESPONSE = {
     "a long header": (OK + b"A: " + b"b" * 1_000_000 + b"\r\n\r\n", "wait", 502, "UPE"),
     "a long reason": (b"HTTP/1.1 200 " + b"b" * 1_000_000, "wait", 502, "UPE"),
     "two lengths": (OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab", "wait", 502, "UPE"),
-    "length and chunks": (OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "wait", 502, "UPE"),
+    "length and chunks": (OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                          "wait", 502, "UPE"),
     "a bad length": (OK + b"Content-Length: +3\r\n\r\nabc", "wait", 502, "UPE"),
     "a bare LF": (b"HTTP/1.1 200 OK\nContent-Length: 0\n\n", "wait", 502, "UPE"),
     "a folded line": (OK + b"A: b\r\n c\r\nContent-Length: 0\r\n\r\n", "wait", 502, "UPE"),
-    "gzip as transfer coding": (OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "wait", 502, "UPE"),
+    "gzip as transfer coding": (OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+                                "wait", 502, "UPE"),
     "a NUL": (OK + b"A: \0\r\nContent-Length: 0\r\n\r\n", "wait", 502, "UPE"),
     "status 99": (b"HTTP/1.1 99 No\r\n\r\n", "wait", 502, "UPE"),
     "HTTP/2.0": (b"HTTP/2.0 200 OK\r\n\r\n", "wait", 502, "UPE"),
@@ -45,8 +47,10 @@ def front(start, address, log):
 
     def make(upstreams, **options):
         tables = web(address, log=log.path, routes=[
-            {"path": f"/{i}", "cluster": f"c{i}", "timeout": "300ms"} for i in range(len(upstreams))], **options)
-        tables["cluster"] = [{"name": f"c{i}", "endpoints": [each.address]} for i, each in enumerate(upstreams)]
+            {"path": f"/{i}", "cluster": f"c{i}", "timeout": "300ms"} for i in range(len(upstreams))],
+            **options)
+        tables["cluster"] = [{"name": f"c{i}", "endpoints": [each.address]}
+                             for i, each in enumerate(upstreams)]
         return start(tables)
 
     return make

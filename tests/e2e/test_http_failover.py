@@ -44,7 +44,8 @@ def test_a_refused_connection_is_tried_elsewhere(start, address, http_server, me
     ("retriable-codes", "PUT", {"codes": [503]}, 200), ("retriable-codes", "PUT", {"codes": [404]}, 503),
     ("5xx", "POST", {}, 503), ("5xx", "POST", {"non_idempotent": True}, 200),
 ])
-def test_an_answer_is_asked_for_again_if_it_may_be(start, address, http_server, log, reason, method, keys, status):
+def test_an_answer_is_asked_for_again_if_it_may_be(start, address, http_server, log, reason,
+                                                     method, keys, status):
     with HttpServer(failing(503)) as bad:
         start(web(address, bad.address, http_server.address, routes=retrying(reason, **keys), log=log.path,
                   workers=1))
@@ -61,6 +62,29 @@ def test_a_reset_request_is_sent_again_only_if_it_may_be(start, address, http_se
         start(web(address, bad.address, http_server.address, workers=1, routes=retrying("reset")))
         assert sorted(ask(address, method, body=b"x").status for _ in range(2)) == [200, status]
         assert len(http_server.requests) == (2 if status == 200 else 1)
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 11", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("how", ["503", "reset"])
+def test_an_upload_in_progress_goes_on_at_another_endpoint(start, address, http_server, framing, how, log):
+    """What has been sent so far is sent again, and the rest follows as it comes."""
+    pieces = [b"hello ", b"wo", b"rld"]
+    said = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n" if how == "503" else b""
+    with RawServer(said, "wait" if how == "503" else "reset") as bad:
+        start(web(address, bad.address, http_server.address, workers=1, routes=retrying("5xx", "reset"),
+                  cluster={"keepalive": {"max_idle_connections": 0}}, log=log.path))
+        for _ in range(2):  # one of them begins at `bad`
+            had = http_server.accepted
+            with Client(address) as client:
+                client.send(f"PUT / HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n")
+                for i, piece in enumerate(pieces):
+                    client.send(piece if "Length" in framing else b"%x\r\n%s\r\n" % (len(piece), piece))
+                    if i == 0:
+                        wait_until(lambda had=had: http_server.accepted > had, 5, "it is at the other one")
+                client.send(b"" if "Length" in framing else b"0\r\n\r\n")
+                assert client.reader.response().status == 200
+        assert [request.body for request in http_server.requests] == [b"hello world"] * 2
+        assert sorted(entry["attempts"] for entry in log.entries(2)) == [1, 2]
 
 
 def test_retries_run_out(start, address, log):
@@ -139,7 +163,8 @@ def test_no_request_fails_once_a_dead_endpoint_is_known_nor_after_reloads(start,
     """Of two endpoints one dies under load; after its detection, 0 failures, in any generation."""
     with HttpServer() as alive, contextlib.ExitStack() as stack:
         dead = stack.enter_context(HttpServer())
-        baton = start(web(address, alive.address, dead.address, cluster=CHECKED, supervisor=QUICK, log=log.path))
+        baton = start(web(address, alive.address, dead.address, cluster=CHECKED, supervisor=QUICK,
+                          log=log.path))
         assert upstream_metric(baton, "endpoints_available") == 2
         dead.close()
         wait_until(lambda: upstream_metric(baton, "endpoints_available") == 1, 10, "it is known")
@@ -155,7 +180,8 @@ def test_no_request_fails_once_a_dead_endpoint_is_known_nor_after_reloads(start,
 
 
 def test_a_failing_endpoint_is_ejected_and_stays_so_in_the_next_generation(start, address, http_server, log):
-    ejecting = {"outlier_detection": {"consecutive_5xx": 3, "base_ejection_time": "1h", "max_ejection_time": "1h"}}
+    ejecting = {"outlier_detection": {"consecutive_5xx": 3, "base_ejection_time": "1h",
+                                      "max_ejection_time": "1h"}}
     with HttpServer(failing(500)) as bad:
         baton = start(web(address, bad.address, http_server.address, cluster=ejecting, supervisor=QUICK))
         statuses = [ask(address).status for _ in range(30)]

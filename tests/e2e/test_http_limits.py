@@ -151,8 +151,8 @@ def test_an_answer_before_the_body_leaves_no_second_reading(start, address, http
     """Whoever asked for leave may send the body, or not: so nothing is read behind the answer."""
     start(web(address, http_server.address, routes=[{"path": "/no", "direct_response": {"status": 403}},
                                                     {"cluster": "back"}]))
-    assert refused(address, "PUT /no HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 33\r\n\r\n"
-                            "GET /yes HTTP/1.1\r\nHost: evil\r\n\r\n") == 403
+    assert refused(address, "PUT /no HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+                            "Content-Length: 33\r\n\r\nGET /yes HTTP/1.1\r\nHost: evil\r\n\r\n") == 403
     assert not http_server.requests
 
 

@@ -38,7 +38,8 @@ def test_the_first_route_that_matches_wins(start, address):
         {"host": "*.wild.example", **saying("wild")},
         {"methods": ["POST", "BREW"], **saying("method")},
         {"headers": [{"name": "X-Kind", "regex": "v[12]"}], **saying("header")},
-        {"headers": [{"name": "X-None", "present": False}, {"name": "X-A", "prefix": "ab"}], **saying("two")},
+        {"headers": [{"name": "X-None", "present": False}, {"name": "X-A", "prefix": "ab"}],
+         **saying("two")},
         {"host": "b.example", **saying("b")}]))
     cases = [
         ("exact", {"path": "/exact?q", "host": "a.example"}),
@@ -76,8 +77,8 @@ def test_redirects(start, address):
 def test_rewrites_of_path_and_host(start, address, echoing):
     start(web(address, echoing.address, routes=[
         {"path_prefix": "/api/", "prefix_rewrite": "/", "host_rewrite": "inner.example", "cluster": "back"},
-        {"path_regex": "/u/.*", "regex_rewrite": {"pattern": "^/u/([^/]+)/(.*)$", "substitution": "/\\2/of/\\1"},
-         "cluster": "back"},
+        {"path_regex": "/u/.*", "cluster": "back",
+         "regex_rewrite": {"pattern": "^/u/([^/]+)/(.*)$", "substitution": "/\\2/of/\\1"}},
         {"cluster": "back"}]))
     with Client(address) as client:
         first, headers = seen(client.ask(path="/api/x/y?q=/api/"))
@@ -92,7 +93,8 @@ def test_rewrites_of_path_and_host(start, address, echoing):
 def test_edits_of_headers(start, address, echoing):
     start(web(address, echoing.address, routes=[{
         "cluster": "back",
-        "request_headers": {"remove": ["X-Gone"], "set": {"X-One": "%CLIENT_ADDRESS%"}, "add": {"X-More": "2"}},
+        "request_headers": {"remove": ["X-Gone"], "set": {"X-One": "%CLIENT_ADDRESS%"},
+                            "add": {"X-More": "2"}},
         "response_headers": {"remove": ["X-Inner"], "set": {"Server": "outer", "X-Gen": "%GENERATION%"}}}]))
     response = ask(address, headers=[("x-gone", "1"), ("x-one", "0"), ("X-ONE", "1"), ("X-More", "1")])
     _, headers = seen(response)
@@ -119,10 +121,11 @@ def test_hop_by_hop_lines_end_at_the_proxy(start, address, echoing):
     (1, "not an address", "not an address, 127.0.0.1", "127.0.0.1"),
     (1, "[2001:db8::1]:99", "[2001:db8::1]:99, 127.0.0.1", "2001:db8::1"),
 ])
-def test_the_clients_address_behind_trusted_hops(start, address, echoing, log, hops, sent, forwarded, client):
+def test_the_clients_address_behind_trusted_hops(start, address, echoing, log, hops, sent,
+                                                  forwarded, client):
     start(web(address, echoing.address, http={"trusted_hops": hops}, log=log.path))
-    claims = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "claimed.example"), ("X-Real-IP", "6.6.6.6"),
-              ("Forwarded", "for=6.6.6.6")]
+    claims = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "claimed.example"),
+              ("X-Real-IP", "6.6.6.6"), ("Forwarded", "for=6.6.6.6")]
     _, headers = seen(ask(address, headers=claims + ([("X-Forwarded-For", sent)] if sent else [])))
     assert headers["x-forwarded-for"] == forwarded
     assert headers["x-forwarded-proto"] == ("https" if hops else "http")
@@ -132,7 +135,8 @@ def test_the_clients_address_behind_trusted_hops(start, address, echoing, log, h
 
 
 def test_weighted_clusters_get_their_shares(start, address):
-    with HttpServer(lambda _: answer(body=b"heavy")) as heavy, HttpServer(lambda _: answer(body=b"light")) as light:
+    with (HttpServer(lambda _: answer(body=b"heavy")) as heavy,
+          HttpServer(lambda _: answer(body=b"light")) as light):
         tables = web(address, heavy.address, routes=[{"clusters": [
             {"name": "back", "weight": 3}, {"name": "light", "weight": 1}, {"name": "none", "weight": 0}]}])
         tables["cluster"] += [{"name": "light", "endpoints": [light.address]},

@@ -128,9 +128,12 @@ ACCEPTED = [
     (b"\r\n\r\nGET /1 HTTP/1.1\r\nHost: x\r\n\r\n", [("/1", b"")]),
     (b"GET http://x/2 HTTP/1.1\r\nHost: x\r\n\r\n", [("/2", b"")]),
     (b"GET http://x HTTP/1.1\r\nHost: x\r\n\r\n", [("/", b"")]),
-    (b"POST /3 HTTP/1.1\r\nHost: x\r\nContent-Length: " + LENGTH + b"\r\n\r\n" + SMUGGLED, [("/3", SMUGGLED)]),
-    (b"GET /4 HTTP/1.1\r\nHost: x\r\nContent-Length: " + LENGTH + b"\r\n\r\n" + SMUGGLED, [("/4", SMUGGLED)]),
-    (b"POST /5 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n" % len(SMUGGLED) + SMUGGLED + b"\r\n0\r\n\r\n",
+    (b"POST /3 HTTP/1.1\r\nHost: x\r\nContent-Length: " + LENGTH + b"\r\n\r\n" + SMUGGLED,
+     [("/3", SMUGGLED)]),
+    (b"GET /4 HTTP/1.1\r\nHost: x\r\nContent-Length: " + LENGTH + b"\r\n\r\n" + SMUGGLED,
+     [("/4", SMUGGLED)]),
+    (b"POST /5 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n" % len(SMUGGLED) + SMUGGLED
+     + b"\r\n0\r\n\r\n",
      [("/5", SMUGGLED)]),
     (b"POST /6 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: Chunked\r\n\r\n0\r\n\r\n", [("/6", b"")]),
     (b"POST /7 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\tchunked \r\n\r\n5;a;b=\"c\"\r\n"
@@ -139,9 +142,12 @@ ACCEPTED = [
      b"a\r\n0\r\n\r\nGET /\r\n0\r\n\r\n", [("/8", b"0\r\n\r\nGET /")]),
     (b"POST /9 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: content-length, host\r\n\r\nab",
      [("/9", b"ab")]),
-    (b"POST /10 HTTP/1.1\r\nHost: x\r\nX-Content-Length: 5\r\nX-Transfer-Encoding: chunked\r\n\r\n", [("/10", b"")]),
-    (b"POST /11 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTrailer: Content-Length\r\n\r\nhello", [("/11", b"hello")]),
-    (b"PUT /12 HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: upgrade\r\nHTTP2-Settings: AA\r\n\r\n", [("/12", b"")]),
+    (b"POST /10 HTTP/1.1\r\nHost: x\r\nX-Content-Length: 5\r\nX-Transfer-Encoding: chunked\r\n\r\n",
+     [("/10", b"")]),
+    (b"POST /11 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTrailer: Content-Length\r\n\r\nhello",
+     [("/11", b"hello")]),
+    (b"PUT /12 HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: upgrade\r\nHTTP2-Settings: AA\r\n\r\n",
+     [("/12", b"")]),
     (b"GET /13 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n", [("/13", b"")]),
     (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", [("*", b"")]),
     (b"DELETE /14 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\nHEAD /15 HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -161,8 +167,8 @@ def test_what_is_accepted_reaches_the_upstream_as_it_is(start, address, recorder
     assert not any(name in recorder.bytes.lower() for name in (b"h2c", b"http2-settings", b";a;b"))
 
 
-BYTES = [b"", b" ", b"\t", b"\0", b"\x0b", b"\x0c", b"\x1f", b"\x7f", b"\x85", b"\xa0", b"\xff", b":", b";", b",",
-         b"\r", b"\n", b"\r\n", b"\r\n ", b"\"", b"'", b"x", b"chunked", b"identity,", b",chunked"]
+BYTES = [b"", b" ", b"\t", b"\0", b"\x0b", b"\x0c", b"\x1f", b"\x7f", b"\x85", b"\xa0", b"\xff", b":", b";",
+         b",", b"\r", b"\n", b"\r\n", b"\r\n ", b"\"", b"'", b"x", b"chunked", b"identity,", b",chunked"]
 
 
 def twisted():
@@ -209,6 +215,7 @@ def test_pieces_of_two_clients_never_meet_on_one_upstream_connection(start, addr
             client.send(b"POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n" + b"x" * i)
             if i % 2:
                 sockets.reset(client.socket)
-        assert [r.body for r in converse(address, marker(i), f"/marker-{i}".encode())] == [f"/marker-{i}".encode()]
+        path = f"/marker-{i}".encode()
+        assert [response.body for response in converse(address, marker(i), path)] == [path]
     wait_until(lambda: recorder.open_connections <= 1, 5, "only one is kept")
     assert [path for path, _ in recorder.seen] == [f"/marker-{i}" for i in range(20)]

@@ -9,7 +9,7 @@ import pytest
 from harness import processes, sockets
 from harness.access_log import AccessLog
 from harness.baton import FAILED, NEXT_PROXY, PROXY, run
-from harness.http import Client, HttpServer, answer, ask
+from harness.http import Client, HttpServer, Message, RawServer, answer, ask
 from harness.load import Wrk
 from harness.tables import web
 from harness.waiting import wait_until
@@ -60,7 +60,8 @@ class Uploads:
 
 
 def with_uploads(address, upstream, node, **options):
-    tables = web(address, upstream, routes=[{"path": "/digest", "cluster": "node"}, {"cluster": "back"}], **options)
+    routes = [{"path": "/digest", "cluster": "node"}, {"cluster": "back"}]
+    tables = web(address, upstream, routes=routes, **options)
     tables["cluster"].append({"name": "node", "endpoints": [node]})
     return tables
 
@@ -129,8 +130,8 @@ def assert_counted(baton, log, requests, statuses):
         found["dropped"] = baton.metric("baton_access_log_dropped_total")
         return found
 
-    wanted = {**classes, "requests": requests, "baton_http_requests_active": 0, "baton_upstream_requests_active": 0,
-              "baton_listener_connections_active": 0, "log": requests, "dropped": 0}
+    wanted = {**classes, "requests": requests, "baton_http_requests_active": 0,
+              "baton_upstream_requests_active": 0, "baton_listener_connections_active": 0, "log": requests, "dropped": 0}
     wait_until(lambda: figures() == wanted, 10, lambda: f"\nwanted {wanted}\nfound  {figures()}")
 
 
@@ -168,6 +169,22 @@ def test_a_request_in_flight_ends_in_old(start, address):
             response = client.reader.response()
             assert response.body == b"late" and response.get("connection") == "close"
         assert baton.wait_drained()["id"] == 2
+
+
+def test_a_request_that_outlives_the_drain_is_cut_and_marked(start, address, log):
+    with RawServer(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhal", "wait") as upstream:
+        baton = start(web(address, upstream.address, supervisor=QUICK, log=log.path))
+        with Client(address) as client:
+            client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.reader.head(Message).first_line == "HTTP/1.1 200 OK"
+            baton.reload("--drain-time", "100ms", "--wait-drained")
+            with pytest.raises(ConnectionResetError):
+                client.reader.rest()
+        wait_until(lambda: upstream.ends == 1, 2, "the upstream is let go of")
+    entry = log.last()
+    assert (entry["status"], entry["flags"], entry["sent"]) == (200, "DT", 3)
+    assert baton.metric("baton_http_resets_total") == 1
+    assert baton.metric("baton_listener_connections_cut_total") == 1
 
 
 def test_an_idle_kept_connection_is_usable_until_the_drain_is_over(start, address, http_server):

@@ -5,6 +5,7 @@ import contextlib
 import threading
 
 import pytest
+import websockets
 from harness import sockets
 from harness.baton import run
 from harness.http import Client, HttpServer, RawServer, Reader, Request, answer, ask
@@ -12,8 +13,6 @@ from harness.ports import free_port
 from harness.tables import web
 from harness.upstreams import Upstream
 from harness.waiting import wait_until
-
-websockets = pytest.importorskip("websockets", reason="python3-websockets: scripts/setup")
 
 PATIENCE = 20
 SWITCH = (b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
