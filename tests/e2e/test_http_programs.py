@@ -111,6 +111,18 @@ def test_pipelined_requests_are_answered_in_order(start, address):
         assert said == [f"/{i}".encode() for i in range(300)]
 
 
+@pytest.mark.parametrize("rest", [b"", b"GET /unfinished HTTP/1.1\r\n"], ids=["whole", "and a part"])
+def test_pipelined_requests_are_answered_though_the_client_has_half_closed(start, address, rest):
+    with HttpServer(lambda request: answer(body=request.path.encode())) as upstream:
+        start(web(address, upstream.address, routes=[
+            {"path": "/2", "direct_response": {"status": 200, "body": "/2"}}, {"cluster": "back"}]))
+        with Client(address) as client:
+            client.send(b"".join(f"GET /{i} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for i in range(6)) + rest)
+            client.socket.shutdown(1)
+            said = [client.reader.response().body for _ in range(6)]
+            assert said == [f"/{i}".encode() for i in range(6)] and client.reader.at_end()
+
+
 def test_pipelined_uploads_do_not_mix(start, address):
     with HttpServer(lambda request: answer(body=request.path.encode() + request.body)) as upstream:
         start(web(address, upstream.address))

@@ -131,7 +131,8 @@ def assert_counted(baton, log, requests, statuses):
         return found
 
     wanted = {**classes, "requests": requests, "baton_http_requests_active": 0,
-              "baton_upstream_requests_active": 0, "baton_listener_connections_active": 0, "log": requests, "dropped": 0}
+              "baton_upstream_requests_active": 0, "baton_listener_connections_active": 0,
+              "log": requests, "dropped": 0}
     wait_until(lambda: figures() == wanted, 10, lambda: f"\nwanted {wanted}\nfound  {figures()}")
 
 

@@ -175,6 +175,21 @@ TEST_CASE("http: a client that half-closes gets its answer") {
   CHECK(rig.worker->sees(rig.client, Peer::Ended));
 }
 
+TEST_CASE("http: what a client has sent before it half-closed is answered, all of it") {
+  HttpRig rig;
+  REQUIRE(
+      rig.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n"
+               "GET /part HTTP/1.1\r\n"));
+  rig.client.end();
+  TestPeer server = rig.accept();
+  for (const char* path : {"GET /1", "GET /2"}) {
+    REQUIRE(rig.contains(server, path));
+    REQUIRE(rig.send(server, "HTTP/1.1 204 No Content\r\n\r\n"));
+  }
+  CHECK(rig.has(rig.client, "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n"));
+  CHECK(rig.worker->sees(rig.client, Peer::Ended));
+}
+
 TEST_CASE("http: while draining a response says that it is the last one") {
   HttpRig rig;
   REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
@@ -238,4 +253,38 @@ TEST_CASE("http: a large body both ways arrives whole, whoever is slow") {
     return rig.client.received().size() >= answer.size();
   }));
   CHECK(rig.client.received().ends_with(body));
+}
+
+TEST_CASE("http: a request of 1.0 without a Host is for the address that its client asked") {
+  HttpRig rig;
+  REQUIRE(rig.send("GET / HTTP/1.0\r\n\r\n"));
+  TestPeer server = rig.accept();
+  CHECK(rig.starts_with(server, "GET / HTTP/1.1\r\nHost: 127.0.0.1:"));
+  CHECK(rig.contains(server, "x-forwarded-host: 127.0.0.1:"));
+}
+
+TEST_CASE("http: behind an answer to a client that waits for a 100 nothing is read") {
+  HttpRig rig;
+  REQUIRE(
+      rig.send("PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 30\r\n\r\n"));
+  TestPeer server = rig.accept();
+  REQUIRE(rig.contains(server, "\r\n\r\n"));
+  REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+  CHECK(rig.has(rig.client, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"));
+  // A body, or a request of its own: to be neither.
+  rig.client.write("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+  CHECK(rig.worker->until([&] {
+    rig.client.read();
+    return rig.client.state() != Peer::Open;
+  }));
+  CHECK(rig.http_metric("requests_total") == 1);
+}
+
+TEST_CASE("http: an error ahead of a long request's end says that the connection closes") {
+  HttpRig rig;
+  REQUIRE(rig.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nx"));
+  TestPeer server = rig.accept();
+  REQUIRE(rig.contains(server, "\r\n\r\nx"));
+  REQUIRE(rig.send(server, "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"));
+  CHECK(rig.has(rig.client, "HTTP/1.1 403 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"));
 }
