@@ -41,6 +41,7 @@ class FilterChain::Link final : public NetworkFilterCallbacks {
   os::SocketAddress local_address() const override { return chain->host_.local_address(); }
   ev::loop_ref loop() const override { return chain->host_.loop(); }
   TunnelState& tunnel() override { return chain->host_.tunnel(); }
+  bool may_move() const override { return chain->host_.may_move(); }
   Buffer& scratch() override { return chain->host_.scratch(); }
   void pause_reading() override { chain->host_.pause_reading(); }
   void resume_reading() override { chain->host_.resume_reading(); }

@@ -79,6 +79,8 @@ class NetworkFilterCallbacks {
   // (except on_close()). The first call decides.
   virtual void close(CloseMode mode) = 0;
 
+  // False: the next generation has refused this connection.
+  virtual bool may_move() const = 0;
   // All that has to travel when the connection moves to another process; for terminal filters.
   virtual TunnelState& tunnel() = 0;
   // The worker's shared receive buffer: empty between two events.

@@ -81,6 +81,7 @@ class Session final : public boost::intrusive::list_base_hook<>,
   os::SocketAddress local_address() const override;
   ev::loop_ref loop() const override { return context_.loop; }
   TunnelState& tunnel() override { return state_; }
+  bool may_move() const override { return !stays_; }
   Buffer& scratch() override { return context_.scratch; }
   void send_downstream(Buffer& data, EndOfStream end) override;
   void send_downstream(std::string_view data) override;

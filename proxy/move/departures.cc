@@ -17,14 +17,13 @@ constexpr ev::tstamp kLookAgainSeconds = 0.02;
 Departures::Departures(Options options)
     : listeners_(options.listeners),
       counters_(options.counters),
+      drain_(options.drain),
       on_move_(options.on_move),
       next_(options.loop),
       channel_(options.loop, std::move(options.channel), "next generation's worker") {
   next_.set<Departures, &Departures::pass>(this);
-  channel_.on_close([this](const std::string&) {
-    over_ = true;
-    next_.stop();
-  });
+  channel_.on_close([this](const std::string&) { end(); });
+  drain_.set_moving(true);
   next_.start(0);
 }
 
@@ -85,7 +84,7 @@ void Departures::on_failure(const proto::CallError& error) {
     batch_size_ /= 2;
     next_.start(kLookAgainSeconds);
   } else {
-    over_ = true;  // they drain
+    end();
   }
 }
 
@@ -95,7 +94,7 @@ void Departures::settle(const proto::MoveVerdicts& verdicts) {
   commit.set_id(batch_);
   if (!channel_.notify(proto::MOVE_COMMIT, commit)) {
     counters_.returned(travellers_.size());
-    over_ = true;
+    end();
     return take_all_back();
   }
   std::uint64_t moved = 0;
@@ -114,6 +113,13 @@ void Departures::settle(const proto::MoveVerdicts& verdicts) {
   }
   counters_.moved_out(moved);
   reached(MovePoint::Committed);
+}
+
+// Who is still here drains.
+void Departures::end() {
+  over_ = true;
+  next_.stop();
+  drain_.set_moving(false);
 }
 
 void Departures::take_all_back() {

@@ -28,6 +28,7 @@
 #include "proxy/listener/active_listener.h"
 #include "proxy/move/move_counters.h"
 #include "proxy/move/move_point.h"
+#include "proxy/worker/drain_state.h"
 
 namespace baton::proxy {
 
@@ -40,6 +41,7 @@ class Departures {
     os::UniqueFd channel;
     const Listeners& listeners;
     MoveCounters& counters;
+    DrainState& drain;
     const MoveObserver& on_move;
   };
 
@@ -65,6 +67,7 @@ class Departures {
   void on_failure(const proto::CallError& error);
   void settle(const proto::MoveVerdicts& verdicts);
   void take_all_back();
+  void end();
 
   void reached(MovePoint point) const {
     if (on_move_) on_move_(point);
@@ -72,6 +75,7 @@ class Departures {
 
   const Listeners& listeners_;
   MoveCounters& counters_;
+  DrainState& drain_;
   const MoveObserver& on_move_;
   std::vector<Traveller> travellers_;  // offered, no answer yet
   std::uint64_t batch_ = 0;

@@ -29,6 +29,10 @@ class DrainState {
   }
   bool draining() const { return began_.has_value(); }
 
+  // Connections move to the next generation at their boundaries: those that can need not end there.
+  void set_moving(bool moving) { moving_ = moving; }
+  bool moving() const { return moving_; }
+
   // To be asked once at each boundary.
   bool closes_now() {
     if (!began_) return false;
@@ -43,6 +47,7 @@ class DrainState {
   std::optional<CoarseClock::time_point> began_;
   CoarseClock::time_point ends_;
   DrainStrategy strategy_ = DrainStrategy::Gradual;
+  bool moving_ = false;
   std::minstd_rand random_{std::random_device{}()};
 };
 

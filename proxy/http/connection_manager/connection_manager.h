@@ -56,6 +56,7 @@ class ConnectionManager final : public NetworkFilter, private Stream::Host {
   std::string local_authority() const override;
   void send(std::string_view bytes) override { callbacks_.write(bytes); }
   bool client_is_slow() const override;
+  bool may_move() const override { return callbacks_.may_move(); }
   void pause_request() override { pause(kStream); }
   void resume_request() override { resume(kStream); }
   void on_stream_end(AfterStream after) override;

@@ -44,6 +44,8 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
     virtual std::string local_authority() const = 0;
     virtual void send(std::string_view bytes) = 0;
     virtual bool client_is_slow() const = 0;
+    // Whether the connection can go on in the next generation.
+    virtual bool may_move() const = 0;
     virtual void pause_request() = 0;
     virtual void resume_request() = 0;
     // Once. The stream lives until the event is over.

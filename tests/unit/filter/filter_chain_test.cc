@@ -22,6 +22,7 @@ struct FakeHost final : FilterChainHost {
   ev::loop_ref loop() const override { return const_cast<EventLoop&>(event_loop).ref(); }
   TunnelState& tunnel() override { return state; }
   Buffer& scratch() override { return scratch_buffer; }
+  bool may_move() const override { return true; }
   void send_downstream(std::string_view data) override { sent += data; }
   void send_downstream(Buffer& data, EndOfStream end) override {
     sent += data.view();

@@ -25,6 +25,7 @@ struct FakeHost final : FilterChainHost {
   ev::loop_ref loop() const override { return const_cast<EventLoop&>(event_loop).ref(); }
   TunnelState& tunnel() override { return state; }
   Buffer& scratch() override { return scratch_buffer; }
+  bool may_move() const override { return true; }
   void send_downstream(std::string_view) override {}
   void send_downstream(Buffer& data, EndOfStream) override { data.clear(); }
   bool downstream_full() const override { return false; }
