@@ -163,11 +163,12 @@ def test_hashed_requests_stick_to_an_endpoint_over_reloads(start, address):
 
 
 def test_a_reload_brings_new_routes_to_new_requests(start, address):
-    baton = start(web(address, routes=[saying("old")], supervisor={
-        "probation": "20ms", "drain_strategy": "immediate"}))
+    staying = {"supervisor": {"probation": "20ms", "drain_strategy": "immediate"},
+               "proxy": {"workers": 2, "move_connections": False}}
+    baton = start({**web(address, routes=[saying("old")]), **staying})
     with Client(address) as client:
         assert client.ask().body == b"old"
-        baton.write(web(address, routes=[saying("new")]))
+        baton.write({**web(address, routes=[saying("new")]), **staying})
         baton.reload()
         # The old connection ends at its next message boundary; the request on it is answered by old.
         assert ask(address).body == b"new"

@@ -189,8 +189,9 @@ def test_a_request_that_outlives_the_drain_is_cut_and_marked(start, address, log
 
 
 def test_an_idle_kept_connection_is_usable_until_the_drain_is_over(start, address, http_server):
-    baton = start(web(address, http_server.address, supervisor={"probation": "20ms", "drain_time": "1h",
-                                                                "drain_strategy": "gradual"}))
+    supervisor = {"probation": "20ms", "drain_time": "1h", "drain_strategy": "gradual"}
+    baton = start({**web(address, http_server.address, supervisor=supervisor),
+                   "proxy": {"workers": 2, "move_connections": False}})
     with Client(address) as client:
         for _ in range(4):
             assert client.ask().status == 200

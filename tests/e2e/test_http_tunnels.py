@@ -65,8 +65,9 @@ def test_websocket_messages_of_all_sizes_come_back(start, address, websocket_ser
     wait_until(lambda: baton.metric("baton_listener_connections_active") == 0, 5, "it has closed")
 
 
-def test_a_websocket_stays_in_old_until_it_ends(start, address, websocket_server):
-    baton = start(web(address, websocket_server, supervisor={"probation": "20ms", "drain_time": "1h"}))
+def test_a_websocket_that_may_not_move_stays_in_old_until_it_ends(start, address, websocket_server):
+    baton = start({**web(address, websocket_server, supervisor={"probation": "20ms", "drain_time": "1h"}),
+                   "proxy": {"workers": 2, "move_connections": False}})
 
     async def talk():
         async with websockets.connect(f"ws://{address}/") as client:
