@@ -259,17 +259,23 @@ void ActiveListener::has_moved(Session& session) {
 
 std::unique_ptr<Session> ActiveListener::restore(TunnelState state, const MoveDetails& details) {
   auto session = std::make_unique<Session>(context_, std::move(state));
-  return session->restore(details) ? std::move(session) : nullptr;
+  if (!session->restore(details)) return nullptr;
+  held_.add();
+  return session;
 }
 
 // Beyond max_connections, too: it was within the limit when it came.
 void ActiveListener::admit_moved(std::unique_ptr<Session> session) {
   stats_.connections_active.add();
   stats_.held.add();
-  held_.add();
   Session& admitted = *session.release();
   sessions_.push_back(admitted);
   admitted.thaw();
+}
+
+void ActiveListener::forget_moved(std::unique_ptr<Session> session) {
+  session.reset();
+  held_.remove();
 }
 
 // The one place where a connection dies that does not move.

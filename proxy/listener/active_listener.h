@@ -72,10 +72,12 @@ class ActiveListener final : private Session::Owner {
   void put_back(Session& session);
   void has_moved(Session& session);
   // A connection from another process. Null: it cannot go on here. It belongs to the caller,
-  // frozen, until admit_moved(), from when on it is one of this listener's; destroying it before
-  // that only closes this process's copies of its sockets.
+  // frozen, and is held by this worker, so that a process which drains does not end below it, until
+  // it is one of this listener's by admit_moved(), or gone by forget_moved(), which closes this
+  // process's copies of its sockets and nothing else.
   std::unique_ptr<Session> restore(TunnelState state, const MoveDetails& details);
   void admit_moved(std::unique_ptr<Session> session);
+  void forget_moved(std::unique_ptr<Session> session);
 
   const ListenerConfig& config() const { return config_; }
 

@@ -29,9 +29,9 @@ Arrivals::Arrivals(Options options)
   channel_.handle<proto::MoveDecision>(proto::MOVE_COMMIT,
                                        [this](const proto::MoveDecision& decision, proto::Fds,
                                               const proto::Responder&) { commit(decision.id()); });
-  channel_.handle<proto::MoveDecision>(
-      proto::MOVE_ABORT, [this](const proto::MoveDecision& decision, proto::Fds,
-                                const proto::Responder&) { offered_.erase(decision.id()); });
+  channel_.handle<proto::MoveDecision>(proto::MOVE_ABORT,
+                                       [this](const proto::MoveDecision& decision, proto::Fds,
+                                              const proto::Responder&) { abort(decision.id()); });
   channel_.on_close([this](const std::string&) { on_close(); });
 }
 
@@ -91,12 +91,22 @@ void Arrivals::start(Batch& guests) {
   for (Guest& guest : guests) guest.listener->admit_moved(std::move(guest.session));
 }
 
+void Arrivals::abort(std::uint64_t batch) {
+  auto guests = offered_.extract(batch);
+  if (guests.empty()) return;
+  for (Guest& guest : guests.mapped()) guest.listener->forget_moved(std::move(guest.session));
+}
+
+void Arrivals::abort_all() {
+  while (!offered_.empty()) abort(offered_.begin()->first);
+}
+
 // What was accepted and not committed is old's as long as old lives. Old keeps its end open until
 // everything is settled, so it is either dying, or does not believe what it has received.
 void Arrivals::on_close() {
   std::erase_if(offered_, [](const auto& entry) { return entry.second.empty(); });
   if (offered_.empty() || !channel_.closed_by_peer() || !options_.old_process.valid()) {
-    offered_.clear();
+    abort_all();
     return options_.over(*this);
   }
   death_.start(options_.old_process.get(), ev::READ);
@@ -114,7 +124,7 @@ void Arrivals::on_death() {
 
 void Arrivals::on_still_alive() {
   death_.stop();
-  offered_.clear();
+  abort_all();
   options_.over(*this);
 }
 

@@ -59,6 +59,8 @@ class Arrivals {
   }
   void commit(std::uint64_t batch);
   void start(Batch& guests);
+  void abort(std::uint64_t batch);
+  void abort_all();
   void on_close();
   void on_death();
   void on_still_alive();

@@ -55,7 +55,8 @@ void MoveCounters::moved_in(std::uint64_t connections) {
 
 void MoveCounters::rejected(proto::MoveVerdict reason) {
   const auto index = static_cast<std::size_t>(reason);
-  rejected_total_[index < kReasons ? index : proto::MOVE_MALFORMED].add();
+  constexpr auto kUnknown = static_cast<std::size_t>(proto::MOVE_MALFORMED);
+  rejected_total_[index < kReasons ? index : kUnknown].add();
 }
 
 }  // namespace baton::proxy

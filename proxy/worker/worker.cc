@@ -66,7 +66,7 @@ void Worker::depart(os::UniqueFd channel) {
                                                                  .channel = std::move(channel),
                                                                  .listeners = listeners_,
                                                                  .counters = move_counters_,
-                                                       .drain = drain_,
+                                                                 .drain = drain_,
                                                                  .on_move = on_move_});
 }
 

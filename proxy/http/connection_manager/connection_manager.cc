@@ -64,7 +64,7 @@ void ConnectionManager::wait_for_more(Buffer& input) {
   if (waiting_.empty()) waiting_.release();
   // A head that is read has limits of its own.
   const bool is_ahead = stream_ != nullptr || client_is_slow();
-  is_ahead && waiting_.size() >= kPipelineBytes ? pause(kPipeline) : resume(kPipeline);
+  is_ahead&& waiting_.size() >= kPipelineBytes ? pause(kPipeline) : resume(kPipeline);
 }
 
 // True: something of the input was used.

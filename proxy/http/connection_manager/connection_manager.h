@@ -7,8 +7,8 @@
 //     ▼                       ▼                      ▼
 //   closed (Now)         408, closed (Linger)     tunnel: a TcpProxy has the bytes from here on
 //
-// One request at a time is answered, and the next one when the client has taken that answer; what it
-// sends ahead of that (pipelining) waits here, and beyond a watermark in the kernel. A waiting
+// One request at a time is answered, and the next one when the client has taken that answer; what
+// it sends ahead of that (pipelining) waits here, and beyond a watermark in the kernel. A waiting
 // connection holds no buffer and no stream.
 //
 // Thread: its worker's. Owns: the stream, waiting bytes. Borrows: context, callbacks.
@@ -80,9 +80,9 @@ class ConnectionManager final : public NetworkFilter, private Stream::Host {
   NetworkFilterCallbacks& callbacks_;
   HttpContext& context_;
   RequestParser parser_;
-  std::unique_ptr<Stream> stream_;    // a request in progress
-  std::unique_ptr<TcpProxy> tunnel_;  // instead of HTTP
-  Buffer waiting_;                    // received, not read: a partial head, or later requests
+  std::unique_ptr<Stream> stream_;     // a request in progress
+  std::unique_ptr<TcpProxy> tunnel_;   // instead of HTTP
+  Buffer waiting_;                     // received, not read: a partial head, or later requests
   const Buffer* processed_ = nullptr;  // what process() has in hand; null: it is not on the stack
   TimeoutQueue* tunnel_idle_ = nullptr;
   Timeout timeout_;  // one use at a time: a head, half-close, what waits here, an idle tunnel

@@ -150,7 +150,7 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   HttpWorker& worker_;
   MessageLimits limits_;           // of the listener whose stream this is
   MessageLimits response_limits_;  // the same, but a response may have any size
-  Host* host_ = nullptr;  // null: nothing is in progress
+  Host* host_ = nullptr;           // null: nothing is in progress
   HttpContext* context_ = nullptr;
   RequestHead request_;
   ResponseHead response_;

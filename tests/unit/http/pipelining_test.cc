@@ -59,8 +59,8 @@ TEST_CASE("pipelining: a client that does not read its answers is not answered f
 
 TEST_CASE("pipelining: a head that is larger than what may wait is read all the same") {
   HttpRig rig({.limits = {.header_bytes = 256 * 1024}});
-  REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\nX-Large: " + std::string(150'000, 'x') +
-                   "\r\n\r\n"));
+  REQUIRE(
+      rig.send("GET / HTTP/1.1\r\nHost: a\r\nX-Large: " + std::string(150'000, 'x') + "\r\n\r\n"));
   TestPeer server = rig.accept();
   REQUIRE(rig.contains(server, "\r\n\r\n"));
 }
@@ -105,8 +105,7 @@ TEST_CASE("pipelining: a client that ends while its answer is on the way gets al
 }
 
 TEST_CASE("pipelining: what was sent behind the last request does not cost its answer") {
-  HttpRig rig({.max_requests_per_connection = 1,
-               .routes = answering("hello").routes});
+  HttpRig rig({.max_requests_per_connection = 1, .routes = answering("hello").routes});
   REQUIRE(rig.send(kGet + kGet));
   settle(rig.worker->loop);
   // More input must not reset what the client has not read yet: it is waited for, too.

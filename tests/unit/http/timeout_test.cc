@@ -26,8 +26,8 @@ void pass(HttpRig& rig, milliseconds time) {
 }
 
 const std::string kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-const proxy::http::RetryPolicy kOnReset{
-    .on = static_cast<std::uint8_t>(proxy::http::RetryOn::Reset)};
+const proxy::http::RetryPolicy kOnReset{.on =
+                                            static_cast<std::uint8_t>(proxy::http::RetryOn::Reset)};
 
 }  // namespace
 

@@ -178,7 +178,8 @@ TEST_CASE("upstream: a reset is not the end of a body that ends with its connect
 }
 
 TEST_CASE("upstream: the limit of request bodies is none of responses") {
-  for (const char* head : {"Content-Length: 5\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n5\r\n"}) {
+  for (const char* head :
+       {"Content-Length: 5\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n5\r\n"}) {
     CAPTURE(head);
     HttpRig rig({.limits = {.body_bytes = 4}});
     REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
