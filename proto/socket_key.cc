@@ -13,15 +13,23 @@ os::Result<int> option(int fd, int level, int name) {
   return value;
 }
 
-}  // namespace
-
-SocketKey stream_key(const os::SocketAddress& address) {
+SocketKey key_of(const os::SocketAddress& address, SocketKey::Type type) {
   SocketKey key;
   key.set_address(address.text());
-  key.set_type(SocketKey::STREAM);
+  key.set_type(type);
   if (address.family() == AF_INET) key.set_options(kReusePort);
   if (address.family() == AF_INET6) key.set_options(kReusePortV6Only);
   return key;
+}
+
+}  // namespace
+
+SocketKey stream_key(const os::SocketAddress& address) {
+  return key_of(address, SocketKey::STREAM);
+}
+
+SocketKey datagram_key(const os::SocketAddress& address) {
+  return key_of(address, SocketKey::DATAGRAM);
 }
 
 std::string identity(const SocketKey& key) {

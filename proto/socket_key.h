@@ -13,6 +13,8 @@ namespace baton::proto {
 
 // The key of a stream listener on `address`: TCP sockets are SO_REUSEPORT, v6 ones v6-only.
 SocketKey stream_key(const os::SocketAddress& address);
+// The same of a UDP listener; only of an IP address.
+SocketKey datagram_key(const os::SocketAddress& address);
 
 // One text a key, equal exactly for equal keys: for maps. "stream 127.0.0.1:80 reuseport".
 std::string identity(const SocketKey& key);

@@ -68,10 +68,17 @@ bool overlaps(std::string_view ours, std::string_view theirs) {
   return ours.size() == theirs.size() && (ours == theirs || is_wildcard(ours));
 }
 
-// The inodes of listening sockets that overlap, from one of /proc/net/tcp and tcp6.
-void collect_listeners(const char* path, const os::SocketAddress& address,
-                       std::set<std::string>& links) {
-  constexpr std::string_view kListen = "0A";
+// In which state a socket receives from everybody, and whether those in that state come first.
+struct SocketTable {
+  std::string_view state;
+  bool in_front;
+};
+constexpr SocketTable kTcp{"0A", true};   // TCP_LISTEN; then perhaps many thousand others
+constexpr SocketTable kUdp{"07", false};  // TCP_CLOSE, as an unconnected UDP socket is called
+
+// The links of such sockets that overlap, from one file of /proc/net.
+void collect_sockets(const char* path, const SocketTable& table, const os::SocketAddress& address,
+                     std::set<std::string>& links) {
   std::ifstream file(path);
   std::string line;
   std::getline(file, line);
@@ -81,8 +88,8 @@ void collect_listeners(const char* path, const os::SocketAddress& address,
     fields >> slot >> local >> remote >> state >> queues >> timer >> retransmits >> uid >>
         timeout >> inode;
     const std::size_t colon = local.rfind(':');
-    if (state != kListen) break;  // listening sockets come first, then perhaps many thousand others
-    if (colon == std::string::npos) continue;
+    if (state != table.state && table.in_front) break;
+    if (state != table.state || colon == std::string::npos) continue;
     if (std::strtoul(local.c_str() + colon + 1, nullptr, 16) != address.port()) continue;
     if (!overlaps(proc_hex(address), std::string_view(local).substr(0, colon))) continue;
     links.insert("socket:[" + inode + "]");
@@ -106,12 +113,7 @@ std::set<std::string> held_by(pid_t pid, const std::set<std::string>& links) {
   return found;
 }
 
-}  // namespace
-
-AddressOwner find_tcp_owner(const os::SocketAddress& address, pid_t supervisor) {
-  std::set<std::string> links;
-  collect_listeners("/proc/net/tcp", address, links);
-  collect_listeners("/proc/net/tcp6", address, links);
+AddressOwner owner_of(const std::set<std::string>& links, pid_t supervisor) {
   if (links.empty()) return {.kind = AddressOwner::Kind::Nobody};
   AddressOwner owner;
   const Directory processes(::opendir("/proc"));
@@ -124,6 +126,22 @@ AddressOwner find_tcp_owner(const os::SocketAddress& address, pid_t supervisor) 
     owner = {AddressOwner::Kind::Family, describe(pid)};
   }
   return owner;
+}
+
+}  // namespace
+
+AddressOwner find_tcp_owner(const os::SocketAddress& address, pid_t supervisor) {
+  std::set<std::string> links;
+  collect_sockets("/proc/net/tcp", kTcp, address, links);
+  collect_sockets("/proc/net/tcp6", kTcp, address, links);
+  return owner_of(links, supervisor);
+}
+
+AddressOwner find_udp_owner(const os::SocketAddress& address, pid_t supervisor) {
+  std::set<std::string> links;
+  collect_sockets("/proc/net/udp", kUdp, address, links);
+  collect_sockets("/proc/net/udp6", kUdp, address, links);
+  return owner_of(links, supervisor);
 }
 
 AddressOwner find_unix_owner(int connected_fd) {

@@ -1,7 +1,7 @@
-// Who listens on an address: for an error message that names the process, and to tell a stranger's
-// socket from one of our own supervisor and its generations. Reads /proc; slow, and only used once
-// a bind has failed. Thread: main. Source: proc(5) /proc/net/tcp, /proc/PID/fd; unix(7)
-// SO_PEERCRED.
+// Who listens on an address, or has bound a UDP socket there: for an error message that names the
+// process, and to tell a stranger's socket from one of our own supervisor and its generations.
+// Reads /proc; slow, and only used once a bind has failed. Thread: main. Source: proc(5)
+// /proc/net/tcp, udp, /proc/PID/fd; unix(7) SO_PEERCRED.
 #pragma once
 
 #include <sys/types.h>
@@ -25,6 +25,7 @@ struct AddressOwner {
 
 // `supervisor`: whose family is ours; 0: nobody's.
 AddressOwner find_tcp_owner(const os::SocketAddress& address, pid_t supervisor);
+AddressOwner find_udp_owner(const os::SocketAddress& address, pid_t supervisor);
 // Of a connected or connecting unix stream socket's other end.
 AddressOwner find_unix_owner(int connected_fd);
 

@@ -11,8 +11,8 @@
 namespace baton::proxy {
 namespace {
 
-os::Result<os::UniqueFd> open_socket(const os::SocketAddress& address) {
-  os::UniqueFd fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+os::Result<os::UniqueFd> open_socket(const os::SocketAddress& address, int type = SOCK_STREAM) {
+  os::UniqueFd fd(::socket(address.family(), type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return os::errno_error("socket", address.text());
   return fd;
 }
@@ -22,12 +22,27 @@ void enable(int fd, int level, int option) {
   ::setsockopt(fd, level, option, &on, sizeof on);
 }
 
-os::Result<os::UniqueFd> open_inet(const os::SocketAddress& address) {
-  auto fd = open_socket(address);
+// SO_REUSEADDR is for TCP only: it lets a socket be bound beside connections that are closing, but
+// between two UDP sockets it means that one may take the other's datagrams.
+os::Result<os::UniqueFd> open_inet(const os::SocketAddress& address, int type) {
+  auto fd = open_socket(address, type);
   if (!fd) return fd;
-  enable(fd->get(), SOL_SOCKET, SO_REUSEADDR);
+  if (type == SOCK_STREAM) enable(fd->get(), SOL_SOCKET, SO_REUSEADDR);
   if (address.family() == AF_INET6) enable(fd->get(), IPPROTO_IPV6, IPV6_V6ONLY);
   return fd;
+}
+
+AddressOwner find_owner(const os::SocketAddress& address, int type, pid_t supervisor) {
+  return type == SOCK_STREAM ? find_tcp_owner(address, supervisor)
+                             : find_udp_owner(address, supervisor);
+}
+
+// Where a datagram was sent to, so that the reply leaves from there. Before bind(2): the kernel
+// notes it when a datagram arrives, not when it is read.
+void tell_destination(int fd, const os::SocketAddress& address) {
+  if (!address.is_any()) return;
+  if (address.family() == AF_INET) enable(fd, IPPROTO_IP, IP_PKTINFO);
+  if (address.family() == AF_INET6) enable(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO);
 }
 
 std::unexpected<os::Error> in_use(const os::SocketAddress& address, const std::string& owner) {
@@ -37,32 +52,34 @@ std::unexpected<os::Error> in_use(const os::SocketAddress& address, const std::s
 
 // SO_REUSEPORT would let this process share the address of any other one of the same user, and each
 // would get a part of the traffic. A bind without it tells whether somebody listens there.
-os::Result<void> refuse_stranger(const os::SocketAddress& address, pid_t supervisor) {
+os::Result<void> refuse_stranger(const os::SocketAddress& address, int type, pid_t supervisor) {
   // A listener that goes away while its owner is looked for: look again, but not for ever.
   constexpr int kMostLooks = 3;
   for (int look = 0; look < kMostLooks; ++look) {
-    const auto probe = open_inet(address);
+    const auto probe = open_inet(address, type);
     if (!probe) return std::unexpected(probe.error());
     if (::bind(probe->get(), address.data(), address.length()) == 0) return {};
     if (errno != EADDRINUSE) return os::errno_error("bind", address.text());
-    const AddressOwner owner = find_tcp_owner(address, supervisor);
+    const AddressOwner owner = find_owner(address, type, supervisor);
     if (owner.kind == AddressOwner::Kind::Family) return {};
     if (owner.kind == AddressOwner::Kind::Stranger) return in_use(address, owner.text);
   }
   return in_use(address, {});
 }
 
-os::Result<os::UniqueFd> bind_inet(const os::SocketAddress& address, const BindOptions& options) {
+os::Result<os::UniqueFd> bind_inet(const os::SocketAddress& address, int type,
+                                   const BindOptions& options) {
   if (options.place == GroupPlace::First) {
-    const auto free = refuse_stranger(address, options.supervisor);
+    const auto free = refuse_stranger(address, type, options.supervisor);
     if (!free) return std::unexpected(free.error());
   }
-  auto fd = open_inet(address);
+  auto fd = open_inet(address, type);
   if (!fd) return fd;
   enable(fd->get(), SOL_SOCKET, SO_REUSEPORT);
+  if (type == SOCK_DGRAM) tell_destination(fd->get(), address);
   if (::bind(fd->get(), address.data(), address.length()) == 0) return fd;
   if (errno != EADDRINUSE) return os::errno_error("bind", address.text());
-  return in_use(address, find_tcp_owner(address, options.supervisor).text);
+  return in_use(address, find_owner(address, type, options.supervisor).text);
 }
 
 // A socket file outlives its process; only a connection attempt tells whether anybody is behind it.
@@ -87,7 +104,7 @@ os::Result<void> remove_stale(const os::SocketAddress& address) {
 
 os::Result<os::UniqueFd> bind_stream_socket(const os::SocketAddress& address,
                                             const BindOptions& options) {
-  if (!address.is_unix()) return bind_inet(address, options);
+  if (!address.is_unix()) return bind_inet(address, SOCK_STREAM, options);
   if (address.is_unix_path()) {
     if (const auto free = remove_stale(address); !free) return std::unexpected(free.error());
   }
@@ -97,6 +114,12 @@ os::Result<os::UniqueFd> bind_stream_socket(const os::SocketAddress& address,
     return os::errno_error("bind", address.text());
   }
   return fd;
+}
+
+os::Result<os::UniqueFd> bind_datagram_socket(const os::SocketAddress& address,
+                                              const BindOptions& options) {
+  if (address.is_unix()) return os::plain_error("not an address for datagrams:", address.text());
+  return bind_inet(address, SOCK_DGRAM, options);
 }
 
 }  // namespace baton::proxy

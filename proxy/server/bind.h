@@ -1,6 +1,7 @@
 // Binding a listening socket, without listening on it yet: a SO_REUSEPORT socket gets its share of
-// the connections from listen(2) on, so that comes only when somebody accepts.
-// Thread: main. Source: socket(7) SO_REUSEPORT, ip(7), unix(7).
+// the connections from listen(2) on, so that comes only when somebody accepts. A UDP socket gets
+// its share of the datagrams from bind(2) on.
+// Thread: main. Source: socket(7) SO_REUSEPORT, ip(7), udp(7), unix(7).
 #pragma once
 
 #include <sys/types.h>
@@ -28,5 +29,10 @@ struct BindOptions {
 // file that is no socket, is an error.
 os::Result<os::UniqueFd> bind_stream_socket(const os::SocketAddress& address,
                                             const BindOptions& options);
+
+// The same for UDP; of an IP address. Bound to a wildcard address it tells with each datagram where
+// that was sent to (IP_PKTINFO, IPV6_RECVPKTINFO).
+os::Result<os::UniqueFd> bind_datagram_socket(const os::SocketAddress& address,
+                                              const BindOptions& options);
 
 }  // namespace baton::proxy

@@ -3,7 +3,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "proxy/server/bind.h"
+#include "shared/os/log.h"
 
 namespace baton::proxy {
 namespace {
@@ -11,6 +15,10 @@ namespace {
 std::unexpected<os::Error> of_listener(const WantedSockets& wanted, os::Error error) {
   error.operation = "listener \"" + wanted.name + "\": " + error.operation;
   return std::unexpected(std::move(error));
+}
+
+bool is_datagram(const WantedSockets& wanted) {
+  return wanted.key.type() == proto::SocketKey::DATAGRAM;
 }
 
 }  // namespace
@@ -27,23 +35,46 @@ os::Result<void> ListeningSockets::add(const proto::SocketInfo& info, os::Unique
 os::Result<void> ListeningSockets::bind_missing(const std::vector<WantedSockets>& wanted,
                                                 pid_t supervisor) {
   for (const WantedSockets& want : wanted) {
-    ByIndex& sockets = by_key_[proto::identity(want.key)];
-    const bool is_leaving = leaving_.contains(proto::identity(want.key));
-    for (std::uint32_t index = 0; index < want.count; ++index) {
-      if (sockets.contains(index)) continue;
-      auto fd = bind_stream_socket(
-          want.address,
-          {.place = sockets.empty() && !is_leaving ? GroupPlace::First : GroupPlace::Next,
-           .supervisor = supervisor});
-      if (!fd) return of_listener(want, fd.error());
-      sockets.try_emplace(index, ListeningSocket{want.key, index, std::move(*fd), true});
-    }
+    if (is_datagram(want) && has(want.key)) continue;
+    if (const auto bound = bind_rest_of(want, supervisor); !bound) return bound;
   }
   return {};
 }
 
+os::Result<void> ListeningSockets::bind_rest_of(const WantedSockets& wanted, pid_t supervisor) {
+  ByIndex& sockets = by_key_[proto::identity(wanted.key)];
+  const bool is_leaving = leaving_.contains(proto::identity(wanted.key));
+  for (std::uint32_t index = 0; index < wanted.count; ++index) {
+    if (sockets.contains(index)) continue;
+    const BindOptions options{
+        .place = sockets.empty() && !is_leaving ? GroupPlace::First : GroupPlace::Next,
+        .supervisor = supervisor};
+    auto fd = is_datagram(wanted) ? bind_datagram_socket(wanted.address, options)
+                                  : bind_stream_socket(wanted.address, options);
+    if (!fd) return of_listener(wanted, fd.error());
+    sockets.try_emplace(index, ListeningSocket{wanted.key, index, std::move(*fd), true});
+  }
+  return {};
+}
+
+std::vector<const ListeningSocket*> ListeningSockets::bind_delayed(
+    const std::vector<WantedSockets>& wanted) {
+  std::vector<const ListeningSocket*> added;
+  for (const WantedSockets& want : wanted) {
+    if (!is_datagram(want)) continue;
+    const std::vector<const ListeningSocket*> before = of(want.key);
+    if (const auto bound = bind_rest_of(want, 0); !bound) {
+      log::warning("{}; going on with fewer sockets", bound.error().text());
+    }
+    std::ranges::set_difference(of(want.key), before, std::back_inserter(added), {},
+                                &ListeningSocket::index, &ListeningSocket::index);
+  }
+  return added;
+}
+
 os::Result<void> ListeningSockets::listen(const std::vector<WantedSockets>& wanted) {
   for (const WantedSockets& want : wanted) {
+    if (is_datagram(want)) continue;
     for (const ListeningSocket* socket : of(want.key)) {
       if (::listen(socket->fd.get(), want.backlog) != 0) {
         return of_listener(want, os::errno_error("listen", want.address.text()).error());

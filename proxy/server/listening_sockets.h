@@ -43,11 +43,17 @@ class ListeningSockets {
   // This address is ours already, though no socket of it is here: an old generation is leaving it.
   void note_leaving(const proto::SocketKey& key) { leaving_.insert(proto::identity(key)); }
 
-  // Binds what is missing. On failure what was bound by this call is kept (and closed with this
-  // object); the error names the listener. `supervisor`: see BindOptions.
+  // Binds what is missing, but adds none to UDP sockets that are there already: a new one would
+  // get its share of their clients' datagrams at once, and nobody reads it yet. On failure what was
+  // bound by this call is kept (and closed with this object); the error names the listener.
+  // `supervisor`: see BindOptions.
   os::Result<void> bind_missing(const std::vector<WantedSockets>& wanted, pid_t supervisor = 0);
+  // Binds those that bind_missing() left out, and returns what it has bound. An address lacks some
+  // where that fails: fewer sockets still get all datagrams.
+  std::vector<const ListeningSocket*> bind_delayed(const std::vector<WantedSockets>& wanted);
 
-  // listen(2) on all sockets of these, also on those that listen already: the backlog may be new.
+  // listen(2) on all stream sockets of these, also on those that listen already: the backlog may be
+  // new.
   os::Result<void> listen(const std::vector<WantedSockets>& wanted);
 
   bool has(const proto::SocketKey& key) const;
@@ -62,6 +68,9 @@ class ListeningSockets {
 
  private:
   using ByIndex = std::map<std::uint32_t, ListeningSocket>;
+
+  os::Result<void> bind_rest_of(const WantedSockets& wanted, pid_t supervisor);
+
   std::map<std::string, ByIndex> by_key_;  // identity(key) -> sockets
   std::set<std::string> leaving_;          // identity(key)
 };

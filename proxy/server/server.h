@@ -4,7 +4,7 @@
 //
 // Thread: main. Owns: configuration, statistics, sockets, workers. Borrows: the main loop.
 // Order of calls: construct, sockets().add()..., bind_missing(), start_workers(), warm_up(),
-// serve(); then pause(), resume() and drain() as lifecycle.h allows.
+// bind_delayed(), serve(); then pause(), resume() and drain() as lifecycle.h allows.
 #pragma once
 
 #include <chrono>
@@ -57,6 +57,8 @@ class Server {
   os::Result<void> bind_missing(pid_t supervisor = 0) {
     return sockets_.bind_missing(wanted_, supervisor);
   }
+  // The last ones, right before serve(): see ListeningSockets::bind_delayed().
+  std::vector<const ListeningSocket*> bind_delayed() { return sockets_.bind_delayed(wanted_); }
   void start_workers();
   // `done`: endpoints and their health are known, or the time for that is up; may be at once.
   void warm_up(Done done);

@@ -195,6 +195,21 @@ void SupervisedGeneration::put_in_escrow() {
       });
 }
 
+// The supervisor reads this before it reads that the generation serves. What it does not take is
+// lost with this process, and nothing else.
+void SupervisedGeneration::put_delayed_in_escrow() {
+  const std::vector<const ListeningSocket*> sockets = server_->bind_delayed();
+  if (sockets.empty()) return;
+  send_in_parts<proto::Sockets>(
+      sockets, [this](const proto::Sockets& part, std::span<const int> fds, bool) {
+        supervisor_.request<proto::Done>(
+            proto::ESCROW_PUT, part, fds, kSupervisorAnswerTime,
+            [](std::expected<proto::Done, proto::CallError> reply, proto::Fds) {
+              if (!reply) log::warning("the supervisor's escrow: {}", reply.error().text);
+            });
+      });
+}
+
 void SupervisedGeneration::become_ready() {
   if (exit_status_ != 0) return;  // an earlier part of the escrow was refused
   proto::Reached reached;
@@ -282,6 +297,7 @@ GenerationAction SupervisedGeneration::advance(GenerationEvent event,
 
 void SupervisedGeneration::order_serve(const proto::Responder& answer) {
   if (advance(GenerationEvent::Serve, answer) != GenerationAction::StartAccepting) return;
+  put_delayed_in_escrow();
   const auto served = server_->serve([this, answer] {
     answer.reply(proto::Done());
     build_.reached(StartPoint::Serving, generation_);

@@ -43,6 +43,7 @@ class SupervisedGeneration {
   void on_escrow(std::expected<proto::RawReply, proto::CallError> reply);
   void bind_rest();
   void put_in_escrow();
+  void put_delayed_in_escrow();
   void become_ready();
   void on_warm();
   void fail(const std::string& reason);

@@ -107,6 +107,11 @@ std::uint16_t SocketAddress::port() const {
   return 0;
 }
 
+bool SocketAddress::is_any() const {
+  if (family() == AF_INET) return storage_.v4.sin_addr.s_addr == htonl(INADDR_ANY);
+  return family() == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&storage_.v6.sin6_addr);
+}
+
 std::string SocketAddress::ip_text() const {
   char text[INET6_ADDRSTRLEN] = "";
   if (family() == AF_INET) {

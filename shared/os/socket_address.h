@@ -34,6 +34,7 @@ class SocketAddress {
   bool is_unix_path() const;
   std::string unix_path() const;  // empty unless is_unix_path()
   std::uint16_t port() const;     // 0 for unix
+  bool is_any() const;            // 0.0.0.0 or [::], whatever the port
   const sockaddr* data() const { return &storage_.base; }
   socklen_t length() const { return length_; }
   std::string text() const;

@@ -14,6 +14,7 @@
 #include "proto/socket_key.h"
 
 using namespace baton;
+using proxy::bind_datagram_socket;
 using proxy::bind_stream_socket;
 using proxy::GroupPlace;
 
@@ -62,14 +63,14 @@ namespace {
 // What another process gets when it binds an address that this one listens on: an error, or
 // "bound".
 std::string bind_elsewhere(const os::SocketAddress& where, const os::UniqueFd& held,
-                           pid_t supervisor) {
+                           pid_t supervisor,
+                           decltype(&bind_stream_socket) bind = bind_stream_socket) {
   int report[2];
   REQUIRE(::pipe(report) == 0);
   const pid_t child = ::fork();
   if (child == 0) {
     ::close(held.get());
-    const auto fd =
-        bind_stream_socket(where, {.place = GroupPlace::First, .supervisor = supervisor});
+    const auto fd = bind(where, {.place = GroupPlace::First, .supervisor = supervisor});
     const std::string text = fd ? "bound" : fd.error().text();
     [[maybe_unused]] const auto n = ::write(report[1], text.data(), text.size());
     ::_exit(0);
@@ -167,4 +168,35 @@ TEST_CASE("bind: a bound socket takes no connection before it listens") {
     REQUIRE(::connect(client.get(), where.data(), where.length()) == 0);
     CHECK(os::UniqueFd(::accept(listening->get(), nullptr, nullptr)).valid());
   }
+}
+
+TEST_CASE("bind: udp sockets of our own share an address, one that tcp has, too") {
+  for (const std::string any : {"127.0.0.1:0", "[::1]:0"}) {
+    const auto stream = bind_stream_socket(address(any), {.place = GroupPlace::First});
+    REQUIRE(stream);
+    REQUIRE(::listen(stream->get(), 1) == 0);
+    const auto where = *os::SocketAddress::of_socket(stream->get());
+    const auto first = bind_datagram_socket(where, {.place = GroupPlace::First});
+    REQUIRE(first);
+    const auto second = bind_datagram_socket(where, {.place = GroupPlace::Next});
+    REQUIRE(second);
+    CHECK(proto::verify_socket(second->get(), proto::datagram_key(where)));
+  }
+}
+
+TEST_CASE("bind: a udp address that a stranger has is refused and the stranger named") {
+  const auto held = bind_datagram_socket(address("127.0.0.1:0"), {.place = GroupPlace::First});
+  REQUIRE(held);
+  const auto where = *os::SocketAddress::of_socket(held->get());
+  for (const auto& wanted : {where, address("0.0.0.0:" + std::to_string(where.port()))}) {
+    const std::string text = bind_elsewhere(wanted, *held, 0, bind_datagram_socket);
+    CHECK(text.find("pid " + std::to_string(::getpid())) != std::string::npos);
+    CHECK(text.find("Address already in use") != std::string::npos);
+  }
+  CHECK(bind_elsewhere(where, *held, 0) == "bound");  // TCP has ports of its own
+  CHECK(bind_elsewhere(where, *held, ::getpid(), bind_datagram_socket) == "bound");
+}
+
+TEST_CASE("bind: udp has no unix addresses") {
+  CHECK_FALSE(bind_datagram_socket(address("unix:/tmp/x"), {.place = GroupPlace::First}));
 }

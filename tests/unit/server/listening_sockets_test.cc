@@ -19,6 +19,12 @@ WantedSockets wanted(std::uint32_t count) {
   return {.name = "db", .address = address, .key = proto::stream_key(address), .count = count};
 }
 
+WantedSockets wanted_datagrams(std::uint32_t count) {
+  WantedSockets want = wanted(count);
+  want.key = proto::datagram_key(want.address);
+  return want;
+}
+
 proto::SocketInfo info(const WantedSockets& want, std::uint32_t index) {
   proto::SocketInfo result;
   *result.mutable_key() = want.key;
@@ -86,4 +92,48 @@ TEST_CASE("listening sockets: a bind that fails names the listener") {
   REQUIRE(!bound);
   CHECK(bound.error().text().find("listener \"db\"") != std::string::npos);
   CHECK(bound.error().text().find(want.address.text()) != std::string::npos);
+}
+
+TEST_CASE("listening sockets: tcp and udp of one address are never confused") {
+  const WantedSockets stream = wanted(2);
+  WantedSockets datagram = stream;
+  datagram.key = proto::datagram_key(stream.address);
+  ListeningSockets sockets;
+  REQUIRE(sockets.bind_missing({stream, datagram}));
+  REQUIRE(sockets.of(stream.key).size() == 2);
+  REQUIRE(sockets.of(datagram.key).size() == 2);
+  for (const auto* socket : sockets.of(stream.key)) {
+    CHECK(proto::verify_socket(socket->fd.get(), stream.key));
+    CHECK_FALSE(proto::verify_socket(socket->fd.get(), datagram.key));
+  }
+  for (const auto* socket : sockets.of(datagram.key)) {
+    CHECK(proto::verify_socket(socket->fd.get(), datagram.key));
+    CHECK_FALSE(proto::verify_socket(socket->fd.get(), stream.key));
+  }
+  CHECK(sockets.listen({stream, datagram}));
+  sockets.close(stream.key);
+  CHECK(sockets.of(datagram.key).size() == 2);
+}
+
+TEST_CASE("listening sockets: none joins udp sockets that others read before it is read itself") {
+  const WantedSockets want = wanted_datagrams(4);
+  auto inherited = proxy::bind_datagram_socket(want.address, {.place = proxy::GroupPlace::First});
+  REQUIRE(inherited);
+  ListeningSockets sockets;
+  REQUIRE(sockets.add(info(want, 0), std::move(*inherited)));
+  REQUIRE(sockets.bind_missing({want}));
+  CHECK(sockets.of(want.key).size() == 1);
+  CHECK(sockets.bound_here().empty());
+  CHECK(sockets.bind_delayed({want}).size() == 3);
+  CHECK(sockets.of(want.key).size() == 4);
+  CHECK(sockets.bound_here().size() == 3);
+  CHECK(sockets.bind_delayed({want}).empty());
+}
+
+TEST_CASE("listening sockets: a udp address that nobody reads is bound at once") {
+  const WantedSockets want = wanted_datagrams(4);
+  ListeningSockets sockets;
+  REQUIRE(sockets.bind_missing({want}));
+  CHECK(sockets.of(want.key).size() == 4);
+  CHECK(sockets.bind_delayed({want}).empty());
 }
