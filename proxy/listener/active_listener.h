@@ -1,4 +1,4 @@
-// One listener on one worker: accepts on its sockets and holds the connections they brought.
+// One stream listener on one worker: accepts on its sockets and holds the connections they brought.
 //
 // Accepting stops, for all its sockets and with clients waiting in their queues, while
 //  - max_connections is reached and a client waits: looked at again when a connection of this
@@ -18,7 +18,6 @@
 #include <ev++.h>
 
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -29,14 +28,13 @@
 #include "proxy/listener/held_connections.h"
 #include "proxy/listener/listener_metrics.h"
 #include "proxy/listener/session.h"
+#include "proxy/listener/worker_listener.h"
 #include "proxy/stats/stats_store.h"
 
 namespace baton::proxy {
 
-class ActiveListener final : private Session::Owner {
+class ActiveListener final : public WorkerListener, private Session::Owner {
  public:
-  using Done = std::function<void()>;
-
   struct Options {
     ev::loop_ref loop;
     Buffer& scratch;
@@ -47,20 +45,18 @@ class ActiveListener final : private Session::Owner {
   };
 
   explicit ActiveListener(const Options& options);
-  ~ActiveListener();  // cuts what is left
+  ~ActiveListener() override;
   ActiveListener(const ActiveListener&) = delete;
   ActiveListener& operator=(const ActiveListener&) = delete;
 
-  // Leaves a socket alone that is accepted on already.
-  void accept_on(int fd);
-  // Out of epoll when this returns; its queue stays as it is.
-  void release(int fd);
+  void accept_on(int fd) override;
+  void release(int fd) override;
   // Keeps new handshakes out (syn_filter.h), leaves those in progress a short while, then accepts
-  // until the queue is empty, whatever max_connections says (nobody else will), then as release(),
-  // then `done`. Nobody who has connected is reset.
-  void retire(int fd, Done done);
-
-  void cut_connections();
+  // until the queue is empty. Nobody who has connected is reset.
+  void retire(int fd, Done done) override;
+  // Filters ask the worker's DrainState themselves, at their boundaries.
+  void drain() override {}
+  void cut_connections() override;
 
   using Sessions = boost::intrusive::list<Session>;
   Sessions& sessions() { return sessions_; }
