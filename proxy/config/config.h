@@ -19,7 +19,7 @@ namespace http {
 struct HttpConfig;  // proxy/http/http_config.h
 }
 
-enum class Protocol { Tcp, Http };
+enum class Protocol { Tcp, Udp, Http };
 
 enum class EndpointKind { Address, Host, Service };
 
@@ -88,9 +88,11 @@ struct ListenerConfig {
   os::SocketAddress address;
   Protocol protocol = Protocol::Tcp;
   std::optional<std::chrono::milliseconds> idle_timeout;  // absent: never
-  std::uint32_t max_connections = 0;                      // 0: no limit
+  std::uint32_t max_connections = 0;                      // 0: no limit; of Udp: sessions
   std::uint32_t backlog = 4096;
-  // In order; the last one is terminal (`cluster = "..."` becomes a tcp_proxy at the end).
+  std::string cluster;  // protocol Udp only
+  // Not of Udp. In order; the last one is terminal (`cluster = "..."` becomes a tcp_proxy at the
+  // end).
   std::vector<std::shared_ptr<const NetworkFilterFactory>> filters;
   std::shared_ptr<const http::HttpConfig> http;  // protocol Http only
 };

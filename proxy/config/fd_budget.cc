@@ -11,6 +11,8 @@ FdBudget fd_budget(const Config& config) {
   FdBudget budget;
   for (const ListenerConfig& listener : config.listeners) {
     budget.listening += listener.address.is_unix() ? 1 : config.workers;
+    // Its workers keep a copy of each, to send replies when the next generation has the socket.
+    if (listener.protocol == Protocol::Udp) budget.listening += config.workers;
   }
   if (config.admin) ++budget.listening;
   for (const ClusterConfig& cluster : config.clusters) {

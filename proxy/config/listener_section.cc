@@ -15,6 +15,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// A UDP session has no end that could be seen, so there is always a limit.
+constexpr std::chrono::milliseconds kUdpIdleTimeout{60'000};
+
 std::vector<std::string> types_of_filters() {
   std::vector<std::string> types;
   for (const NetworkFilterRegistration& filter : network_filters()) types.emplace_back(filter.type);
@@ -107,6 +110,16 @@ void read_tcp_listener(TableReader& section, ListenerConfig& listener, bool know
   listener.filters = std::move(chain.factories);
 }
 
+void read_udp_listener(TableReader& section, ListenerConfig& listener) {
+  listener.protocol = Protocol::Udp;
+  for (const std::string_view key : {"filter", "route", "http", "access_log", "backlog"}) {
+    if (!section.has(key)) continue;
+    section.error(key, R"(is for another protocol; allowed: not with protocol = "udp")");
+  }
+  section.require("cluster", "the name of a cluster");
+  listener.cluster = section.cluster("cluster").value_or("");
+}
+
 void read_http_listener(TableReader& section, ListenerConfig& listener) {
   HttpListener read = read_http(section);
   listener.protocol = Protocol::Http;
@@ -121,17 +134,23 @@ ListenerConfig read_listener(TableReader& section, UniqueNames& names,
                              ListeningAddresses& addresses) {
   ListenerConfig listener;
   listener.name = names.take(section);
-  if (const auto address = addresses.take(section)) listener.address = *address;
-  section.require("protocol", R"("tcp", "http")");
-  const auto protocol = section.choice("protocol", {"tcp", "http"}, {"udp"});
+  section.require("protocol", R"("tcp", "udp", "http")");
+  const auto protocol = section.choice("protocol", {"tcp", "udp", "http"});
+  const Transport transport = protocol == "udp" ? Transport::Datagram : Transport::Stream;
+  if (const auto address = addresses.take(section, transport)) listener.address = *address;
   if (protocol == "http") {
     read_http_listener(section, listener);
+  } else if (protocol == "udp") {
+    read_udp_listener(section, listener);
   } else {
     read_tcp_listener(section, listener, protocol || !section.has("protocol"));
   }
   listener.idle_timeout = section.duration("idle_timeout", 1ms, std::chrono::days(365));
   if (listener.http && !listener.idle_timeout) {
     listener.idle_timeout = listener.http->timeouts.keep_alive;
+  }
+  if (listener.protocol == Protocol::Udp && !listener.idle_timeout) {
+    listener.idle_timeout = kUdpIdleTimeout;
   }
   listener.max_connections = static_cast<std::uint32_t>(
       section.integer("max_connections", 0, 1'000'000'000).value_or(listener.max_connections));

@@ -14,7 +14,8 @@ bool is_v4_mapped(const os::SocketAddress& address) {
 
 }  // namespace
 
-std::optional<os::SocketAddress> ListeningAddresses::take(TableReader& section) {
+std::optional<os::SocketAddress> ListeningAddresses::take(TableReader& section,
+                                                          Transport transport) {
   section.require("address", os::SocketAddress::kSyntax);
   const auto address = section.address("address");
   if (!address) return std::nullopt;
@@ -29,7 +30,14 @@ std::optional<os::SocketAddress> ListeningAddresses::take(TableReader& section) 
                                  " is an IPv4 address in IPv6 form; allowed: the IPv4 form");
     return std::nullopt;
   }
-  const auto [first, added] = line_of_.emplace(address->text(), section.line("address"));
+  if (address->is_unix() && transport == Transport::Datagram) {
+    section.error("address", in_quotes(address->text()) +
+                                 " is a unix address; allowed with protocol = \"udp\": an IP "
+                                 "address and port");
+    return std::nullopt;
+  }
+  const auto [first, added] =
+      line_of_.emplace(std::pair(transport, address->text()), section.line("address"));
   if (!added) {
     section.error("address", in_quotes(address->text()) + " is listened on already, on line " +
                                  std::to_string(first->second) +

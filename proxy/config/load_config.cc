@@ -76,7 +76,7 @@ void read_proxy(TableReader& root, Config& config) {
 void read_admin(TableReader& root, ListeningAddresses& addresses, Config& config) {
   auto section = root.table("admin");
   if (!section) return;
-  config.admin = addresses.take(*section);
+  config.admin = addresses.take(*section, Transport::Stream);
   section->finish();
 }
 

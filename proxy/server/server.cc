@@ -24,7 +24,9 @@ std::vector<WantedSockets> wanted_by(const Config& config) {
   for (const ListenerConfig& listener : config.listeners) {
     wanted.push_back({.name = listener.name,
                       .address = listener.address,
-                      .key = proto::stream_key(listener.address),
+                      .key = listener.protocol == Protocol::Udp
+                                 ? proto::datagram_key(listener.address)
+                                 : proto::stream_key(listener.address),
                       .count = listener.address.is_unix() ? 1 : config.workers,
                       .backlog = static_cast<int>(listener.backlog)});
   }

@@ -4,6 +4,10 @@
 
 #include <csignal>
 
+#include "proxy/listener/active_listener.h"
+#include "proxy/udp/udp_listener.h"
+#include "shared/os/check.h"
+
 namespace baton::proxy {
 
 Worker::Worker(const Options& options)
@@ -21,23 +25,43 @@ Worker::Worker(const Options& options)
                                             ClusterStats(options.clusters.metrics(i), *lane_)));
   }
   for (std::size_t i = 0; i < config.listeners.size(); ++i) {
-    listeners_.push_back(std::make_unique<ActiveListener>(
-        ActiveListener::Options{.loop = loop_.ref(),
-                                .scratch = scratch_,
-                                .metrics = options.listeners[i],
-                                .limit = options.limits[i],
-                                .held = held_,
-                                .filters = {.generation = options.pool.generation,
-                                            .version = options.pool.version,
-                                            .listener = config.listeners[i],
-                                            .stats = *options.pool.stats,
-                                            .lane = *lane_,
-                                            .clusters = clusters_,
-                                            .shared = &options.clusters.shared(),
-                                            .drain = &drain_,
-                                            .http = &http_,
-                                            .access_logs = options.pool.access_logs}}));
+    listeners_.push_back(&add_listener(options, i));
   }
+}
+
+WorkerListener& Worker::add_listener(const Options& options, std::size_t index) {
+  const ListenerConfig& config = options.pool.config->listeners[index];
+  StatsStore& stats = *options.pool.stats;
+  if (config.protocol == Protocol::Udp) {
+    if (!batch_) batch_ = std::make_unique<udp::DatagramBatch>();
+    Cluster* const cluster = clusters_.find(config.cluster);
+    BATON_CHECK(cluster != nullptr);  // load_config() resolves every reference
+    return *datagrams_.emplace_back(std::make_unique<udp::UdpListener>(
+        udp::UdpListener::Options{.loop = loop_.ref(),
+                                  .batch = *batch_,
+                                  .config = config,
+                                  .metrics = options.listeners[index],
+                                  .stats = stats,
+                                  .lane = *lane_,
+                                  .held = held_,
+                                  .cluster = *cluster}));
+  }
+  return *streams_.emplace_back(std::make_unique<ActiveListener>(
+      ActiveListener::Options{.loop = loop_.ref(),
+                              .scratch = scratch_,
+                              .metrics = options.listeners[index],
+                              .limit = options.limits[index],
+                              .held = held_,
+                              .filters = {.generation = options.pool.generation,
+                                          .version = options.pool.version,
+                                          .listener = config,
+                                          .stats = stats,
+                                          .lane = *lane_,
+                                          .clusters = clusters_,
+                                          .shared = &options.clusters.shared(),
+                                          .drain = &drain_,
+                                          .http = &http_,
+                                          .access_logs = options.pool.access_logs}}));
 }
 
 Worker::~Worker() {
@@ -64,7 +88,7 @@ void Worker::start() {
 void Worker::depart(os::UniqueFd channel) {
   departures_ = std::make_unique<Departures>(Departures::Options{.loop = loop_.ref(),
                                                                  .channel = std::move(channel),
-                                                                 .listeners = listeners_,
+                                                                 .listeners = streams_,
                                                                  .counters = move_counters_,
                                                                  .drain = drain_,
                                                                  .on_move = on_move_});
@@ -75,7 +99,7 @@ void Worker::welcome(os::UniqueFd channel, os::UniqueFd old_process) {
       .loop = loop_.ref(),
       .channel = std::move(channel),
       .old_process = std::move(old_process),
-      .listeners = listeners_,
+      .listeners = streams_,
       .counters = move_counters_,
       .on_move = on_move_,
       .over = [this](Arrivals& over) {
@@ -83,8 +107,13 @@ void Worker::welcome(os::UniqueFd channel, os::UniqueFd old_process) {
       }}));
 }
 
+void Worker::drain(std::chrono::milliseconds time, DrainStrategy strategy) {
+  drain_.begin(time, strategy);
+  for (WorkerListener* const listener : listeners_) listener->drain();
+}
+
 void Worker::cut_connections() {
-  for (const auto& listener : listeners_) listener->cut_connections();
+  for (WorkerListener* const listener : listeners_) listener->cut_connections();
 }
 
 }  // namespace baton::proxy

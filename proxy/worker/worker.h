@@ -18,9 +18,12 @@
 #include "proxy/config/config.h"
 #include "proxy/http/http_worker.h"
 #include "proxy/listener/active_listener.h"
+#include "proxy/listener/worker_listener.h"
 #include "proxy/move/arrivals.h"
 #include "proxy/move/departures.h"
 #include "proxy/stats/stats_store.h"
+#include "proxy/udp/datagram_batch.h"
+#include "proxy/udp/udp_listener.h"
 #include "proxy/upstream/cluster_manager.h"
 #include "proxy/upstream/cluster_set.h"
 #include "proxy/worker/drain_state.h"
@@ -55,12 +58,10 @@ class Worker {
   std::uint64_t connections() const { return held_.count(); }
 
   // On the worker's thread:
-  ActiveListener& listener(std::size_t index) { return *listeners_[index]; }
+  WorkerListener& listener(std::size_t index) { return *listeners_[index]; }
   void cut_connections();
   // Connections end at their next message boundary, as the strategy says. Again: re-tuned.
-  void drain(std::chrono::milliseconds time, DrainStrategy strategy) {
-    drain_.begin(time, strategy);
-  }
+  void drain(std::chrono::milliseconds time, DrainStrategy strategy);
   HeldConnections& held() { return held_; }
   // Hands connections to the next generation's worker at the other end.
   void depart(os::UniqueFd channel);
@@ -68,6 +69,8 @@ class Worker {
   void welcome(os::UniqueFd channel, os::UniqueFd old_process);
 
  private:
+  WorkerListener& add_listener(const Options& options, std::size_t index);
+
   std::size_t index_;
   EventLoop& loop_;
   std::unique_ptr<StatsLane> lane_;
@@ -76,7 +79,10 @@ class Worker {
   DrainState drain_;
   http::HttpWorker http_;
   HeldConnections held_;
-  std::vector<std::unique_ptr<ActiveListener>> listeners_;
+  std::unique_ptr<udp::DatagramBatch> batch_;  // null: no listener needs it
+  std::vector<std::unique_ptr<ActiveListener>> streams_;
+  std::vector<std::unique_ptr<udp::UdpListener>> datagrams_;
+  std::vector<WorkerListener*> listeners_;  // both kinds, in the order of the configuration
   MoveCounters move_counters_;
   const MoveObserver& on_move_;
   std::unique_ptr<Departures> departures_;

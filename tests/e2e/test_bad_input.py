@@ -20,7 +20,6 @@ MISTAKES = {  # what to replace, with what, and what the message must name
     "wrong type": ("workers = 2", 'workers = "two"', "workers"),
     "out of range": ("workers = 2", "workers = -1", "workers"),
     "unknown protocol": ('"tcp"', '"sctp"', "tcp"),
-    "protocol of a later release": ('"tcp"', '"udp"', "tcp"),
     "bad address": ('"127.0.0.1:9"', '"127.0.0.1"', "address"),
     "bad port": ('"127.0.0.1:9"', '"127.0.0.1:99999"', "address"),
     "port 0": ('"127.0.0.1:9"', '"127.0.0.1:0"', "address"),

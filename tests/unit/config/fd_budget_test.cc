@@ -29,6 +29,12 @@ TEST_CASE(
   CHECK(budget.total() == 6 + 10 + 5 * 4 + 64);
 }
 
+TEST_CASE("fd budget: a udp listener's workers keep a copy of each socket") {
+  Config config = small_config();
+  config.listeners[0].protocol = Protocol::Udp;
+  CHECK(fd_budget(config).listening == 2 * 4 + 1 + 1);
+}
+
 TEST_CASE("fd budget: a limit that suffices is no shortage, one less is, and says both figures") {
   const Config config = small_config();
   CHECK_FALSE(fd_shortage(config, 100));

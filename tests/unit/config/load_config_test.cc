@@ -111,6 +111,39 @@ connect_timeout = "250ms"
   CHECK(config.clusters[0].endpoints[1].weight == 3);
 }
 
+TEST_CASE("a udp listener, beside a tcp listener on the same port") {
+  const Config config = loaded(R"(
+[[listener]]
+name = "dns"
+address = "[::]:53"
+protocol = "udp"
+cluster = "resolvers"
+max_connections = 7
+[[listener]]
+name = "dns-tcp"
+address = "[::]:53"
+protocol = "tcp"
+cluster = "resolvers"
+[[listener]]
+name = "game"
+address = "0.0.0.0:27015"
+protocol = "udp"
+cluster = "resolvers"
+idle_timeout = "5s"
+[[cluster]]
+name = "resolvers"
+endpoints = ["127.0.0.1:53"]
+)");
+  REQUIRE(config.listeners.size() == 3);
+  CHECK(config.listeners[0].protocol == baton::proxy::Protocol::Udp);
+  CHECK(config.listeners[0].cluster == "resolvers");
+  CHECK(config.listeners[0].idle_timeout == 60s);
+  CHECK(config.listeners[0].max_connections == 7);
+  CHECK(config.listeners[0].filters.empty());
+  CHECK(config.listeners[1].protocol == baton::proxy::Protocol::Tcp);
+  CHECK(config.listeners[2].idle_timeout == 5s);
+}
+
 TEST_CASE("every key of a cluster reaches the configuration") {
   const Config config = loaded(std::string(kMinimal) + R"([[cluster]]
 name = "web"

@@ -214,15 +214,20 @@ std::vector<Row> rows() {
        {R"(f:6:1: listener "db": http: is for another protocol; allowed: with protocol = "http")",
         R"(f:7:1: listener "db": access_log: is for another protocol; allowed: with protocol = "http")",
         R"(f:8:1: listener "db": route: is for another protocol; allowed: with protocol = "http")"}},
-      {"a later protocol with a cluster",
-       "[[listener]]\nname = \"web\"\naddress = \"127.0.0.1:80\"\nprotocol = \"udp\"\ncluster = "
-       "\"pg\"\n"
-       "[[cluster]]\nname = \"pg\"\nendpoints = [\"127.0.0.1:1\"]\n",
-       {R"(f:4:12: listener "web": protocol: "udp" is not available in this version; allowed: "tcp", "http")"}},
+      {"udp without a cluster, with what it does not know",
+       "[[listener]]\nname = \"dns\"\naddress = \"127.0.0.1:53\"\nprotocol = \"udp\"\nbacklog = 5\n"
+       "[[listener.filter]]\ntype = \"direct_response\"\n",
+       {R"(f:1:1: listener "dns": cluster: is missing; allowed: the name of a cluster)",
+        R"(f:5:11: listener "dns": backlog: is for another protocol; allowed: not with protocol = "udp")",
+        R"(f:6:1: listener "dns": filter: is for another protocol; allowed: not with protocol = "udp")"}},
+      {"udp on a unix address",
+       "[[listener]]\nname = \"dns\"\naddress = \"unix:/run/x\"\nprotocol = \"udp\"\n"
+       "cluster = \"pg\"\n[[cluster]]\nname = \"pg\"\nendpoints = [\"127.0.0.1:1\"]\n",
+       {R"(f:3:11: listener "dns": address: "unix:/run/x" is a unix address; allowed with protocol = "udp": an IP address and port)"}},
       {"no protocol",
        "[[listener]]\nname = \"db\"\naddress = \"127.0.0.1:80\"\n[[listener.filter]]\ntype = "
        "\"direct_response\"\nbody = \"\"\n",
-       {R"(f:1:1: listener "db": protocol: is missing; allowed: "tcp", "http")"}},
+       {R"(f:1:1: listener "db": protocol: is missing; allowed: "tcp", "udp", "http")"}},
       {"a cluster that does not exist",
        with_listener(R"(cluster = "redis")"),
        {R"(f:5:11: listener "db": cluster: there is no cluster "redis"; allowed: "pg")"}},

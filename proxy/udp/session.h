@@ -1,0 +1,79 @@
+// One client's datagrams to one endpoint, and the endpoint's back to the client, each as it came.
+//
+//   open ── datagrams either way, each begins the idle timeout anew ──► idle: over
+//     └─── the endpoint's machine says that nobody is there (ICMP) ───► failed: over
+//
+// It holds no datagram: what the kernel does not take at once is dropped and counted.
+//
+// Thread: its worker's. Owns: its state, with the upstream socket. Borrows: everything in Context,
+// and the socket it replies through (all outlive it).
+#pragma once
+
+#include <ev++.h>
+
+#include <cstdint>
+
+#include "proxy/listener/listener_metrics.h"
+#include "proxy/udp/datagram_batch.h"
+#include "proxy/udp/flow_table.h"
+#include "proxy/udp/session_state.h"
+#include "proxy/udp/shared_socket.h"
+#include "proxy/udp/udp_metrics.h"
+#include "proxy/upstream/cluster.h"
+#include "proxy/upstream/endpoint_use.h"
+#include "proxy/worker/timeout_queue.h"
+
+namespace baton::proxy::udp {
+
+class Session final : public FlowHook {
+ public:
+  // Told when a session is over; may destroy it.
+  class Owner {
+   public:
+    virtual void on_idle(Session& session) = 0;
+    virtual void on_failed(Session& session) = 0;
+
+   protected:
+    ~Owner() = default;
+  };
+  struct Context {
+    ev::loop_ref loop;
+    DatagramBatch& batch;
+    Cluster& cluster;
+    ListenerStats& stats;
+    UdpStats& datagrams;
+    TimeoutQueue* idle;  // may be exchanged for another one
+    Owner& owner;
+  };
+
+  Session(const Context& context, SessionState state, CircuitGuard circuit, SharedSocket& replies);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  const FlowKey& flow() const { return state_.flow; }
+  const SessionState& state() const { return state_; }
+
+  // The socket that the client's last datagram has come through.
+  void reply_through(SharedSocket& socket) { replies_ = SocketUse(socket); }
+  // The client's datagrams `begin` to before `end` of the batch. Returns where it stopped because
+  // the session has failed, else `end`.
+  std::size_t forward(std::size_t begin, std::size_t end);
+  // Begins the idle timeout anew, in the queue there is now.
+  void touch();
+
+ private:
+  void on_readable(ev::io& watcher, int events);
+  void on_idle() { context_.owner.on_idle(*this); }
+  void reply(std::size_t count);
+
+  const Context& context_;
+  SessionState state_;
+  CircuitGuard circuit_;
+  EndpointUse use_;
+  SocketUse replies_;
+  Timeout idle_;
+  ev::io readable_;
+};
+
+}  // namespace baton::proxy::udp

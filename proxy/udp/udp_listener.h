@@ -1,0 +1,101 @@
+// One UDP listener on one worker: reads its sockets' datagrams and holds a session for each client.
+//
+// The kernel chooses the socket, and so the worker, by both addresses of a datagram: a client stays
+// with one worker as long as the number of sockets stays the same.
+//
+// A new client's datagrams are dropped and counted, and existing sessions go on, while
+//  - max_connections sessions exist, over all workers and generations: session_opener.h;
+//  - this process is short of descriptors, of which the last kFdReserve are not for clients;
+//  - no endpoint may get them.
+//
+// Once a socket is released or retired, sessions still get their endpoint's replies and send them
+// to the client from the listener's address. While draining they end after kDrainIdle of silence,
+// because what a client sends reaches the next generation only.
+//
+// Thread: its worker's. Owns: sessions, copies of the sockets. Borrows: everything in Options (all
+// outlive it).
+#pragma once
+
+#include <ev++.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "proxy/config/config.h"
+#include "proxy/listener/held_connections.h"
+#include "proxy/listener/listener_metrics.h"
+#include "proxy/listener/worker_listener.h"
+#include "proxy/stats/stats_store.h"
+#include "proxy/udp/datagram_batch.h"
+#include "proxy/udp/flow_table.h"
+#include "proxy/udp/session.h"
+#include "proxy/udp/session_opener.h"
+#include "proxy/udp/shared_socket.h"
+#include "proxy/upstream/cluster.h"
+#include "proxy/worker/timeout_queue.h"
+
+namespace baton::proxy::udp {
+
+class UdpListener final : public WorkerListener,
+                          private Session::Owner,
+                          private SharedSocket::Owner {
+ public:
+  static constexpr std::chrono::milliseconds kDrainIdle{5000};
+
+  struct Options {
+    ev::loop_ref loop;
+    DatagramBatch& batch;  // the worker's
+    const ListenerConfig& config;
+    const ListenerMetrics& metrics;
+    StatsStore& stats;
+    StatsLane& lane;
+    HeldConnections& held;
+    Cluster& cluster;
+  };
+
+  explicit UdpListener(const Options& options);
+  ~UdpListener() override;
+  UdpListener(const UdpListener&) = delete;
+  UdpListener& operator=(const UdpListener&) = delete;
+
+  void accept_on(int fd) override;
+  void release(int fd) override;
+  void retire(int fd, Done done) override;
+  void drain() override;
+  void cut_connections() override;
+
+  FlowTable<Session>& sessions() { return sessions_; }
+
+ private:
+  // SharedSocket::Owner
+  void on_readable(SharedSocket& socket) override;
+  void on_unused(SharedSocket& socket) override;
+  // Session::Owner
+  void on_idle(Session& session) override { close(session); }
+  void on_failed(Session& session) override;
+
+  SharedSocket* find(int fd);
+  void forget(SharedSocket& socket);
+  void remove(SharedSocket& socket);
+  void deliver(SharedSocket& socket, std::size_t count);
+  void forward(SharedSocket& socket, std::size_t begin, std::size_t end);
+  Session* open(SharedSocket& socket, std::size_t begin, std::size_t end);
+  void close(Session& session);
+
+  ev::loop_ref loop_;
+  const std::string& name_;
+  DatagramBatch& batch_;
+  ListenerStats stats_;
+  UdpStats datagrams_;
+  HeldConnections& held_;
+  TimeoutQueue idle_;
+  TimeoutQueue drain_idle_;
+  Session::Context context_;
+  SessionOpener opener_;
+  std::vector<std::unique_ptr<SharedSocket>> sockets_;
+  FlowTable<Session> sessions_;
+};
+
+}  // namespace baton::proxy::udp
