@@ -94,6 +94,27 @@ void check_proxy_protocol(TableReader& section, const ClusterConfig& cluster,
   }
 }
 
+// A datagram has no place for a header of ours, and a unix socket takes none from a client without
+// a name of its own.
+void check_datagrams(TableReader& section, const ClusterConfig& cluster,
+                     const std::vector<ListenerConfig>& listeners) {
+  const auto listener = std::ranges::find_if(listeners, [&](const ListenerConfig& each) {
+    return each.protocol == Protocol::Udp && each.cluster == cluster.name;
+  });
+  if (listener == listeners.end()) return;
+  const std::string whose =
+      "the UDP listener " + in_quotes(listener->name) + " sends datagrams here";
+  if (cluster.send_proxy_protocol) {
+    section.error("send_proxy_protocol", whose + "; allowed: clusters of TCP listeners");
+  }
+  const auto unix_endpoint = std::ranges::find_if(cluster.endpoints, &os::SocketAddress::is_unix,
+                                                  &EndpointConfig::address);
+  if (unix_endpoint != cluster.endpoints.end()) {
+    section.error("endpoints", whose + ", and " + in_quotes(unix_endpoint->address.text()) +
+                                   " is a unix address; allowed: IP addresses, and names");
+  }
+}
+
 void read_document(ConfigDocument& document, Config& config) {
   TableReader root = document.root();
   ListeningAddresses addresses;
@@ -113,6 +134,7 @@ void read_document(ConfigDocument& document, Config& config) {
     for (TableReader& section : *sections) {
       config.clusters.push_back(read_cluster(section, cluster_names));
       check_proxy_protocol(section, config.clusters.back(), config.listeners);
+      check_datagrams(section, config.clusters.back(), config.listeners);
     }
     document.resolve_clusters(cluster_names.names());
   }

@@ -1,7 +1,10 @@
 #include "proxy/udp/shared_socket.h"
 
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+
+#include <array>
 
 #include "proxy/worker/event_loop.h"
 #include "shared/os/log.h"
@@ -9,6 +12,14 @@
 
 namespace baton::proxy::udp {
 namespace {
+
+// 0, too, if the kernel does not say.
+std::uint32_t overflow_of(int fd) {
+  std::array<std::uint32_t, SK_MEMINFO_VARS> figures{};
+  socklen_t length = sizeof figures;
+  ::getsockopt(fd, SOL_SOCKET, SO_MEMINFO, figures.data(), &length);
+  return figures[SK_MEMINFO_DROPS];
+}
 
 // Itself: an address that a socket can always be connected to, and that nobody else sends from.
 os::SocketAddress own_address(int fd) {
@@ -29,13 +40,21 @@ SharedSocket::SharedSocket(ev::loop_ref loop, Owner& owner, int lent, os::Unique
 SharedSocket::~SharedSocket() { forget(); }
 
 void SharedSocket::watch() {
-  if (!watcher_.is_active()) watcher_.start(fd_.get(), ev::READ);
+  if (watcher_.is_active()) return;
+  // What was dropped before is for those to count who were reading then.
+  overflow_ = overflow_of(fd_.get());
+  watcher_.start(fd_.get(), ev::READ);
 }
 
 void SharedSocket::forget() {
   if (!watcher_.is_active()) return;
   watcher_.stop();
   EventLoop::forget_fd(loop_, fd_.get());
+}
+
+std::uint32_t SharedSocket::take_overflow() {
+  const std::uint32_t now = overflow_of(fd_.get());
+  return now - std::exchange(overflow_, now);
 }
 
 // A connected UDP socket gets datagrams from its peer only, and the kernel no longer counts it

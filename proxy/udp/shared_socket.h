@@ -1,7 +1,8 @@
 // One socket of a UDP listener, shared with other generations: this worker's own copy of it, to
 // send replies through as long as any session wants to, also when nothing is read from it any more.
 //
-// Thread: its worker's. Owns: the copy. Borrows: the loop, the listener.
+// Thread: its worker's. Owns: the copy. Borrows: the loop, the listener. Source: udp(7), socket(7),
+// linux/sock_diag.h for SO_MEMINFO.
 #pragma once
 
 #include <ev++.h>
@@ -44,6 +45,9 @@ class SharedSocket {
   // As if there were something to read.
   void look_again() { watcher_.feed_event(ev::READ); }
 
+  // Datagrams that did not fit into its queue since the last call, or since watch().
+  std::uint32_t take_overflow();
+
   // For every process that has it: no datagram comes in any more; those in the queue stay there,
   // and replies can still be sent. Its address is as free for others as if it were closed.
   void shut_out();
@@ -63,6 +67,7 @@ class SharedSocket {
   os::UniqueFd fd_;
   ev::io watcher_;
   std::uint64_t uses_ = 0;
+  std::uint32_t overflow_ = 0;  // as the kernel counts it for the life of the socket
 };
 
 // Keeps a socket for replies. A move-only handle.

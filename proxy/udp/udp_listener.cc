@@ -108,7 +108,12 @@ void UdpListener::on_readable(SharedSocket& socket) {
       return;
     }
     deliver(socket, count);
-    if (count < DatagramBatch::kMost && socket.on_retired.empty()) return;
+    // Where the queue was full, full batches follow.
+    if (count == DatagramBatch::kMost) {
+      datagrams_.drop(Dropped::ReceiveQueue, socket.take_overflow());
+    } else if (socket.on_retired.empty()) {
+      return;
+    }
   }
   // An empty queue raises no event, so whether it is empty now must be asked for.
   if (!socket.on_retired.empty()) socket.look_again();

@@ -9,7 +9,8 @@ namespace baton::proxy::udp {
 namespace {
 
 constexpr std::array<std::string_view, kDroppedReasons> kReasons{
-    "max_connections", "circuit_breaker", "no_endpoint", "shortage", "to_upstream", "to_client"};
+    "max_connections", "circuit_breaker", "no_endpoint",  "shortage",
+    "to_upstream",     "to_client",       "receive_queue"};
 
 }  // namespace
 

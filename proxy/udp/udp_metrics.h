@@ -19,8 +19,9 @@ enum class Dropped : std::uint8_t {
   Shortage,        // a new client's, for want of descriptors or ports
   ToUpstream,      // the kernel did not take it: its queue is full, or the endpoint is not there
   ToClient,        // the same towards the client
+  ReceiveQueue,    // by the kernel, before it was received: the listener's queue was full
 };
-inline constexpr std::size_t kDroppedReasons = 6;
+inline constexpr std::size_t kDroppedReasons = 7;
 
 // Thread: main, before the worker runs.
 struct UdpMetrics {

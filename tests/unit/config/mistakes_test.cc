@@ -220,6 +220,12 @@ std::vector<Row> rows() {
        {R"(f:1:1: listener "dns": cluster: is missing; allowed: the name of a cluster)",
         R"(f:5:11: listener "dns": backlog: is for another protocol; allowed: not with protocol = "udp")",
         R"(f:6:1: listener "dns": filter: is for another protocol; allowed: not with protocol = "udp")"}},
+      {"udp to what takes no datagrams",
+       "[[listener]]\nname = \"dns\"\naddress = \"127.0.0.1:53\"\nprotocol = \"udp\"\n"
+       "cluster = \"pg\"\n[[cluster]]\nname = \"pg\"\nendpoints = [\"127.0.0.1:1\", "
+       "\"unix:/run/x\"]\nsend_proxy_protocol = \"v2\"\n",
+       {R"(f:8:13: cluster "pg": endpoints: the UDP listener "dns" sends datagrams here, and "unix:/run/x" is a unix address; allowed: IP addresses, and names)",
+        R"(f:9:23: cluster "pg": send_proxy_protocol: the UDP listener "dns" sends datagrams here; allowed: clusters of TCP listeners)"}},
       {"udp on a unix address",
        "[[listener]]\nname = \"dns\"\naddress = \"unix:/run/x\"\nprotocol = \"udp\"\n"
        "cluster = \"pg\"\n[[cluster]]\nname = \"pg\"\nendpoints = [\"127.0.0.1:1\"]\n",

@@ -245,3 +245,18 @@ TEST_CASE("udp listener: without an endpoint datagrams are dropped and counted")
   CHECK(worker.listener_metric("connections_active") == 0);
   CHECK(worker.held.count() == 0);
 }
+
+TEST_CASE("udp listener: what the kernel dropped because a queue was full is counted once") {
+  UdpPeer client, upstream;
+  UdpWorker worker({.endpoints = {upstream.address()}});
+  const int small = 8192;
+  REQUIRE(::setsockopt(worker.listening.fd(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small) == 0);
+  constexpr int kSent = 500;
+  for (int i = 0; i < kSent; ++i) client.send_to(worker.address(), "x");
+  const auto received = [&] {
+    return fixture::metric(*worker.stats,
+                           R"(baton_udp_datagrams_received_total{listener="front"})");
+  };
+  CHECK(worker.until([&] { return received() + worker.dropped("receive_queue") == kSent; }));
+  CHECK(worker.dropped("receive_queue") > 0);
+}
