@@ -21,6 +21,7 @@ Arrivals::Arrivals(Options options)
   channel_.handle<proto::MoveBatch>(
       proto::MOVE_PREPARE,
       [this](const proto::MoveBatch& batch, proto::Fds fds, const proto::Responder& answer) {
+        if (refusing_) return answer.fail(proto::ErrorReply::REFUSED, "it is leaving");
         const proto::MoveVerdicts verdicts = prepare(batch, std::move(fds));
         reached(MovePoint::Prepared);
         answer.reply(verdicts);

@@ -40,6 +40,9 @@ class Arrivals {
   Arrivals(const Arrivals&) = delete;
   Arrivals& operator=(const Arrivals&) = delete;
 
+  // This process is about to end: what is offered from now on is refused.
+  void refuse() { refusing_ = true; }
+
   // How long a process that has closed its end may take to be dead.
   static constexpr std::chrono::milliseconds kDeathTime{5000};
 
@@ -67,6 +70,7 @@ class Arrivals {
 
   Options options_;
   std::map<std::uint64_t, Batch> offered_;
+  bool refusing_ = false;
   std::uint64_t fd_ceiling_;
   ev::io death_;
   ev::timer patience_;

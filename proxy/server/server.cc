@@ -150,7 +150,12 @@ void Server::welcome(std::vector<os::UniqueFd> channels, const os::UniqueFd& old
   workers_->welcome(std::move(channels), old_process);
 }
 
-void Server::when_empty(Done empty) { workers_->when_empty(std::move(empty)); }
+// Asked again once nothing can arrive: what was accepted in between is waited for.
+void Server::when_empty(Done empty) {
+  workers_->when_empty([this, empty = std::move(empty)] {
+    workers_->refuse_arrivals([this, empty] { workers_->when_empty(empty); });
+  });
+}
 void Server::cut_connections(Done done) { workers_->cut_connections(std::move(done)); }
 void Server::ping(Done done) { workers_->ping(std::move(done)); }
 std::uint64_t Server::connections() const { return workers_->connections(); }

@@ -77,7 +77,7 @@ class Server {
   std::vector<os::UniqueFd> depart();
   void welcome(std::vector<os::UniqueFd> channels, const os::UniqueFd& old_process);
   bool moves_connections() const { return config_.move_connections; }
-  // Calls `empty` once no connection is left.
+  // Calls `empty` once no connection is left, and none can come from the generation before.
   void when_empty(Done empty);
   void cut_connections(Done done);
   void reopen_logs();

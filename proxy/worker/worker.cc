@@ -110,6 +110,12 @@ void Worker::welcome(os::UniqueFd channel, os::UniqueFd old_process) {
 void Worker::drain(std::chrono::milliseconds time, DrainStrategy strategy) {
   drain_.begin(time, strategy);
   for (WorkerListener* const listener : listeners_) listener->drain();
+  if (refuses_arrivals_) arrivals_.back()->refuse();
+}
+
+void Worker::refuse_arrivals() {
+  refuses_arrivals_ = true;
+  for (const auto& each : arrivals_) each->refuse();
 }
 
 void Worker::cut_connections() {

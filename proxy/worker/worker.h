@@ -67,6 +67,8 @@ class Worker {
   void depart(os::UniqueFd channel);
   // Takes those of the worker of the generation before that is at the other end.
   void welcome(os::UniqueFd channel, os::UniqueFd old_process);
+  // Takes none any more.
+  void refuse_arrivals();
 
  private:
   WorkerListener& add_listener(const Options& options, std::size_t index);
@@ -87,6 +89,7 @@ class Worker {
   const MoveObserver& on_move_;
   std::unique_ptr<Departures> departures_;
   std::vector<std::unique_ptr<Arrivals>> arrivals_;
+  bool refuses_arrivals_ = false;
   std::thread thread_;
 };
 

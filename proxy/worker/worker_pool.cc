@@ -220,6 +220,10 @@ void WorkerPool::welcome(std::vector<os::UniqueFd> channels, const os::UniqueFd&
   }
 }
 
+void WorkerPool::refuse_arrivals(Done done) {
+  impl_->on_each_worker([](Worker& worker) { worker.refuse_arrivals(); }, std::move(done));
+}
+
 void WorkerPool::cut_connections(Done done) {
   impl_->on_each_worker([](Worker& worker) { worker.cut_connections(); }, std::move(done));
 }

@@ -72,6 +72,8 @@ class WorkerPool {
   void depart(std::vector<os::UniqueFd> channels);
   // Takes those of the generation before: channels of its workers, and its pidfd (may be invalid).
   void welcome(std::vector<os::UniqueFd> channels, const os::UniqueFd& old_process);
+  // Takes none any more from when `done` is called on.
+  void refuse_arrivals(Done done);
   // Closes every connection now and counts each as cut.
   void cut_connections(Done done);
   // Each worker's loop has run once.

@@ -68,16 +68,10 @@ def with_uploads(address, upstream, node, **options):
 
 @pytest.mark.parametrize("strategy", ["immediate", "gradual"])
 def test_100_reloads_fail_no_request(start, address, nginx, node, strategy, capsys):
-    """64 kept connections, 64 short ones and 8 uploads at any moment; two binaries in turn.
-
-    Gradual with a long drain time, and nothing moves: then the oldest ones leave because max_draining, 8,
-    is reached.
-    """
+    """64 kept connections, 64 short ones and 8 uploads at any moment; two binaries in turn."""
     supervisor = {**QUICK, "drain_strategy": strategy, "drain_time": "30s"}
     count = 100 if strategy == "immediate" else 30
-    moves = strategy == "immediate"
-    baton = start({**with_uploads(address, nginx.address, node.address, supervisor=supervisor),
-                   "proxy": {"workers": 2, "move_connections": moves}})
+    baton = start(with_uploads(address, nginx.address, node.address, supervisor=supervisor))
     with Uploads(address) as uploads, Wrk(address) as kept, Wrk(address, close=True) as short:
         for i in range(count):
             baton.reload("--proxy", (NEXT_PROXY, PROXY)[i % 2])

@@ -185,9 +185,13 @@ TEST_CASE("bind: udp sockets of our own share an address, one that tcp has, too"
 }
 
 TEST_CASE("bind: a udp address that a stranger has is refused and the stranger named") {
-  const auto held = bind_datagram_socket(address("127.0.0.1:0"), {.place = GroupPlace::First});
+  // A port that TCP has free, too: a connection of somebody else's may still linger on any other.
+  auto stream = bind_stream_socket(address("127.0.0.1:0"), {.place = GroupPlace::First});
+  REQUIRE(stream);
+  const auto where = *os::SocketAddress::of_socket(stream->get());
+  stream->reset();
+  const auto held = bind_datagram_socket(where, {.place = GroupPlace::First});
   REQUIRE(held);
-  const auto where = *os::SocketAddress::of_socket(held->get());
   for (const auto& wanted : {where, address("0.0.0.0:" + std::to_string(where.port()))}) {
     const std::string text = bind_elsewhere(wanted, *held, 0, bind_datagram_socket);
     CHECK(text.find("pid " + std::to_string(::getpid())) != std::string::npos);
