@@ -38,12 +38,8 @@ void AvailableEndpoints::rebuild(std::uint64_t now_ns) {
   weight_sums_.clear();
   equal_weights_ = true;
   available_.assign(endpoints.size(), false);
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < endpoints.size(); ++i) {
-    const EndpointState* const state = endpoints[i]->state.get();
-    available_[i] = state == nullptr || is_available(*state, now_ns);
-    if (available_[i]) ++count;
-  }
+  std::size_t count = choose(Health::Healthy, now_ns);
+  if (count == 0 && policy_.checked) count = choose(Health::Unknown, now_ns);
   panicking_ = count * 100 < endpoints.size() * policy_.panic_threshold;
   if (panicking_) available_.assign(endpoints.size(), true);
   for (std::size_t i = 0; i < endpoints.size(); ++i) {
@@ -52,12 +48,24 @@ void AvailableEndpoints::rebuild(std::uint64_t now_ns) {
   ++version_;
 }
 
-bool AvailableEndpoints::is_available(const EndpointState& state, std::uint64_t now_ns) {
+// How many are in this health, or in any when nobody checks, and not ejected: these are available.
+std::size_t AvailableEndpoints::choose(Health health, std::uint64_t now_ns) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < available_.size(); ++i) {
+    const EndpointState* const state = members_->endpoints[i]->state.get();
+    available_[i] = state == nullptr || is_available(*state, health, now_ns);
+    if (available_[i]) ++count;
+  }
+  return count;
+}
+
+bool AvailableEndpoints::is_available(const EndpointState& state, Health health,
+                                      std::uint64_t now_ns) {
   if (const std::uint64_t until = state.ejected_until_ns(); until > now_ns) {
     recheck_ns_ = std::min(recheck_ns_, until);
     return false;
   }
-  return !policy_.checked || state.health() == EndpointState::Health::Healthy;
+  return !policy_.checked || state.health() == health;
 }
 
 void AvailableEndpoints::add(std::uint32_t index, std::uint64_t now_ns) {

@@ -6,6 +6,8 @@
 // from, and an ejection counts from the next choice on, everywhere.
 //
 //   available = not ejected, and healthy if the cluster is checked
+//   nobody is, in a checked cluster -> those not ejected that no check has judged yet: all members
+//     may be new, and a guess is better than turning clients away
 //   fewer percent available than the panic threshold -> all of them are
 //
 // Thread: one worker's. Borrows: the shared state.
@@ -18,6 +20,7 @@
 #include <vector>
 
 #include "proxy/upstream/endpoint.h"
+#include "proxy/upstream/endpoint_state.h"
 
 namespace baton::proxy {
 
@@ -54,8 +57,10 @@ class AvailableEndpoints {
   std::uint64_t version() const { return version_; }
 
  private:
+  using Health = EndpointState::Health;
   void rebuild(std::uint64_t now_ns);
-  bool is_available(const EndpointState& state, std::uint64_t now_ns);
+  std::size_t choose(Health health, std::uint64_t now_ns);
+  bool is_available(const EndpointState& state, Health health, std::uint64_t now_ns);
   std::uint32_t weight_of(const Endpoint& endpoint, std::uint64_t now_ns);
   void add(std::uint32_t index, std::uint64_t now_ns);
 

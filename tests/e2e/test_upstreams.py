@@ -143,13 +143,18 @@ def test_an_http_check_of_something_else_fails(start, address):
 
 
 def test_a_start_waits_for_the_first_checks_only_so_long(start, address):
-    with Upstream(hang) as mute:
-        tables = relay(address, mute.address, cluster={
+    def leave_checks_open(connection):
+        said = connection.recv(1 << 12)
+        hang(connection) if said.startswith(b"GET") else connection.sendall(said)
+
+    with Upstream(leave_checks_open) as upstream:
+        tables = relay(address, upstream.address, cluster={
             "health_check": {**ONCE, "type": "http", "timeout": "1h"}})
         baton = start(with_proxy(tables, warm_time="100ms"))
         assert "its endpoints are not all known yet" in baton.log()
+        # No other is known to be better.
         with sockets.connect(address) as client:
-            assert sockets.is_closed_by_peer(client)
+            sockets.ask(client, b"are you there?")
 
 
 # --- outlier detection

@@ -31,11 +31,23 @@ std::string refreshed(AvailableEndpoints& available, const WithState& cluster) {
 
 }  // namespace
 
-TEST_CASE("available: endpoints of which nothing is known are, unless they are to be checked") {
-  WithState cluster({1, 1});
+TEST_CASE("available: endpoints that no check has judged are, while no other is") {
+  WithState cluster({1, 1, 1});
   AvailableEndpoints unchecked({}, &cluster.shared);
-  CHECK(refreshed(unchecked, cluster) == "ab");
+  CHECK(refreshed(unchecked, cluster) == "abc");
   AvailableEndpoints checked({.checked = true}, &cluster.shared);
+  CHECK(refreshed(checked, cluster) == "abc");
+  cluster.set_health(0, Health::Unhealthy);
+  CHECK(refreshed(checked, cluster) == "bc");
+  cluster.eject(1, monotonic_ns() + kHour);
+  CHECK(refreshed(checked, cluster) == "c");
+  cluster.set_health(1, Health::Healthy);
+  CHECK(refreshed(checked, cluster) == "c");
+  cluster.eject(1, 0);
+  CHECK(refreshed(checked, cluster) == "b");
+  cluster.set_health(1, Health::Unhealthy);
+  CHECK(refreshed(checked, cluster) == "c");
+  cluster.set_health(2, Health::Unhealthy);
   CHECK(refreshed(checked, cluster).empty());
 }
 

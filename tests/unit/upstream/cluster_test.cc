@@ -101,6 +101,9 @@ TEST_CASE("cluster: nobody available is known at once, and counted") {
   ClusterConfig config = named(LbPolicy::Random);
   config.health_check = HealthCheckConfig{};
   TwoWorkers cluster(config);
+  for (std::size_t i = 0; i < cluster.state.members->endpoints.size(); ++i) {
+    cluster.state.set_health(i, EndpointState::Health::Unhealthy);
+  }
   CHECK(cluster.picks(cluster.one, 2) == "--");
   CHECK(cluster.counted("none_available_total") == 2);
   cluster.state.set_health(2, EndpointState::Health::Healthy);
