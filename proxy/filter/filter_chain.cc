@@ -7,10 +7,10 @@
 namespace baton::proxy {
 namespace {
 
-// Bytes of one direction that wait in front of a filter.
+// Bytes of one direction that wait in front of a filter; a view of what its link keeps.
 struct Held {
-  Buffer bytes;
-  bool end = false;
+  Buffer& bytes;
+  bool& end;
 
   EndOfStream take_end() { return std::exchange(end, false) ? EndOfStream::Yes : EndOfStream::No; }
   void keep(Buffer& data, EndOfStream data_end) {
@@ -52,22 +52,32 @@ class FilterChain::Link final : public NetworkFilterCallbacks {
   void write(std::string_view data) override { chain->write_from(index, data); }
 
   void continue_reading() override {
-    chain->read_from(index + 1, to_read.bytes, to_read.take_end());
-    to_read.release_if_empty();
+    chain->read_from(index + 1, to_read().bytes, to_read().take_end());
+    to_read().release_if_empty();
     chain->watch_held();
   }
   void continue_writing() override {
-    chain->write_from(index, to_write.bytes, to_write.take_end());
-    to_write.release_if_empty();
+    chain->write_from(index, to_write().bytes, to_write().take_end());
+    to_write().release_if_empty();
     chain->on_downstream_flushed();
   }
 
+  Held to_read() { return {read_bytes_, read_end_}; }
+  Held to_write() { return {write_bytes_, write_end_}; }
+  bool holds_nothing() const {
+    return read_bytes_.empty() && !read_end_ && write_bytes_.empty() && !write_end_;
+  }
+
   FilterChain* chain = nullptr;
+  std::unique_ptr<NetworkFilter> filter;
   std::uint32_t index = 0;
   bool started = false;
-  std::unique_ptr<NetworkFilter> filter;
-  Held to_read;
-  Held to_write;
+
+ private:
+  bool read_end_ = false;
+  bool write_end_ = false;
+  Buffer read_bytes_;
+  Buffer write_bytes_;
 };
 
 FilterChain::FilterChain(FilterChainHost& host, std::span<const MakeNetworkFilter> filters)
@@ -106,13 +116,13 @@ void FilterChain::read_from(std::size_t index, Buffer& data, EndOfStream end) {
   for (; index < size_ && !closed_; ++index) {
     Link& link = links_[index];
     if (!started(link)) {
-      link.to_read.keep(*current, end);
+      link.to_read().keep(*current, end);
       return;
     }
-    Buffer& shown = link.to_read.join(*current);
+    Buffer& shown = link.to_read().join(*current);
     if (shown.empty() && end == EndOfStream::No) continue;
     if (link.filter->on_data(shown, end) == FilterStatus::StopIteration) {
-      link.to_read.keep(shown, end);
+      link.to_read().keep(shown, end);
       return;
     }
     current = &shown;
@@ -125,10 +135,10 @@ Buffer* FilterChain::pass_writers(std::size_t end_index, Buffer& data, EndOfStre
   Buffer* current = &data;
   for (std::size_t i = end_index; i > 0 && !closed_; --i) {
     Link& link = links_[i - 1];
-    Buffer& shown = link.to_write.join(*current);
+    Buffer& shown = link.to_write().join(*current);
     if (shown.empty() && end == EndOfStream::No) return nullptr;
     if (link.filter->on_write(shown, end) == FilterStatus::StopIteration) {
-      link.to_write.keep(shown, end);
+      link.to_write().keep(shown, end);
       if (downstream_full()) links_[size_ - 1].filter->on_downstream_full();
       return nullptr;
     }
@@ -164,7 +174,7 @@ void FilterChain::write_from(std::size_t end_index, std::string_view data) {
 // Bytes that filters hold back count as waiting, too.
 bool FilterChain::downstream_full() const {
   std::size_t held = 0;
-  for (std::uint32_t i = 0; i + 1 < size_; ++i) held += links_[i].to_write.bytes.size();
+  for (std::uint32_t i = 0; i + 1 < size_; ++i) held += links_[i].to_write().bytes.size();
   return held >= kHoldWatermark || host_.downstream_full();
 }
 
@@ -183,8 +193,8 @@ void FilterChain::watch_held() {
   if (closed_) return;
   std::size_t held = 0;
   for (std::uint32_t i = 0; i < size_; ++i) {
-    links_[i].to_read.release_if_empty();
-    held += links_[i].to_read.bytes.size();
+    links_[i].to_read().release_if_empty();
+    held += links_[i].to_read().bytes.size();
   }
   held >= kHoldWatermark ? host_.pause_for_hold() : host_.resume_after_hold();
 }
@@ -198,9 +208,7 @@ bool FilterChain::freeze() {
   if (closed_) return false;
   for (std::uint32_t i = 0; i < size_; ++i) {
     const Link& link = links_[i];
-    const bool holds = !link.to_read.bytes.empty() || link.to_read.end ||
-                       !link.to_write.bytes.empty() || link.to_write.end;
-    if (holds || !link.started || !link.filter->freeze()) {
+    if (!link.holds_nothing() || !link.started || !link.filter->freeze()) {
       for (std::uint32_t frozen = 0; frozen < i; ++frozen) links_[frozen].filter->thaw();
       return false;
     }

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <net/if.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <cstring>
@@ -29,7 +30,7 @@ Result<SocketAddress> SocketAddress::parse(std::string_view text) {
   if (text.find('\0') != std::string_view::npos) return plain_error("NUL in", whole);
   if (text.starts_with("unix:")) {
     const std::string_view path = text.substr(5);
-    sockaddr_un& address = result.storage_.path;
+    sockaddr_un address{};
     if (path.empty() || path == "@") return plain_error("no path in", whole);
     if (path.size() >= sizeof address.sun_path) {
       return plain_error("path longer than 107 bytes in", whole);
@@ -38,7 +39,8 @@ Result<SocketAddress> SocketAddress::parse(std::string_view text) {
     std::memcpy(address.sun_path, path.data(), path.size());
     const bool abstract = path.front() == '@';
     if (abstract) address.sun_path[0] = '\0';
-    result.length_ = static_cast<socklen_t>(kPathOffset + path.size() + (abstract ? 0 : 1));
+    result.assign(reinterpret_cast<const sockaddr*>(&address),
+                  static_cast<socklen_t>(kPathOffset + path.size() + (abstract ? 0 : 1)));
     return result;
   }
   const std::size_t colon = text.rfind(':');
@@ -48,7 +50,7 @@ Result<SocketAddress> SocketAddress::parse(std::string_view text) {
   std::string host(text.substr(0, colon));
   if (host.starts_with('[') && host.ends_with(']')) {
     host = host.substr(1, host.size() - 2);
-    sockaddr_in6& address = result.storage_.v6;
+    sockaddr_in6& address = result.short_.v6;
     if (const std::size_t percent = host.find('%'); percent != std::string::npos) {
       address.sin6_scope_id = ::if_nametoindex(host.c_str() + percent + 1);
       if (address.sin6_scope_id == 0) return plain_error("unknown interface in", whole);
@@ -65,7 +67,7 @@ Result<SocketAddress> SocketAddress::parse(std::string_view text) {
   if (host.find(':') != std::string::npos) {
     return plain_error("an IPv6 address needs brackets, [" + host + "]:", whole);
   }
-  sockaddr_in& address = result.storage_.v4;
+  sockaddr_in& address = result.short_.v4;
   address.sin_family = AF_INET;
   address.sin_port = htons(*port);
   if (::inet_pton(AF_INET, host.c_str(), &address.sin_addr) != 1) {
@@ -75,49 +77,58 @@ Result<SocketAddress> SocketAddress::parse(std::string_view text) {
   return result;
 }
 
+void SocketAddress::assign(const sockaddr* address, socklen_t length) {
+  length_ = std::min(length, static_cast<socklen_t>(sizeof(sockaddr_un)));
+  path_ = length_ > sizeof short_ ? std::make_unique<sockaddr_un>() : nullptr;
+  short_ = {};
+  std::memcpy(&short_, address, std::min(static_cast<std::size_t>(length_), sizeof short_));
+  if (path_) std::memcpy(path_.get(), address, length_);
+}
+
 SocketAddress SocketAddress::from_sockaddr(const sockaddr* address, socklen_t length) {
   SocketAddress result;
-  if (length > sizeof result.storage_) length = sizeof result.storage_;
-  std::memcpy(&result.storage_, address, length);
-  result.length_ = length;
+  result.assign(address, length);
   return result;
 }
 
 Result<SocketAddress> SocketAddress::of_socket(int fd) {
-  SocketAddress result;
-  socklen_t length = sizeof result.storage_;
-  if (::getsockname(fd, &result.storage_.base, &length) != 0) return errno_error("getsockname");
-  result.length_ = length;
-  return result;
+  sockaddr_un longest{};
+  socklen_t length = sizeof longest;
+  auto* const address = reinterpret_cast<sockaddr*>(&longest);
+  if (::getsockname(fd, address, &length) != 0) return errno_error("getsockname");
+  return from_sockaddr(address, length);
 }
 
-bool SocketAddress::is_unix_path() const {
-  return is_unix() && length_ > kPathOffset && storage_.path.sun_path[0] != '\0';
+std::string_view SocketAddress::unix_name() const {
+  if (!is_unix() || length_ <= kPathOffset) return {};
+  return {reinterpret_cast<const char*>(data()) + kPathOffset, length_ - kPathOffset};
 }
+
+bool SocketAddress::is_unix_path() const { return !unix_name().empty() && unix_name()[0] != '\0'; }
 
 std::string SocketAddress::unix_path() const {
   if (!is_unix_path()) return {};
   // A path of 108 bytes, which others may have bound, has no NUL at its end: unix(7).
-  return {storage_.path.sun_path, ::strnlen(storage_.path.sun_path, length_ - kPathOffset)};
+  return std::string(unix_name().substr(0, unix_name().find('\0')));
 }
 
 std::uint16_t SocketAddress::port() const {
-  if (family() == AF_INET) return ntohs(storage_.v4.sin_port);
-  if (family() == AF_INET6) return ntohs(storage_.v6.sin6_port);
+  if (family() == AF_INET) return ntohs(short_.v4.sin_port);
+  if (family() == AF_INET6) return ntohs(short_.v6.sin6_port);
   return 0;
 }
 
 bool SocketAddress::is_any() const {
-  if (family() == AF_INET) return storage_.v4.sin_addr.s_addr == htonl(INADDR_ANY);
-  return family() == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&storage_.v6.sin6_addr);
+  if (family() == AF_INET) return short_.v4.sin_addr.s_addr == htonl(INADDR_ANY);
+  return family() == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&short_.v6.sin6_addr);
 }
 
 std::string SocketAddress::ip_text() const {
   char text[INET6_ADDRSTRLEN] = "";
   if (family() == AF_INET) {
-    ::inet_ntop(AF_INET, &storage_.v4.sin_addr, text, sizeof text);
+    ::inet_ntop(AF_INET, &short_.v4.sin_addr, text, sizeof text);
   } else if (family() == AF_INET6) {
-    const in6_addr& v6 = storage_.v6.sin6_addr;
+    const in6_addr& v6 = short_.v6.sin6_addr;
     if (IN6_IS_ADDR_V4MAPPED(&v6)) {
       ::inet_ntop(AF_INET, &v6.s6_addr[12], text, sizeof text);
     } else {
@@ -131,20 +142,20 @@ std::string SocketAddress::text() const {
   char host[INET6_ADDRSTRLEN] = "";
   switch (family()) {
     case AF_INET:
-      ::inet_ntop(AF_INET, &storage_.v4.sin_addr, host, sizeof host);
+      ::inet_ntop(AF_INET, &short_.v4.sin_addr, host, sizeof host);
       return std::string(host) + ":" + std::to_string(port());
     case AF_INET6: {
-      ::inet_ntop(AF_INET6, &storage_.v6.sin6_addr, host, sizeof host);
-      const unsigned scope = storage_.v6.sin6_scope_id;
+      ::inet_ntop(AF_INET6, &short_.v6.sin6_addr, host, sizeof host);
+      const unsigned scope = short_.v6.sin6_scope_id;
       char name[IF_NAMESIZE] = "";
       const bool named = scope != 0 && ::if_indextoname(scope, name) != nullptr;
       return "[" + std::string(host) + (named ? "%" + std::string(name) : "") +
              "]:" + std::to_string(port());
     }
     case AF_UNIX:
-      if (length_ <= kPathOffset) return "unix:";
+      if (unix_name().empty()) return "unix:";
       if (is_unix_path()) return "unix:" + unix_path();
-      return "unix:@" + std::string(storage_.path.sun_path + 1, length_ - kPathOffset - 1);
+      return "unix:@" + std::string(unix_name().substr(1));
     default:
       return "unknown";
   }

@@ -166,7 +166,7 @@ def test_a_request_in_flight_ends_in_old(start, address):
             response = client.reader.response()
             assert response.body == b"late" and response.get("connection") is None
             # Behind its answer the connection moves, and goes on there.
-            assert baton.wait_drained()["moved_in"] == 1
+            assert baton.wait_drained(moved_in=1)["moved_in"] == 1
             client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
             assert client.reader.response().body == b"late"
         assert baton.metric("baton_listener_connections_total") == 1

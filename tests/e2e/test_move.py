@@ -112,7 +112,7 @@ def test_half_closed_directions_move(start, address):
         assert said.wait(10)
         assert sockets.read_exactly(client, 4) == b"one "
         baton.reload()
-        assert baton.wait_drained()["moved_in"] == 1
+        assert baton.wait_drained(moved_in=1)["moved_in"] == 1
         talk.set()
         assert sockets.read_all(client) == b"two"
         client.close()
@@ -137,7 +137,7 @@ def test_bytes_that_nobody_takes_yet_move(start, address):
         wait_until(lambda: baton.metric("baton_upstream_received_bytes_total") > 100_000, 10, "it flows")
         for _ in range(3):
             baton.reload()
-            assert baton.wait_drained()["moved_in"] == 1
+            assert baton.wait_drained(moved_in=1)["moved_in"] == 1
         go.set()
         assert sockets.read_all(client) == payload
         client.close()
@@ -199,7 +199,7 @@ def test_an_endpoint_that_has_left_its_cluster_keeps_its_tunnels(start, address,
     with Upstream(echo) as other:
         baton.write(relay(address, other.address, supervisor=QUICK))
         baton.reload()
-        assert baton.wait_drained()["moved_in"] == 1
+        assert baton.wait_drained(moved_in=1)["moved_in"] == 1
         sockets.ask(client, b"with the old one")
         fresh = clients_of(address, 1)[0]
         assert other.accepted == 1
@@ -271,7 +271,7 @@ def test_old_dies_before_the_commit_and_new_goes_on(start, address, echoer, poin
     processes.kill(baton.generations()[1]["pid"])
     for client in clients:
         sockets.ask(client, b"new has it")
-    assert baton.wait_drained()["moved_in"] == 10
+    assert baton.wait_drained(moved_in=10)["moved_in"] == 10
     close_all(clients)
     assert_nothing_is_left(baton)
 

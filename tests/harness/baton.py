@@ -193,12 +193,16 @@ class Baton:
         return wait_until(look, seconds,
                           lambda: f"generation {number} {state}: {self.generations()}\n{self.log()}")
 
-    def wait_drained(self, seconds=PATIENCE):
-        """Until one generation is all that is left; returns its row."""
+    def wait_drained(self, seconds=PATIENCE, moved_in=0):
+        """Until one generation is all that is left, to which so many connections have moved.
+
+        It may have them a moment after the one that sent them has ended. Returns its row.
+        """
 
         def look():
             rows = list(self.generations().values())
-            return len(rows) == 1 and rows[0]["state"] == "serving" and rows[0]
+            drained = len(rows) == 1 and rows[0]["state"] == "serving"
+            return drained and rows[0]["moved_in"] >= moved_in and rows[0]
 
         return wait_until(look, seconds, lambda: f"one generation: {self.generations()}\n{self.log()}")
 
