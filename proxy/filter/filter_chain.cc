@@ -199,9 +199,9 @@ void FilterChain::watch_held() {
   held >= kHoldWatermark ? host_.pause_for_hold() : host_.resume_after_hold();
 }
 
-void FilterChain::close(CloseMode mode) {
+void FilterChain::close(CloseMode mode, CloseCause cause) {
   if (std::exchange(closed_, true)) return;
-  for (std::uint32_t i = 0; i < size_; ++i) links_[i].filter->on_close(mode);
+  for (std::uint32_t i = 0; i < size_; ++i) links_[i].filter->on_close(mode, cause);
 }
 
 bool FilterChain::freeze() {

@@ -57,7 +57,7 @@ class FilterChain {
   bool between_messages() const;
   // What waited for the client has gone out: tells the terminal filter.
   void on_downstream_flushed();
-  void close(CloseMode mode);
+  void close(CloseMode mode, CloseCause cause);
 
   // All filters or none; false as well while bytes are held.
   bool freeze();

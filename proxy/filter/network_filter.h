@@ -51,6 +51,13 @@ enum class CloseMode : std::uint8_t {
   Reset,   // so that the client cannot mistake what it has for the whole
 };
 
+// Who ends a connection.
+enum class CloseCause : std::uint8_t {
+  Proxy,   // a filter, or an idle timeout
+  Client,  // its connection has failed: a reset, as a rule
+  Cut,     // the end of the drain or of the process
+};
+
 // One filter's handle on its connection.
 class NetworkFilterCallbacks {
  public:
@@ -133,7 +140,7 @@ class NetworkFilter {
   virtual bool ends_when_idle() { return true; }
 
   // The connection ends, once; whatever the filter keeps open goes the same way.
-  virtual void on_close(CloseMode /*mode*/) {}
+  virtual void on_close(CloseMode /*mode*/, CloseCause /*cause*/) {}
 
   // Stops every watcher and timer of this filter until thaw(), so that the connection can move to
   // another process. False: it cannot move now, and nothing has changed. A filter that keeps no

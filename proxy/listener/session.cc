@@ -59,9 +59,10 @@ void Session::cut() {
     finish(CloseMode::Now);
     return;
   }
-  if (phase_ == Phase::Open && chain_.between_messages()) return close(CloseMode::Now);
+  if (phase_ == Phase::Open && chain_.between_messages())
+    return close(CloseMode::Now, CloseCause::Cut);
   context_.stats.connections_cut_total.add();
-  close(CloseMode::Reset);
+  close(CloseMode::Reset, CloseCause::Cut);
 }
 
 os::SocketAddress Session::local_address() const {
@@ -77,13 +78,13 @@ void Session::send_downstream(Buffer& data, EndOfStream end) {
   }
   if (downstream_.write(data, end) == WriteStatus::Ok) return;
   downstream_.deliver_rest();
-  close(CloseMode::Reset);
+  close(CloseMode::Reset, CloseCause::Client);
 }
 
 void Session::send_downstream(std::string_view data) {
   // What the client had sent before it went away is not delivered: the scratch buffer may be in
   // use.
-  if (downstream_.write(data) == WriteStatus::Failed) close(CloseMode::Reset);
+  if (downstream_.write(data) == WriteStatus::Failed) close(CloseMode::Reset, CloseCause::Client);
 }
 
 void Session::on_received(Buffer& data, EndOfStream end) {
@@ -94,7 +95,7 @@ void Session::on_received(Buffer& data, EndOfStream end) {
   }
 }
 
-void Session::on_failed() { close(CloseMode::Reset); }
+void Session::on_failed() { close(CloseMode::Reset, CloseCause::Client); }
 
 void Session::on_flushed() {
   if (phase_ == Phase::Open) {
@@ -104,9 +105,9 @@ void Session::on_flushed() {
   }
 }
 
-void Session::close(CloseMode mode) {
+void Session::close(CloseMode mode, CloseCause cause) {
   if (phase_ == Phase::Closed) return;
-  chain_.close(mode);
+  chain_.close(mode, cause);
   mode == CloseMode::Linger ? begin_linger() : finish(mode);
 }
 

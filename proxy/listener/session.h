@@ -90,12 +90,13 @@ class Session final : public boost::intrusive::list_base_hook<>,
   void resume_reading() override { downstream_.resume(PauseReason::Filter); }
   void pause_for_hold() override { downstream_.pause(PauseReason::FilterHold); }
   void resume_after_hold() override { downstream_.resume(PauseReason::FilterHold); }
-  void close(CloseMode mode) override;
+  void close(CloseMode mode) override { close(mode, CloseCause::Proxy); }
   // ConnectionSink, of the downstream
   void on_received(Buffer& data, EndOfStream end) override;
   void on_failed() override;
   void on_flushed() override;
 
+  void close(CloseMode mode, CloseCause cause);
   void begin_linger();
   void finish(CloseMode mode);
   void start_idle_timer();

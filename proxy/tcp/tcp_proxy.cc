@@ -133,7 +133,7 @@ void TcpProxy::close_if_ended() {
   if (tunnel.upstream.ended() && tunnel.downstream.ended()) callbacks_.close(CloseMode::Now);
 }
 
-void TcpProxy::on_close(CloseMode mode) {
+void TcpProxy::on_close(CloseMode mode, CloseCause) {
   // The connector may be the caller: it is stopped by its destructor, with this filter.
   mode == CloseMode::Reset ? upstream_.reset() : upstream_.close();
 }

@@ -35,7 +35,7 @@ class TcpProxy final : public NetworkFilter, private ConnectionSink, private Con
   FilterStatus on_data(Buffer& data, EndOfStream end) override;
   void on_downstream_full() override;
   void on_downstream_drained() override;
-  void on_close(CloseMode mode) override;
+  void on_close(CloseMode mode, CloseCause cause) override;
   bool freeze() override;
   void thaw() override;
   MoveDetails move_details() const override;

@@ -188,6 +188,19 @@ def test_a_request_that_outlives_the_drain_is_cut_and_marked(start, address, log
     assert baton.metric("baton_listener_connections_cut_total") == 1
 
 
+def test_a_client_that_leaves_during_a_drain_is_marked_as_gone_not_as_cut(start, address, log):
+    with RawServer(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhal", "wait") as upstream:
+        baton = start(web(address, upstream.address, supervisor=QUICK, log=log.path))
+        with Client(address) as client:
+            client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.reader.head(Message).first_line == "HTTP/1.1 200 OK"
+            baton.reload()
+            baton.wait_generation(1, "draining")
+            sockets.reset(client.socket)
+        assert log.last(1)["flags"] == "DC"
+        baton.wait_drained()
+
+
 def test_an_idle_kept_connection_is_usable_until_the_drain_is_over(start, address, http_server):
     supervisor = {"probation": "20ms", "drain_time": "1h", "drain_strategy": "gradual"}
     baton = start({**web(address, http_server.address, supervisor=supervisor),

@@ -72,7 +72,7 @@ void ProxyProtocol::reject() {
 
 void ProxyProtocol::on_timeout(ev::timer&, int) { reject(); }
 
-void ProxyProtocol::on_close(CloseMode) {
+void ProxyProtocol::on_close(CloseMode, CloseCause) {
   closed_ = true;
   waiting_ = false;
   timer_.stop();

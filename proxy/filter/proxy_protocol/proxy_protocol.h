@@ -38,7 +38,7 @@ class ProxyProtocol final : public NetworkFilter {
 
   FilterStatus on_new_connection() override;
   FilterStatus on_data(Buffer& data, EndOfStream end) override;
-  void on_close(CloseMode mode) override;
+  void on_close(CloseMode mode, CloseCause cause) override;
   // Once the header is complete there is nothing left of it.
   bool freeze() override { return !waiting_; }
 

@@ -230,15 +230,14 @@ void ConnectionManager::close(CloseMode mode) {
   callbacks_.close(mode);
 }
 
-void ConnectionManager::on_close(CloseMode mode) {
+void ConnectionManager::on_close(CloseMode mode, CloseCause cause) {
   closing_ = true;
   timeout_.disarm();
   if (processed_ == nullptr) waiting_.release();
-  if (tunnel_) tunnel_->on_close(mode);
+  if (tunnel_) tunnel_->on_close(mode, cause);
   if (stream_) {
-    stream_->abort(context_.drain.draining() && mode == CloseMode::Reset
-                       ? ResponseFlag::Drained
-                       : ResponseFlag::DownstreamTermination);
+    stream_->abort(cause == CloseCause::Cut ? ResponseFlag::Drained
+                                            : ResponseFlag::DownstreamTermination);
   }
 }
 

@@ -37,7 +37,7 @@ class ConnectionManager final : public NetworkFilter, private Stream::Host {
   void on_downstream_drained() override;
   bool ends_when_idle() override { return !stream_ && !tunnel_; }
   bool between_messages() const override { return !stream_ && !tunnel_ && !client_is_slow(); }
-  void on_close(CloseMode mode) override;
+  void on_close(CloseMode mode, CloseCause cause) override;
   // Between two requests, or as a tunnel.
   bool freeze() override;
   void thaw() override;

@@ -80,7 +80,7 @@ struct ScriptedFilter final : NetworkFilter {
   }
   void on_downstream_full() override { script.log += "F"; }
   void on_downstream_drained() override { script.log += "d"; }
-  void on_close(CloseMode) override { script.log += "C"; }
+  void on_close(CloseMode, CloseCause) override { script.log += "C"; }
   bool freeze() override {
     if (script.freezes) script.log += "z";
     return script.freezes;
@@ -247,8 +247,8 @@ TEST_CASE("chain: the terminal filter hears when the client is slow and when it 
 TEST_CASE("chain: once closed each filter is told once, and nothing else reaches it") {
   Chain chain(2);
   chain.chain->start();
-  chain.chain->close(CloseMode::Now);
-  chain.chain->close(CloseMode::Reset);
+  chain.chain->close(CloseMode::Now, CloseCause::Proxy);
+  chain.chain->close(CloseMode::Reset, CloseCause::Client);
   chain.data("late");
   chain.write("late");
   chain.chain->on_downstream_flushed();
