@@ -14,9 +14,11 @@
 
 #include <ev++.h>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -33,8 +35,9 @@ class DrainState;       // proxy/worker/drain_state.h
 struct ListenerConfig;  // proxy/config/config.h
 struct TunnelState;     // proxy/network/tunnel_state.h
 namespace http {
-class AccessLogs;  // proxy/http/access_log/access_logs.h
-class HttpWorker;  // proxy/http/http_worker.h
+class AccessLogs;     // proxy/http/access_log/access_logs.h
+class HttpWorker;     // proxy/http/http_worker.h
+struct TunnelRecord;  // proxy/http/access_log/tunnel_record.h
 }  // namespace http
 
 enum class FilterStatus : std::uint8_t {
@@ -111,6 +114,9 @@ struct MoveDetails {
   std::string cluster = {};  // of tunnels
   os::SocketAddress endpoint = {};
   std::uint32_t requests = 0;  // HTTP: how many it has carried
+  // Of HttpTunnel. 0: for ever; absent: not known.
+  std::optional<std::chrono::milliseconds> idle_timeout = {};
+  std::shared_ptr<const http::TunnelRecord> tunnel = {};  // null: nothing is logged
 };
 
 class NetworkFilter {

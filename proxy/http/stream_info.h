@@ -44,6 +44,11 @@ class ResponseFlags {
   bool has(ResponseFlag flag) const { return (bits_ & static_cast<std::uint32_t>(flag)) != 0; }
   bool empty() const { return bits_ == 0; }
   std::uint32_t bits() const { return bits_; }
+  static ResponseFlags from_bits(std::uint32_t bits) {
+    ResponseFlags flags;
+    flags.bits_ = bits;
+    return flags;
+  }
 
  private:
   std::uint32_t bits_ = 0;

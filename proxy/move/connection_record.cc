@@ -1,9 +1,11 @@
 #include "proxy/move/connection_record.h"
 
-#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <utility>
+
+#include "proxy/move/address_bytes.h"
+#include "proxy/move/http_tunnel_record.h"
 
 namespace baton::proxy {
 namespace {
@@ -35,21 +37,6 @@ MoveKind from_message(proto::MoveKind kind) {
     default:
       return MoveKind::None;  // and those of later releases
   }
-}
-
-std::string bytes_of(const os::SocketAddress& address) {
-  return {reinterpret_cast<const char*>(address.data()), address.length()};
-}
-
-// Nothing: it is no address.
-std::expected<os::SocketAddress, proto::MoveVerdict> address_of(const std::string& bytes) {
-  if (bytes.size() < sizeof(sa_family_t) || bytes.size() > sizeof(sockaddr_storage)) {
-    return std::unexpected(proto::MOVE_MALFORMED);
-  }
-  sockaddr_storage storage{};
-  bytes.copy(reinterpret_cast<char*>(&storage), bytes.size());
-  return os::SocketAddress::from_sockaddr(reinterpret_cast<const sockaddr*>(&storage),
-                                          static_cast<socklen_t>(bytes.size()));
 }
 
 void write_leg(const LegState& leg, proto::LegRecord& record) {
@@ -88,14 +75,17 @@ void write_record(const std::string& listener, const TunnelState& state, const M
   record.set_kind(to_message(details.kind));
   record.set_schema(kMoveSchema);
   record.set_listener(listener);
-  record.set_client(bytes_of(state.client));
+  record.set_client(to_address_bytes(state.client));
   record.set_accepted_ns(static_cast<std::uint64_t>(state.accepted.time_since_epoch().count()));
   record.set_requests(details.requests);
   write_leg(state.downstream, *record.mutable_downstream());
   fds.push_back(state.downstream.fd.get());
   if (details.kind == MoveKind::HttpIdle) return;
   record.set_cluster(details.cluster);
-  record.set_endpoint(bytes_of(details.endpoint));
+  record.set_endpoint(to_address_bytes(details.endpoint));
+  if (details.kind == MoveKind::HttpTunnel) {
+    write_http_tunnel(details, *record.mutable_http_tunnel());
+  }
   write_leg(state.upstream, *record.mutable_upstream());
   fds.push_back(state.upstream.fd.get());
 }
@@ -122,17 +112,20 @@ std::expected<ReadRecord, proto::MoveVerdict> read_record(const proto::Connectio
   for (const os::UniqueFd& fd : fds) {
     if (!is_socket(fd)) return std::unexpected(proto::MOVE_MALFORMED);
   }
-  const auto client = address_of(record.client());
-  if (!client) return std::unexpected(client.error());
+  const auto client = from_address_bytes(record.client());
+  if (!client) return std::unexpected(proto::MOVE_MALFORMED);
   ReadRecord read;
   read.details = {.kind = kind, .cluster = record.cluster(), .requests = record.requests()};
+  if (!read_http_tunnel(record.http_tunnel(), read.details)) {
+    return std::unexpected(proto::MOVE_MALFORMED);
+  }
   read.state.client = *client;
   read.state.accepted = steady_clock::time_point(
       steady_clock::duration(static_cast<steady_clock::rep>(record.accepted_ns())));
   read.state.downstream = read_leg(record.downstream(), std::move(fds[0]));
   if (fds.size() > 1) {
-    const auto endpoint = address_of(record.endpoint());
-    if (!endpoint) return std::unexpected(endpoint.error());
+    const auto endpoint = from_address_bytes(record.endpoint());
+    if (!endpoint) return std::unexpected(proto::MOVE_MALFORMED);
     read.details.endpoint = *endpoint;
     read.state.upstream = read_leg(record.upstream(), std::move(fds[1]));
   }

@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import datetime
+import socket
 import threading
+import time
 
 import pytest
 import websockets
@@ -10,7 +13,7 @@ from harness import sockets
 from harness.baton import run
 from harness.http import Client, HttpServer, RawServer, Reader, Request, answer, ask
 from harness.ports import free_port
-from harness.tables import web
+from harness.tables import LOGGED, web
 from harness.upstreams import Upstream
 from harness.waiting import wait_until
 
@@ -115,7 +118,99 @@ def test_bytes_around_a_switch_are_not_lost(start, address, log):
             sender.join()
             client.socket.shutdown(1)
             assert client.reader.rest() == b"end of GET /up HTTP/1.1"
-    assert log.last()["status"] == 101
+    entry = log.last(1)
+    assert (entry["status"], entry["flags"], len(log.lines())) == (101, None, 1)
+    assert entry["received"] == len(b"impatient") + len(payload)
+    assert entry["sent"] == len(b"early word" + b"impatient" + b"end of GET /up HTTP/1.1") + len(payload)
+
+
+def open_echo(client, *headers):
+    lines = "".join(f"{line}\r\n" for line in headers)
+    client.send(f"GET /up HTTP/1.1\r\nHost: x\r\n{lines}Connection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+    assert client.reader.response().status == 101
+    assert client.reader.exactly(len(b"early word")) == b"early word"
+
+
+def echoed(client, data):
+    client.send(data)
+    return client.reader.exactly(len(data)) == data
+
+
+FULL = {**LOGGED, "agent": "%REQ(User-Agent)%", "protocol": "%RESP(Upgrade)%", "id": "%REQUEST_ID%",
+        "start": "%START_TIME%", "ms": "%DURATION%", "wait": "%UPSTREAM_SERVICE_TIME%"}
+
+
+def test_a_tunnel_is_logged_once_when_it_ends_wherever_that_is(start, address, log):
+    """Two reloads with a move each: the line is the last generation's, and has it all."""
+    with Upstream(upgrading) as upstream:
+        tables = web(address, upstream.address, http={**ECHO, "trusted_hops": 1},
+                     supervisor={"probation": "20ms", "drain_time": "1h"})
+        tables["listener"][0].update(access_log={"path": str(log.path), "json": FULL},
+                                     filter=[{"type": "request_id"}])
+        baton = start(tables)
+        began = datetime.datetime.now(datetime.timezone.utc)
+        with Client(address) as client:
+            open_echo(client, "X-Forwarded-For: 192.0.2.7", "User-Agent: me")
+            opened, opened_at = time.monotonic(), datetime.datetime.now(datetime.timezone.utc)
+            for number in range(2):
+                assert echoed(client, b"%d" % number * 1000)
+                baton.reload()
+                assert baton.wait_drained()["moved_in"] == 1
+            assert echoed(client, b"x" * 1000)
+            assert log.lines() == []
+            lasted = time.monotonic() - opened
+            client.socket.shutdown(socket.SHUT_WR)
+            assert client.reader.rest() == b"end of GET /up HTTP/1.1"
+        entry = log.last(1)
+        assert baton.stop() and len(log.lines()) == 1
+    assert (entry["generation"], entry["status"], entry["flags"]) == (3, 101, None)
+    assert (entry["method"], entry["path"], entry["authority"]) == ("GET", "/up", "x")
+    assert (entry["client"], entry["agent"], entry["protocol"]) == ("192.0.2.7", "me", "echo")
+    assert (entry["cluster"], entry["upstream"], entry["attempts"]) == ("back", upstream.address, 1)
+    assert (entry["received"], entry["sent"]) == (3000, 3000 + len(b"early wordend of GET /up HTTP/1.1"))
+    assert len(entry["id"]) == 36 and entry["wait"] is not None
+    assert entry["ms"] >= lasted * 1000 - 1
+    tick = datetime.timedelta(milliseconds=1)
+    assert began - tick <= datetime.datetime.fromisoformat(entry["start"]) <= opened_at
+
+
+@pytest.mark.parametrize("end, flags", [("client", "DC"), ("upstream", "UC"), ("drain", "DT")])
+def test_how_a_tunnel_was_broken_off_is_logged(start, address, log, end, flags):
+    def serve(connection):
+        Reader(connection).head(Request)
+        connection.sendall(SWITCH)
+        assert connection.recv(10) == b"go"
+        if end == "upstream":
+            sockets.reset(connection)
+        else:
+            with contextlib.suppress(ConnectionError):
+                connection.recv(10)
+
+    with Upstream(serve) as upstream:
+        baton = start(web(address, upstream.address, http=ECHO, log=log.path, moves=False))
+        with Client(address) as client:
+            client.send(ASK_FOR_ECHO)
+            assert client.reader.response().status == 101
+            client.send("go")
+            if end == "client":
+                sockets.reset(client.socket)
+            elif end == "drain":
+                baton.reload("--drain-time", "50ms", "--wait-drained")
+        assert log.last(1)["flags"] == flags
+
+
+def test_a_routes_idle_timeout_goes_with_its_tunnel(start, address, log):
+    with Upstream(upgrading) as upstream:
+        routes = [{"name": "quick", "path": "/up", "cluster": "back", "idle_timeout": "500ms"}]
+        baton = start(web(address, upstream.address, routes=routes, http=ECHO, log=log.path,
+                          supervisor={"probation": "20ms", "drain_time": "1h"}))
+        with Client(address) as client:
+            open_echo(client)
+            baton.reload()
+            assert baton.wait_drained()["moved_in"] == 1
+            assert client.is_closed()
+        entry = log.last(1)
+    assert (entry["flags"], entry["route"], entry["generation"]) == ("SI", "quick", 2)
 
 
 def test_an_upgrade_that_is_not_allowed_is_not_passed_on(start, address, http_server):

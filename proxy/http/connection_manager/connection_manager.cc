@@ -16,7 +16,10 @@ ConnectionManager::~ConnectionManager() = default;
 // --- from the client -----------------------------------------------------------------------------
 
 FilterStatus ConnectionManager::on_data(Buffer& data, EndOfStream end) {
-  if (tunnel_) return tunnel_->on_data(data, end);
+  if (tunnel_) {
+    tunnel_->on_data(data, end);
+    return FilterStatus::Continue;
+  }
   if (!closing_ && waiting_.empty()) {
     process(data);
     wait_for_more(data);
@@ -56,7 +59,7 @@ void ConnectionManager::wait_for_more(Buffer& input) {
     return;
   }
   if (tunnel_) {
-    if (!input.empty()) static_cast<void>(tunnel_->on_data(input, EndOfStream::No));
+    if (!input.empty()) tunnel_->on_data(input, EndOfStream::No);
     waiting_.release();
     return;
   }
@@ -107,8 +110,7 @@ void ConnectionManager::on_client_end() {
   if (closing_) return;
   if (tunnel_) {
     Buffer nothing;
-    static_cast<void>(tunnel_->on_data(nothing, EndOfStream::Yes));
-    return;
+    return tunnel_->on_data(nothing, EndOfStream::Yes);
   }
   if (!stream_) {
     if (!client_is_slow()) return close(CloseMode::Now);
@@ -186,31 +188,17 @@ void ConnectionManager::on_more_waiting() {
 
 // From here on bytes go both ways as they come.
 void ConnectionManager::open_tunnel() {
-  UpstreamRequest::Tunnel tunnel = stream_->take_tunnel();
-  tunnel_idle_ = stream_->idle_timeout();
-  watch_tunnel();
+  UpstreamRequest::Tunnel upstream = stream_->take_tunnel();
   resume(kStream | kPipeline);
-  tunnel_ = std::make_unique<TcpProxy>(callbacks_, *tunnel.cluster);
-  tunnel_->adopt(std::move(tunnel.leg), std::move(tunnel.endpoint));
-  if (!tunnel.received.empty()) callbacks_.write(tunnel.received, EndOfStream::No);
+  tunnel_ = std::make_unique<Tunnel>(callbacks_, context_, *upstream.cluster);
+  tunnel_->open({.upstream = std::move(upstream),
+                 .idle_timeout = stream_->idle_timeout(),
+                 .record = stream_->tunnel_record(),
+                 .waiting_bytes = processed_ != nullptr ? processed_->size() : waiting_.size()});
   // Else they do so who called process().
   if (processed_ != nullptr) return;
   if (!closing_) wait_for_more(waiting_);
   if (client_ended_) on_client_end();
-}
-
-// Bytes that pass do not touch the timeout; it looks back when it fires.
-void ConnectionManager::watch_tunnel() {
-  if (tunnel_idle_ == nullptr) return;
-  timeout_.set<ConnectionManager, &ConnectionManager::on_tunnel_timeout>(this);
-  tunnel_idle_->arm(timeout_);
-}
-
-void ConnectionManager::on_tunnel_timeout() {
-  const TunnelState& tunnel = callbacks_.tunnel();
-  const auto last = std::max(tunnel.downstream.last_activity, tunnel.upstream.last_activity);
-  if (CoarseClock::now() - last < tunnel_idle_->time()) return watch_tunnel();
-  close(CloseMode::Now);
 }
 
 void ConnectionManager::pause(std::uint8_t reason) {
@@ -242,24 +230,16 @@ void ConnectionManager::on_close(CloseMode mode, CloseCause cause) {
 }
 
 bool ConnectionManager::freeze() {
-  if (tunnel_) {
-    if (!tunnel_->freeze()) return false;
-    timeout_.disarm();
-    return true;
-  }
+  if (tunnel_) return tunnel_->freeze();
   return !stream_ && waiting_.empty();
 }
 
 void ConnectionManager::thaw() {
-  if (!tunnel_) return;
-  tunnel_->thaw();
-  watch_tunnel();
+  if (tunnel_) tunnel_->thaw();
 }
 
 MoveDetails ConnectionManager::move_details() const {
-  MoveDetails details;
-  if (tunnel_) details = tunnel_->move_details();
-  details.kind = tunnel_ ? MoveKind::HttpTunnel : MoveKind::HttpIdle;
+  MoveDetails details = tunnel_ ? tunnel_->move_details() : MoveDetails{.kind = MoveKind::HttpIdle};
   details.requests = requests_;
   return details;
 }
@@ -269,8 +249,7 @@ bool ConnectionManager::restore(const MoveDetails& details) {
   if (details.kind == MoveKind::HttpIdle) return true;
   Cluster* const cluster = context_.clusters.find(details.cluster);
   if (cluster == nullptr) return false;
-  tunnel_ = std::make_unique<TcpProxy>(callbacks_, *cluster);
-  tunnel_idle_ = context_.stream_idle_timeout;
+  tunnel_ = std::make_unique<Tunnel>(callbacks_, context_, *cluster);
   return tunnel_->restore(details);
 }
 

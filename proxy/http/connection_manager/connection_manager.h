@@ -5,7 +5,7 @@
 //   waiting ─────────────► reading ─────────────► streaming ───────────────────────► waiting
 //     │ keep_alive over       │ header timeout       │ 101, CONNECT                    or closing
 //     ▼                       ▼                      ▼
-//   closed (Now)         408, closed (Linger)     tunnel: a TcpProxy has the bytes from here on
+//   closed (Now)         408, closed (Linger)     tunnel: has the bytes from here on
 //
 // One request at a time is answered, and the next one when the client has taken that answer; what
 // it sends ahead of that (pipelining) waits here, and beyond a watermark in the kernel. A waiting
@@ -23,7 +23,7 @@
 #include "proxy/http/codec/request_parser.h"
 #include "proxy/http/connection_manager/http_context.h"
 #include "proxy/http/connection_manager/stream.h"
-#include "proxy/tcp/tcp_proxy.h"
+#include "proxy/http/connection_manager/tunnel.h"
 
 namespace baton::proxy::http {
 
@@ -73,19 +73,16 @@ class ConnectionManager final : public NetworkFilter, private Stream::Host {
   void wait_for_more(Buffer& input);
   void on_client_end();
   void open_tunnel();
-  void watch_tunnel();
-  void on_tunnel_timeout();
   void close(CloseMode mode);
 
   NetworkFilterCallbacks& callbacks_;
   HttpContext& context_;
   RequestParser parser_;
   std::unique_ptr<Stream> stream_;     // a request in progress
-  std::unique_ptr<TcpProxy> tunnel_;   // instead of HTTP
+  std::unique_ptr<Tunnel> tunnel_;     // instead of HTTP
   Buffer waiting_;                     // received, not read: a partial head, or later requests
   const Buffer* processed_ = nullptr;  // what process() has in hand; null: it is not on the stack
-  TimeoutQueue* tunnel_idle_ = nullptr;
-  Timeout timeout_;  // one use at a time: a head, half-close, what waits here, an idle tunnel
+  Timeout timeout_;                    // one use at a time: a head, half-close, what waits here
   std::uint32_t requests_ = 0;
   bool closing_ = false;
   bool client_ended_ = false;  // nothing more comes from it

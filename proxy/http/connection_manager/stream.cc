@@ -478,11 +478,12 @@ void Stream::end_if_complete() {
 void Stream::end(AfterStream after) {
   Host* const host = std::exchange(host_, nullptr);
   info_.duration = duration_cast<microseconds>(steady_clock::now() - info_.started_at);
+  info_.started = std::chrono::system_clock::now() - info_.duration;
   if (after == AfterStream::Reset && response_begun_) context_->stats.resets_total.add();
   if (after == AfterStream::Tunnel) context_->stats.upgrades_total.add();
   context_->stats.duration_microseconds.record(static_cast<std::uint64_t>(info_.duration.count()));
   context_->stats.requests_active.sub();
-  write_log();
+  if (after != AfterStream::Tunnel) write_log();
   idle_timeout_.disarm();
   request_timeout_.disarm();
   if (after != AfterStream::Tunnel) upstream_.cancel();
@@ -493,9 +494,13 @@ void Stream::end(AfterStream after) {
   reuse(kept_response_);
 }
 
+std::unique_ptr<TunnelRecord> Stream::tunnel_record() const {
+  if (context_->access_log == nullptr) return nullptr;
+  return std::make_unique<TunnelRecord>(make_tunnel_record(info_, request_, response_));
+}
+
 void Stream::write_log() {
   if (context_->access_log == nullptr) return;
-  info_.started = std::chrono::system_clock::now() - info_.duration;
   std::string& line = context_->log_line;
   line.clear();
   context_->log_format->render(line, info_, request_, response_begun_ ? &response_ : nullptr);

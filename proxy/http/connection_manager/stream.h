@@ -18,6 +18,7 @@
 #include <string>
 #include <string_view>
 
+#include "proxy/http/access_log/tunnel_record.h"
 #include "proxy/http/codec/message_head.h"
 #include "proxy/http/connection_manager/http_context.h"
 #include "proxy/http/filter/http_filter_chain.h"
@@ -87,6 +88,8 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   // No callback of it is on the stack any more.
   void rest() { filters_.bury(); }
   UpstreamRequest::Tunnel take_tunnel() { return upstream_.take_tunnel(); }
+  // With it: what the access log is to say when the tunnel ends. Null: nothing.
+  std::unique_ptr<TunnelRecord> tunnel_record() const;
 
   // Of a request whose answer has been given: so much of its body is read to keep the connection.
   static constexpr std::uint64_t kDiscardBytes = std::uint64_t{64} * 1024;
