@@ -223,6 +223,26 @@ def test_an_upgrade_that_is_not_allowed_is_not_passed_on(start, address, http_se
     assert http_server.requests[0].get("connection") is None
 
 
+@pytest.mark.parametrize("framing, body", [("Content-Length: 5", "hello"),
+                                           ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n")])
+def test_a_request_with_a_body_asks_for_no_upgrade(start, address, http_server, framing, body):
+    start(web(address, http_server.address, http=ECHO))
+    with Client(address) as client:
+        client.send(f"POST / HTTP/1.1\r\nHost: x\r\n{framing}\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
+                    + body)
+        assert client.reader.response().status == 200
+        assert client.ask().status == 200
+    assert http_server.requests[0].body == b"hello"
+    assert http_server.requests[0].get("upgrade") is None
+
+
+def test_an_upgrade_of_a_request_with_an_empty_body_is_one(start, address):
+    with Upstream(upgrading) as upstream:
+        start(web(address, upstream.address, http=ECHO))
+        with Client(address) as client:
+            open_echo(client, "Content-Length: 0")
+
+
 def test_a_refused_upgrade_leaves_http(start, address):
     with HttpServer(lambda request: answer(403, b"no")) as upstream:
         start(web(address, upstream.address, http=ECHO))

@@ -49,6 +49,10 @@ struct MessageHead {
   // is written comes from the members above (write_head.h).
   HeaderMap headers;
 
+  // Whether the message goes on behind its head.
+  bool has_body() const {
+    return framing != BodyFraming::None && (framing != BodyFraming::Length || content_length != 0);
+  }
   void clear();
   void rebase(std::string_view from, const char* to);
 };

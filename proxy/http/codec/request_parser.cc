@@ -55,8 +55,7 @@ const Rejection* check_expectation(RequestHead& head) {
       return &kUnknownExpectation;
     }
   }
-  head.expects_continue = head.framing == BodyFraming::Chunked ||
-                          (head.framing == BodyFraming::Length && head.content_length > 0);
+  head.expects_continue = head.has_body();
   return nullptr;
 }
 

@@ -201,8 +201,10 @@ void Stream::forward(const ForwardAction& action) {
   if (connect && !context_->config.connect) {
     return reply_locally({.status = 405, .body = {}, .detail = "connect_not_allowed"});
   }
-  const bool upgrade =
-      !request_.upgrade.empty() && among(context_->config.upgrades, request_.upgrade);
+  // Whether what follows is the rest of the request or the other protocol already would be a matter
+  // of opinion (RFC 9110 section 7.8).
+  const bool upgrade = !request_.upgrade.empty() && !request_.has_body() &&
+                       among(context_->config.upgrades, request_.upgrade);
   const WeightedCluster& cluster = action.choose(context_->random());
   UpstreamRequest::Context& upstream = *context_->upstreams[cluster.index];
   info_.cluster = cluster.name;
@@ -245,9 +247,7 @@ void Stream::on_interim_head() {
 
 void Stream::on_response_head() {
   keep_response_head();
-  const bool empty = response_.framing == BodyFraming::None ||
-                     (response_.framing == BodyFraming::Length && response_.content_length == 0);
-  encode(empty ? EndOfStream::Yes : EndOfStream::No);
+  encode(response_.has_body() ? EndOfStream::No : EndOfStream::Yes);
 }
 
 void Stream::encode(EndOfStream end) {

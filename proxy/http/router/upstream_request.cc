@@ -46,8 +46,7 @@ void UpstreamRequest::start(const Plan& plan) {
                .upgrade = plan.upgrade ? UpgradeAsked::Yes : UpgradeAsked::No};
   connect_ = plan.connect;
   chunked_ = plan.head.framing == BodyFraming::Chunked;
-  request_sent_ = plan.head.framing == BodyFraming::None ||
-                  (plan.head.framing == BodyFraming::Length && plan.head.content_length == 0);
+  request_sent_ = !plan.head.has_body();
   repeatable_ =
       route_->retry ? route_->retry->may_repeat(plan.head.method) : is_idempotent(plan.head.method);
   kept_all_ = true;
