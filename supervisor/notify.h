@@ -1,19 +1,21 @@
-// Tells the service manager about this process; without one ($NOTIFY_SOCKET unset) does nothing.
+// One message to the service manager (sd_notify); without one ($NOTIFY_SOCKET unset) nothing is
+// done, successfully.
 //
 // The protocol is one datagram, so this speaks it directly: the library would bring half a dozen
 // others into a process that is to stay small.
 // Thread: any; stateless. Source: sd_notify(3).
 #pragma once
 
-#include <string>
 #include <string_view>
+
+#include "shared/os/error.h"
 
 namespace baton::supervisor {
 
-// `lines`: "READY=1\nSTATUS=generation 1 serves". False: there is nobody to tell, or it failed.
-bool notify(std::string_view lines);
+bool has_service_manager();
 
-// The value of MONOTONIC_USEC=, which goes with RELOADING=1.
-std::string monotonic_microseconds();
+// `lines`: "READY=1\nSTATUS=generation 1 in charge". Never blocks: EAGAIN means that the manager is
+// busy, anything else that it cannot be told.
+os::Result<void> notify(std::string_view lines);
 
 }  // namespace baton::supervisor

@@ -8,7 +8,6 @@
 #include "proto/seqpacket.h"
 #include "shared/os/duration.h"
 #include "shared/os/log.h"
-#include "supervisor/notify.h"
 #include "supervisor/open_pair.h"
 #include "supervisor/version.h"
 
@@ -37,6 +36,7 @@ Supervisor::Supervisor(ev::loop_ref loop, SupervisorState& state, SupervisorRegi
       services_(state, escrow_, region),
       generations_(loop, state, region, services_, *this),
       drain_waiters_(loop, state, region),
+      service_manager_(loop, state, region),
       back_off_(loop) {
   back_off_.set<Supervisor, &Supervisor::on_back_off_over>(this);
 }
@@ -65,7 +65,7 @@ std::optional<std::string> Supervisor::reload(const ReloadPlan& plan,
   if (!lifecycle::accepts_reload(state_.life.stage)) {
     return std::string(lifecycle::refusal(state_.life.stage));
   }
-  notify("RELOADING=1\nMONOTONIC_USEC=" + monotonic_microseconds());
+  service_manager_.reloading();
   reload_.emplace(std::move(client), wait, in_charge_id());
   reload_flags_ = plan.flags;
   failure_.clear();

@@ -21,6 +21,7 @@
 #include "supervisor/generation_set.h"
 #include "supervisor/probation.h"
 #include "supervisor/reload_report.h"
+#include "supervisor/service_manager.h"
 #include "supervisor/state.h"
 
 namespace baton::supervisor {
@@ -106,7 +107,6 @@ class Supervisor final : private GenerationObserver {
   void report_failed();
   void answer_roll_backs(const LastReload& ended);
   void report_start_failed();
-  void announce(std::string_view notification);
   void arm_back_off();
   void on_back_off_over() { feed({lifecycle::EventKind::BackOffOver}); }
   void drain_all();
@@ -125,6 +125,7 @@ class Supervisor final : private GenerationObserver {
   GenerationServices services_;
   GenerationSet generations_;
   DrainWaiters drain_waiters_;
+  ServiceManager service_manager_;
   ev::timer back_off_;
   std::unique_ptr<Probation> probation_;
   std::deque<lifecycle::Event> events_;

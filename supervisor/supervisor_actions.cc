@@ -5,7 +5,6 @@
 
 #include "shared/os/duration.h"
 #include "shared/os/log.h"
-#include "supervisor/notify.h"
 #include "supervisor/supervisor.h"
 
 namespace baton::supervisor {
@@ -72,7 +71,7 @@ void Supervisor::act(Action action) {
     case Action::ReportStartFailed:
       return report_start_failed();
     case Action::AnnounceReady:
-      return announce("READY=1");
+      return service_manager_.ready();
     case Action::ArmBackOff:
       return arm_back_off();
     case Action::DisarmBackOff:
@@ -270,7 +269,7 @@ void Supervisor::report_committed() {
   reload_->committed();
   state_.last_reload = reload_->record();
   region_.count_reload(SupervisorRegion::ReloadResult::Ok);
-  announce("READY=1");
+  service_manager_.ready();
   GenerationProcess* before = generations_.with_id(reload_->record().from);
   if (reload_->waits_for_drain()) {
     if (before != nullptr) {
@@ -295,17 +294,10 @@ void Supervisor::report_failed() {
   answer_roll_backs(record);
   reload_.reset();
   generations_.drop_unused_pairs();
-  announce("READY=1");
+  service_manager_.ready();
 }
 
 void Supervisor::report_start_failed() { result_ = {bad_config_ ? 2 : 1, failure_}; }
-
-void Supervisor::announce(std::string_view notification) {
-  const GenerationProcess* in_charge = generations_.in_charge();
-  const std::string status =
-      in_charge == nullptr ? "no generation is in charge" : in_charge->name() + " is in charge";
-  notify(fmt::format("{}\nSTATUS={}", notification, status));
-}
 
 void Supervisor::arm_back_off() {
   const std::chrono::milliseconds wait = lifecycle::back_off(state_.life.quick_crashes);
@@ -314,7 +306,7 @@ void Supervisor::arm_back_off() {
 }
 
 void Supervisor::drain_all() {
-  announce("STOPPING=1");
+  service_manager_.stopping();
   escrow_.clear();
   for (GenerationProcess* generation : generations_.all()) {
     const GenerationRecord& record = generation->record();
@@ -332,7 +324,7 @@ void Supervisor::drain_all() {
 // A killed process leaves its connections to the kernel, which may end them as if they were
 // complete; so those that hold some are told to cut them, and have a short while to do so.
 void Supervisor::cut_all() {
-  announce("STOPPING=1");
+  service_manager_.stopping();
   escrow_.clear();
   for (GenerationProcess* generation : generations_.all()) {
     const GenerationRecord& record = generation->record();

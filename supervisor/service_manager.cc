@@ -1,0 +1,138 @@
+#include "supervisor/service_manager.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+
+#include "shared/os/log.h"
+#include "supervisor/notify.h"
+#include "supervisor/service_status.h"
+
+namespace baton::supervisor {
+namespace {
+
+using lifecycle::Stage;
+
+// When the manager was busy.
+constexpr std::chrono::duration<double> kRetry{0.1};
+
+std::optional<std::uint64_t> number_in(const char* variable) {
+  const char* text = std::getenv(variable);
+  if (text == nullptr) return std::nullopt;
+  std::uint64_t number = 0;
+  const char* end = text + std::strlen(text);
+  const auto [rest, error] = std::from_chars(text, end, number);
+  if (error != std::errc() || rest != end) return std::nullopt;
+  return number;
+}
+
+// How long the manager waits for a sign of life from this process; nothing: it does not.
+std::optional<std::chrono::microseconds> watchdog_time() {
+  const auto usec = number_in("WATCHDOG_USEC");
+  if (!usec || *usec == 0) return std::nullopt;
+  if (std::getenv("WATCHDOG_PID") != nullptr &&
+      number_in("WATCHDOG_PID") != static_cast<std::uint64_t>(::getpid())) {
+    return std::nullopt;
+  }
+  return std::chrono::microseconds(*usec);
+}
+
+// The unit's timeouts run, and how long this takes is for the configuration to say, not for them.
+bool takes_its_time(Stage stage) {
+  switch (stage) {
+    case Stage::Starting:
+    case Stage::Preparing:
+    case Stage::PreparingAlone:
+    case Stage::Switching:
+    case Stage::Pausing:
+    case Stage::Probation:
+    case Stage::Restoring:
+    case Stage::Stopping:
+      return true;
+    case Stage::Idle:
+    case Stage::Serving:
+    case Stage::Recovering:
+    case Stage::BackingOff:
+    case Stage::Stopped:
+      return false;
+  }
+  return false;
+}
+
+std::string extension() {
+  return fmt::format("\nEXTEND_TIMEOUT_USEC={}",
+                     std::chrono::microseconds(ServiceManager::kExtension).count());
+}
+
+}  // namespace
+
+ServiceManager::ServiceManager(ev::loop_ref loop, const SupervisorState& state,
+                               const SupervisorRegion& region)
+    : state_(state), region_(region), present_(has_service_manager()), timer_(loop) {
+  if (!present_) return;
+  if (const auto time = watchdog_time()) {
+    watched_ = true;
+    interval_ = std::min<std::chrono::duration<double>>(*time / 2.0, interval_);
+  }
+  timer_.set<ServiceManager, &ServiceManager::tick>(this);
+  // The first one at once: a start may take longer than its timeout, too.
+  timer_.start(0, interval_.count());
+}
+
+void ServiceManager::ready() { announce("READY=1"); }
+
+void ServiceManager::reloading() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  announce(fmt::format("RELOADING=1\nMONOTONIC_USEC={}",
+                       std::chrono::duration_cast<std::chrono::microseconds>(now).count()));
+}
+
+void ServiceManager::stopping() { announce("STOPPING=1" + extension()); }
+
+// Where this process stands now: of what could not be said before, nothing matters any more.
+void ServiceManager::announce(std::string words) {
+  if (!present_) return;
+  told_status_ = service_status(state_, region_, now());
+  unsent_ = std::move(words) + "\nSTATUS=" + told_status_;
+  flush();
+}
+
+void ServiceManager::tick() {
+  if (!flush()) return;
+  std::string lines = watched_ ? "\nWATCHDOG=1" : "";
+  if (takes_its_time(state_.life.stage)) lines += extension();
+  std::string status = service_status(state_, region_, now());
+  if (status != told_status_) lines += "\nSTATUS=" + status;
+  if (lines.empty()) return;
+  if (send(lines.substr(1))) told_status_ = std::move(status);
+}
+
+// False: the manager is busy, and it is tried again soon.
+bool ServiceManager::flush() {
+  if (unsent_.empty()) return true;
+  if (!send(unsent_)) return false;
+  unsent_.clear();
+  return true;
+}
+
+bool ServiceManager::send(const std::string& lines) {
+  const auto sent = notify(lines);
+  if (sent) return true;
+  if (sent.error().code == EAGAIN) {
+    timer_.stop();
+    timer_.start(kRetry.count(), interval_.count());
+    return false;
+  }
+  if (!std::exchange(failed_, true)) {
+    log::warning("the service manager cannot be told: {}", sent.error().text());
+  }
+  return true;
+}
+
+}  // namespace baton::supervisor

@@ -1,0 +1,90 @@
+"""What a service manager is told, over a NOTIFY_SOCKET of the test's own."""
+
+import time
+
+import pytest
+from harness import tables
+from harness.baton import FAILED
+from harness.service_manager import Listener
+
+
+@pytest.fixture
+def manager(directory):
+    with Listener(directory / "notify") as listener:
+        yield listener
+
+
+@pytest.fixture
+def notifying(start, manager, address):
+    def make(**env):
+        return start(tables.saying(address, "hello"), env={"NOTIFY_SOCKET": str(manager.path), **env})
+
+    return make
+
+
+def test_it_is_ready_once_a_generation_serves(notifying, manager):
+    notifying()
+    ready = manager.wait_for(READY="1")
+    assert len(ready) == 1
+    assert ready[0]["STATUS"] == "generation 1 in charge, 0 connections"
+
+
+def test_a_start_that_fails_is_never_ready(prepare, manager):
+    broken = prepare("nonsense", env={"NOTIFY_SOCKET": str(manager.path)}).launch()
+    assert broken.wait_gone() == 2
+    assert not manager.find(READY="1")
+
+
+def test_each_reload_is_told_from_beginning_to_end(notifying, manager):
+    baton = notifying()
+    before = time.clock_gettime(time.CLOCK_MONOTONIC) * 1e6
+    baton.reload("--probation", "0")
+    reloading = manager.wait_for(RELOADING="1")
+    assert before <= int(reloading[0]["MONOTONIC_USEC"]) <= time.clock_gettime(time.CLOCK_MONOTONIC) * 1e6
+    ready = manager.wait_for(count=2, READY="1")
+    assert manager.messages.index(reloading[0]) < manager.messages.index(ready[1])
+    assert ready[1]["STATUS"].startswith("generation 2 in charge, 0 connections")
+
+
+def test_a_reload_that_fails_ends_too(notifying, manager):
+    baton = notifying()
+    baton.write("nonsense")
+    assert baton.ask("reload").code == FAILED
+    manager.wait_for(RELOADING="1")
+    ready = manager.wait_for(count=2, READY="1")
+    assert ready[1]["STATUS"] == "generation 1 in charge, 0 connections"
+
+
+def test_stopping_is_told_and_the_drain_gets_its_time(notifying, manager):
+    notifying().stop("--now")
+    assert int(manager.wait_for(STOPPING="1")[0]["EXTEND_TIMEOUT_USEC"]) >= 10_000_000
+
+
+def test_the_watchdog_is_told_that_the_loop_turns(notifying, manager):
+    notifying(WATCHDOG_USEC="200000")
+    manager.wait_for(count=5, seconds=5, WATCHDOG="1")
+
+
+def test_the_watchdog_of_another_process_is_not_ours(notifying, manager):
+    baton = notifying(WATCHDOG_USEC="20000", WATCHDOG_PID="1")
+    baton.reload("--probation", "300ms")
+    assert not manager.find(WATCHDOG=True)
+
+
+def test_a_start_and_a_reload_may_take_longer_than_the_unit_allows(notifying, manager):
+    # With a watchdog it speaks often, so that this need not wait.
+    baton = notifying(WATCHDOG_USEC="200000")
+    manager.wait_for(READY="1")
+    manager.collect().clear()
+    with baton.ask_in_background("reload", "--probation", "10s") as reload:
+        said = manager.wait_for(EXTEND_TIMEOUT_USEC=True)[0]
+        assert int(said["EXTEND_TIMEOUT_USEC"]) >= 10_000_000
+        baton.do("rollback")
+        assert reload.wait(20) == FAILED
+
+
+@pytest.mark.parametrize("socket", ["/nonexistent/socket", "nonsense", "/" + "x" * 200])
+def test_a_manager_that_cannot_be_told_is_reported_once(start, address, socket):
+    baton = start(tables.saying(address, "hello"), env={"NOTIFY_SOCKET": socket, "WATCHDOG_USEC": "20000"})
+    baton.reload("--probation", "100ms")
+    assert baton.log().count("the service manager cannot be told") == 1
