@@ -153,17 +153,4 @@ std::expected<Config, std::vector<ConfigError>> load_config(std::string_view byt
   return config;
 }
 
-std::string_view built_in_config() {
-  return R"([admin]
-address = "127.0.0.1:9901"
-
-[[listener]]
-name = "hello"
-address = "127.0.0.1:8080"
-protocol = "http"
-[[listener.route]]
-direct_response = { status = 200, body = "Hello from Baton, generation %GENERATION%\n" }
-)";
-}
-
 }  // namespace baton::proxy

@@ -1,0 +1,212 @@
+"""baton.service under a real systemd: installed by meson, started, reloaded, stopped, broken."""
+
+import json
+import re
+import tempfile
+from pathlib import Path
+
+import pytest
+from harness import http, tables, toml
+from harness.ports import free_port
+from harness.systemd import Systemd, why_not
+
+UNIT = "baton.service"
+pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
+# Timeouts that a test can wait for; the unit's own are for operators.
+QUICK = """[Service]
+TimeoutStopSec=2
+WatchdogSec=1
+TimeoutAbortSec=1
+"""
+
+
+@pytest.fixture(scope="module")
+def systemd():
+    with tempfile.TemporaryDirectory(prefix="baton-systemd-") as shared:
+        Path(shared).chmod(0o755)
+        systemd = Systemd(shared)
+        try:
+            systemd.install_baton()
+            yield systemd
+        finally:
+            systemd.close()
+
+
+class Service:
+    """The unit, with a configuration of the test's."""
+
+    def __init__(self, systemd):
+        self.systemd = systemd
+        self.unit_path = Path(systemd.show(UNIT, "FragmentPath"))
+        text = systemd.do("cat", self.unit_path)
+        self.config = re.search(r"--config (\S+)", text)[1]
+        self.command = re.search(r"^ExecStart=(\S+)", text, re.M)[1]
+        self.address = f"127.0.0.1:{free_port()}"
+        self.configure()
+
+    def configure(self, text=None):
+        said = {"status": 200, "body": "generation %GENERATION%"}
+        usual = tables.web(self.address, routes=[{"direct_response": said}])
+        if text is None:
+            text = toml.dumps(**usual)
+        self.systemd.write(self.config, text)
+
+    def drop_in(self, text, unit=UNIT):
+        self.systemd.write(f"/run/systemd/system/{unit}.d/50-test.conf", text)
+        self.systemd.do("systemctl", "daemon-reload")
+
+    def start(self):
+        done = self.systemd.run("systemctl", "start", UNIT)
+        assert done.code == 0, f"{done}\n{self.log()}"
+
+    def ask(self, command, *arguments):
+        return self.systemd.run(self.command, command, "--control", "/run/baton/control.sock", *arguments)
+
+    def status(self):
+        done = self.ask("status", "--json")
+        assert done.code == 0, f"{done}\n{self.log()}"
+        return json.loads(done.out)
+
+    def show(self, name):
+        return self.systemd.show(UNIT, name)
+
+    def pid(self):
+        return int(self.show("MainPID"))
+
+    def processes(self):
+        return self.systemd.processes(UNIT)
+
+    def log(self):
+        return self.systemd.journal(UNIT)
+
+    def answer(self):
+        return http.ask(self.address).body.decode()
+
+    def signal(self, pid, name):
+        self.systemd.do("kill", "-s", name, str(pid))
+
+    def wait_until(self, predicate, what):
+        return self.systemd.wait_until(predicate, f"{what}\n{self.log()}")
+
+    def clean_up(self):
+        self.systemd.run("systemctl", "stop", UNIT, "baton.socket")
+        self.systemd.run("systemctl", "kill", "-s", "KILL", "--kill-whom=all", UNIT)
+        self.systemd.run("rm", "-rf", f"/run/systemd/system/{UNIT}.d", "/run/systemd/system/baton.socket")
+        self.systemd.do("systemctl", "daemon-reload")
+        self.systemd.run("systemctl", "reset-failed", UNIT)
+
+
+@pytest.fixture
+def service(systemd, request):
+    service = Service(systemd)
+    failed_before = request.session.testsfailed
+    yield service
+    if request.session.testsfailed > failed_before:
+        print(service.log()[-20000:])
+    service.clean_up()
+
+
+@pytest.fixture
+def running(service):
+    service.drop_in(QUICK)
+    service.start()
+    return service
+
+
+def test_it_starts_as_its_own_user_with_one_capability(running):
+    assert running.answer() == "generation 1"
+    assert running.show("StatusText") == "generation 1 in charge, 0 connections"
+    pids = running.processes()
+    assert len(pids) == 2
+    for pid in pids:
+        status = running.systemd.do("cat", f"/proc/{pid}/status")
+        assert re.search(r"^CapPrm:\t0+400$", status, re.M), status
+        assert "NoNewPrivs:\t1" in status
+        assert running.systemd.do("stat", "-c", "%U", f"/proc/{pid}").strip() == "baton"
+
+
+def test_a_reload_keeps_the_process_and_replaces_the_generation(running):
+    pid = running.pid()
+    running.systemd.do("systemctl", "reload", UNIT)
+    assert running.answer() == "generation 2"
+    assert running.pid() == pid
+    assert running.show("ActiveState") == "active"
+
+
+def test_a_reload_that_fails_makes_systemctl_fail_and_the_journal_says_why(running):
+    running.configure("[proxi]\n")
+    assert running.systemd.run("systemctl", "reload", UNIT).code != 0
+    assert "baton.toml:1:" in running.log()
+    assert running.answer() == "generation 1"
+    assert running.show("ActiveState") == "active"
+
+
+def test_a_stop_leaves_nothing(running):
+    running.systemd.do("systemctl", "stop", UNIT)
+    assert running.show("Result") == "success"
+    assert running.show("ActiveState") == "inactive"
+    assert running.processes() == []
+    assert running.systemd.run("test", "-e", "/run/baton").code == 1
+
+
+def test_a_stop_leaves_nothing_even_of_a_supervisor_that_hangs(running):
+    running.signal(running.pid(), "STOP")
+    running.systemd.run("systemctl", "stop", UNIT)
+    assert running.processes() == []
+    assert running.show("ActiveState") in ("inactive", "failed")
+    with pytest.raises(ConnectionRefusedError):
+        running.answer()
+
+
+def test_a_stop_asked_of_the_supervisor_itself_ends_the_unit_in_order(running):
+    assert running.ask("stop").code == 0
+    running.wait_until(lambda: running.show("ActiveState") == "inactive", "inactive")
+    assert running.show("Result") == "success"
+    assert running.processes() == []
+
+
+def test_the_watchdog_replaces_a_supervisor_that_hangs_while_its_generation_serves_on(running):
+    hung, generation = sorted(running.processes())
+    assert running.pid() == hung
+    running.signal(hung, "STOP")
+    running.wait_until(lambda: hung not in running.processes(), "the hung supervisor has gone")
+    running.wait_until(lambda: running.show("NRestarts") != "0", "another supervisor")
+    assert "Watchdog timeout" in running.log()
+    assert generation in running.processes()
+    assert running.answer() == "generation 1"
+
+
+def test_a_configuration_that_is_wrong_is_not_tried_again(service):
+    service.configure("[proxi]\n")
+    assert service.systemd.run("systemctl", "start", UNIT).code != 0
+    assert service.show("ExecMainStatus") == "2"
+    assert service.show("ActiveState") == "failed"
+    assert service.show("NRestarts") == "0"
+
+
+def test_a_second_start_changes_nothing_and_a_second_supervisor_is_refused(running):
+    pid = running.pid()
+    running.start()
+    second = running.systemd.run(
+        "setpriv", "--reuid=baton", "--regid=baton", "--clear-groups", running.command, "run",
+        "--control", "/run/baton/control.sock")
+    assert second.code == 4, second
+    assert str(pid) in second.err
+    assert running.pid() == pid
+    assert running.answer() == "generation 1"
+
+
+def test_a_runtime_directory_that_cannot_be_written_is_said(service):
+    service.drop_in("[Service]\nRuntimeDirectoryMode=0500\nRestart=no\n")
+    assert service.systemd.run("systemctl", "start", UNIT).code != 0
+    assert "/run/baton/control.sock.lock: Permission denied" in service.log()
+    assert service.processes() == []
+
+
+def test_what_systemd_says_of_the_unit(service):
+    done = service.systemd.run("systemd-analyze", "verify", "--man=no", service.unit_path)
+    assert (done.code, done.out + done.err) == (0, "")
+    done = service.systemd.run("systemd-analyze", "security", "--no-pager", UNIT)
+    level = float(re.search(r"exposure level for baton.service: ([\d.]+)", done.out)[1])
+    print(f"systemd-analyze security: {level}")
+    assert level < 2.0, done.out
