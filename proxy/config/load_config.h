@@ -16,7 +16,8 @@ namespace baton::proxy {
 std::expected<Config, std::vector<ConfigError>> load_config(std::string_view bytes,
                                                             const std::string& file);
 
-// What `run` uses without --config, default.toml: answers on 127.0.0.1:8080, admin on 127.0.0.1:9901.
+// What `run` uses without --config, default.toml: answers on 127.0.0.1:8080, admin on
+// 127.0.0.1:9901.
 std::string_view built_in_config();
 inline constexpr std::string_view kBuiltInConfigName = "built-in configuration";
 

@@ -45,6 +45,10 @@ std::string_view from_end(const HeaderMap& headers, std::uint32_t place) {
 void append_peer(HeaderMap& headers, const os::SocketAddress& peer) {
   const std::string address = peer.ip_text();
   if (address.empty()) return;
+  if (!headers.has(HeaderId::XForwardedFor)) {
+    headers.add(HeaderId::XForwardedFor, address);
+    return;
+  }
   std::string list;
   for (const HeaderField& field : headers) {
     if (field.id() != HeaderId::XForwardedFor || field.value().empty()) continue;

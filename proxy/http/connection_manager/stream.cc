@@ -478,7 +478,9 @@ void Stream::end_if_complete() {
 void Stream::end(AfterStream after) {
   Host* const host = std::exchange(host_, nullptr);
   info_.duration = duration_cast<microseconds>(steady_clock::now() - info_.started_at);
-  info_.started = std::chrono::system_clock::now() - info_.duration;
+  if (context_->access_log != nullptr) {
+    info_.started = std::chrono::system_clock::now() - info_.duration;
+  }
   if (after == AfterStream::Reset && response_begun_) context_->stats.resets_total.add();
   if (after == AfterStream::Tunnel) context_->stats.upgrades_total.add();
   context_->stats.duration_microseconds.record(static_cast<std::uint64_t>(info_.duration.count()));
