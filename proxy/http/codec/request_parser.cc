@@ -9,8 +9,7 @@
 namespace baton::proxy::http {
 namespace {
 
-// RFC 9112 section 2.2 asks for tolerance of an empty line before a request.
-constexpr std::size_t kMaxLeadingLines = 4;
+constexpr std::size_t kMaxLeadingLines = RequestParser::kMaxLeadingLines;
 
 std::size_t leading_empty_lines(std::string_view bytes) {
   std::size_t start = 0;

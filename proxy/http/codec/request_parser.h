@@ -21,6 +21,9 @@ class RequestParser : private HeadParser {
  public:
   explicit RequestParser(const MessageLimits& limits) : HeadParser(limits) {}
 
+  // Empty lines before a request, for which RFC 9112 section 2.2 asks tolerance.
+  static constexpr std::size_t kMaxLeadingLines = 4;
+
   // `head` is cleared, and meaningful only when the verdict is Complete.
   Verdict parse(std::string_view bytes, RequestHead& head);
 

@@ -76,6 +76,7 @@ bool ConnectionManager::read_head(Buffer& input) {
   const Verdict verdict = parser_.parse(input.view(), stream->request());
   if (verdict.need_more()) {
     context_.worker.retire(std::move(stream));
+    if (drop_empty_lines(input)) return true;
     if (context_.header_timeout != nullptr && !timeout_.armed()) {
       timeout_.set<ConnectionManager, &ConnectionManager::on_header_timeout>(this);
       context_.header_timeout->arm(timeout_);
@@ -85,6 +86,7 @@ bool ConnectionManager::read_head(Buffer& input) {
   timeout_.disarm();
   stream_ = std::move(stream);
   ++requests_;
+  empty_lines_ = 0;
   if (verdict.rejected()) {
     rejected_ = true;
     stream_->reject(*this, context_, verdict);
@@ -96,6 +98,20 @@ bool ConnectionManager::read_head(Buffer& input) {
   const std::uint32_t most = context_.config.max_requests_per_connection;
   stream_->begin(*this, context_, head,
                  most != 0 && requests_ >= most ? Stream::Last::Yes : Stream::Last::No);
+  return true;
+}
+
+// What some clients send behind a request is not the beginning of the next one.
+bool ConnectionManager::drop_empty_lines(Buffer& input) {
+  const std::string_view bytes = input.view();
+  if (!bytes.ends_with('\n') || bytes.find_first_not_of("\r\n") != bytes.npos) return false;
+  // The parser has let them pass, so these are whole lines.
+  const std::size_t lines = empty_lines_ + bytes.size() / 2;
+  if (lines > RequestParser::kMaxLeadingLines) return false;
+  empty_lines_ = static_cast<std::uint8_t>(lines);
+  timeout_.disarm();
+  parser_.reset();
+  input.clear();
   return true;
 }
 

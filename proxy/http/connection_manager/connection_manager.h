@@ -67,6 +67,7 @@ class ConnectionManager final : public NetworkFilter, private Stream::Host {
 
   void process(Buffer& input);
   bool read_head(Buffer& input);
+  bool drop_empty_lines(Buffer& input);
   void on_header_timeout();
   void on_half_close_over();
   void on_more_waiting();
@@ -84,6 +85,7 @@ class ConnectionManager final : public NetworkFilter, private Stream::Host {
   const Buffer* processed_ = nullptr;  // what process() has in hand; null: it is not on the stack
   Timeout timeout_;                    // one use at a time: a head, half-close, what waits here
   std::uint32_t requests_ = 0;
+  std::uint8_t empty_lines_ = 0;  // dropped since the last request
   bool closing_ = false;
   bool client_ended_ = false;  // nothing more comes from it
   bool rejected_ = false;

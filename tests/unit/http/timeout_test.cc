@@ -31,6 +31,37 @@ const proxy::http::RetryPolicy kOnReset{.on =
 
 }  // namespace
 
+TEST_CASE("timeout: empty lines behind a request begin no other") {
+  HttpRig rig({.timeouts = {.header = 200ms}});
+  REQUIRE(rig.send(kGet));
+  TestPeer server = rig.accept();
+  REQUIRE(rig.contains(server, "\r\n\r\n"));
+  REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+  REQUIRE(rig.contains(rig.client, "ok"));
+  for (const char* piece : {"\r", "\n", "\r\n"}) {
+    REQUIRE(rig.send(piece));
+    settle(rig.worker->loop);
+  }
+  pass(rig, 300ms);
+  CHECK(rig.exchange(server));
+  SUBCASE("it may move meanwhile") {
+    const auto received = [&] {
+      return rig.worker->only_session().state().downstream.received_bytes;
+    };
+    const std::uint64_t before = received();
+    REQUIRE(rig.send("\r\n"));
+    REQUIRE(rig.worker->until([&] { return received() > before; }));
+    CHECK(rig.worker->only_session().freeze());
+  }
+  SUBCASE("unless there is no end of them") {
+    for (int i = 0; i < 5; ++i) {
+      REQUIRE(rig.send("\r\n"));
+      settle(rig.worker->loop);
+    }
+    CHECK(rig.contains(rig.client, "HTTP/1.1 408 Request Timeout\r\n"));
+  }
+}
+
 TEST_CASE("timeout: the route's is for all attempts together") {
   proxy::http::RetryPolicy policy = kOnReset;
   policy.retries = 100;
