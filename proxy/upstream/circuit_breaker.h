@@ -63,6 +63,18 @@ class CircuitBreaker {
   std::uint32_t in_use(Circuit circuit) const {
     return counts_[static_cast<std::size_t>(circuit)].value.load(std::memory_order_relaxed);
   }
+  // For a connection that waits for its next use: that is in nobody's way.
+  CircuitGuard acquire_idle() {
+    if (limits_[static_cast<std::size_t>(Circuit::Connections)] == 0) return CircuitGuard();
+    idle_.value.fetch_add(1, std::memory_order_relaxed);
+    return CircuitGuard(&idle_.value);
+  }
+  // With those that are idle there are more connections than there should be.
+  bool too_many_open() const {
+    const std::uint32_t most = limits_[static_cast<std::size_t>(Circuit::Connections)];
+    return most != 0 &&
+           in_use(Circuit::Connections) + idle_.value.load(std::memory_order_relaxed) > most;
+  }
 
  private:
   struct alignas(64) Count {  // a cache line of its own
@@ -71,6 +83,7 @@ class CircuitBreaker {
 
   std::array<std::uint32_t, kCircuits> limits_;  // 0: none
   std::array<Count, kCircuits> counts_;
+  Count idle_;
 };
 
 }  // namespace baton::proxy

@@ -68,6 +68,10 @@ CircuitGuard Cluster::acquire(Circuit circuit) { return shared_.breaker().acquir
 
 std::uint32_t Cluster::in_use(Circuit circuit) const { return shared_.breaker().in_use(circuit); }
 
+CircuitGuard Cluster::acquire_idle() { return shared_.breaker().acquire_idle(); }
+
+bool Cluster::too_many_open() const { return shared_.breaker().too_many_open(); }
+
 void Cluster::report(const Endpoint& endpoint, Outcome outcome) {
   if (!shared_.outliers().report(endpoint, outcome, *members())) return;
   stats_.ejections_total.add();

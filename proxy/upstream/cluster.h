@@ -64,6 +64,9 @@ class Cluster {
   CircuitGuard acquire(Circuit circuit);
   // Of all workers.
   std::uint32_t in_use(Circuit circuit) const;
+  // For a connection between two uses: it leaves its place to one that is needed.
+  CircuitGuard acquire_idle();
+  bool too_many_open() const;
   // For outlier detection: each connection or request once, when it is known what came of it.
   void report(const Endpoint& endpoint, Outcome outcome);
 

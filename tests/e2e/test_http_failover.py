@@ -159,6 +159,15 @@ def test_an_idle_connection_makes_room_for_one_to_another_endpoint(start, addres
 CHECKED = {"health_check": {"type": "http", "path": "/health", "interval": "20ms", "timeout": "500ms"}}
 
 
+def test_what_one_worker_keeps_idle_is_not_in_the_way_of_another(start, address, http_server):
+    baton = start(web(address, http_server.address, workers=4, cluster={"max_connections": 1}))
+    # Which worker gets a client is the kernel's choice: all of one would be chance.
+    assert [ask(address).status for _ in range(30)] == [200] * 30
+    assert baton.metric("baton_upstream_connections_overflow_total") == 0
+    assert http_server.accepted > 1, "one worker got all clients"
+    wait_until(lambda: baton.metric("baton_upstream_connections_active") <= 1, 5, "the limit holds again")
+
+
 def test_no_request_fails_once_a_dead_endpoint_is_known_nor_after_reloads(start, address, log):
     """Of two endpoints one dies under load; after its detection, 0 failures, in any generation."""
     with HttpServer() as alive, contextlib.ExitStack() as stack:

@@ -75,8 +75,11 @@ void UpstreamRequest::begin_attempt(Pick pick) {
   // Where nobody else is left, one that failed may have recovered.
   if (!endpoint && !tried_.empty()) endpoint = cluster.pick({.hash = hash_});
   if (!endpoint) return fail(kNobody);
+  connection_guard_ = cluster.try_acquire(Circuit::Connections);
+  if (!connection_guard_) return fail(kOverflow);
   if (!connect_ && pick == Pick::Pooled) {
-    if (UpstreamConnection* const idle = context_->pool.take(*endpoint)) return go_on_with(*idle);
+    UpstreamConnection* const idle = context_->pool.take(*endpoint, connection_guard_);
+    if (idle != nullptr) return go_on_with(*idle);
   }
   connect_to(std::move(endpoint));
 }
@@ -84,9 +87,8 @@ void UpstreamRequest::begin_attempt(Pick pick) {
 void UpstreamRequest::connect_to(std::shared_ptr<const Endpoint> endpoint) {
   Cluster& cluster = context_->pool.cluster();
   context_->pool.make_room();
-  connection_guard_ = cluster.try_acquire(Circuit::Connections);
   pending_guard_ = cluster.try_acquire(Circuit::PendingRequests);
-  if (!connection_guard_ || !pending_guard_) return fail(kOverflow);
+  if (!pending_guard_) return fail(kOverflow);
   phase_ = Phase::Connecting;
   info_.endpoint = endpoint;
   connector_ =

@@ -24,13 +24,14 @@ UpstreamPool::~UpstreamPool() {
   closed_.clear_and_dispose(disposer);
 }
 
-UpstreamConnection* UpstreamPool::take(const Endpoint& endpoint) {
+UpstreamConnection* UpstreamPool::take(const Endpoint& endpoint, CircuitGuard& circuit) {
   const auto found = idle_.find(key_of(endpoint));
   if (found == idle_.end() || found->second.empty()) return nullptr;
   UpstreamConnection& connection = found->second.back();
   found->second.pop_back();
   --idle_count_;
   connection.idle_timeout_.disarm();
+  connection.circuit_ = std::exchange(circuit, CircuitGuard());
   used_.push_back(connection);
   return &connection;
 }
@@ -47,10 +48,12 @@ UpstreamConnection& UpstreamPool::add(os::UniqueFd socket, std::shared_ptr<const
 }
 
 void UpstreamPool::give_back(UpstreamConnection& connection) {
-  if (!connection.reusable() || idle_count_ >= config_.max_idle_connections) {
+  if (!connection.reusable() || idle_count_ >= config_.max_idle_connections ||
+      cluster_.too_many_open()) {
     return close(connection);
   }
   connection.begin_idle();
+  connection.circuit_ = cluster_.acquire_idle();
   connection.resume();
   connection.unlink();
   idle_[key_of(*connection.endpoint())].push_back(connection);
@@ -77,8 +80,7 @@ void UpstreamPool::discard(UpstreamConnection& idle) {
 }
 
 void UpstreamPool::make_room() {
-  const std::uint32_t most = cluster_.config().limits.connections;
-  if (most == 0 || cluster_.in_use(Circuit::Connections) < most) return;
+  if (!cluster_.too_many_open()) return;
   const auto oldest =
       std::ranges::find_if(idle_, [](const auto& each) { return !each.second.empty(); });
   if (oldest != idle_.end()) discard(oldest->second.front());

@@ -4,6 +4,8 @@
 //              └─ close()                   └─ closed by the endpoint, input nobody asked for,
 //                                              idle timeout, limit ─► closed
 //
+// An idle connection has no place among the cluster's max_connections: a request on another worker,
+// which cannot use it, must not be refused for its sake.
 // The one that was used last is taken first, so that those beyond the need grow old and go.
 //
 // Thread: its worker's. Owns: every connection that it has handed out, too, until it is closed.
@@ -41,8 +43,8 @@ class UpstreamPool {
 
   Cluster& cluster() { return cluster_; }
 
-  // An idle one to this endpoint; null: there is none.
-  UpstreamConnection* take(const Endpoint& endpoint);
+  // An idle one to this endpoint, which takes the guard; null: there is none.
+  UpstreamConnection* take(const Endpoint& endpoint, CircuitGuard& circuit);
   // A new one, which is a request's at once.
   UpstreamConnection& add(os::UniqueFd socket, std::shared_ptr<const Endpoint> endpoint,
                           CircuitGuard circuit);
@@ -51,8 +53,9 @@ class UpstreamPool {
   // It is destroyed when no callback of it can be on the stack any more.
   void close(UpstreamConnection& connection);
 
-  // Before a connection is made: closes one that is idle if the cluster has as many as it may. All
-  // that this worker can do; what others keep idle is not to be had.
+  // Before a connection is made: closes one that is idle if the cluster has more than it may. What
+  // other workers keep idle they close themselves, when it has been used next: until then there can
+  // be as many too many.
   void make_room();
 
   std::size_t idle() const { return idle_count_; }

@@ -101,6 +101,19 @@ TEST_CASE("outliers: a limit of 0 is none, and so is no configuration") {
   CHECK_FALSE(detector.report(0, Outcome::ConnectFailure, 1000));
 }
 
+TEST_CASE("circuit breaker: an idle connection is in nobody's way, and counts as open") {
+  CircuitBreaker breaker({.connections = 1});
+  CircuitGuard connection = breaker.try_acquire(Circuit::Connections);
+  connection = breaker.acquire_idle();
+  CHECK(breaker.in_use(Circuit::Connections) == 0);
+  CHECK_FALSE(breaker.too_many_open());
+  CircuitGuard another = breaker.try_acquire(Circuit::Connections);
+  REQUIRE(another);
+  CHECK(breaker.too_many_open());
+  another = {};
+  CHECK_FALSE(breaker.too_many_open());
+}
+
 TEST_CASE("circuit breaker: what is beyond a limit is refused until something is given back") {
   CircuitBreaker breaker({.connections = 2, .pending_requests = 0, .requests = 1, .retries = 3});
   CircuitGuard one = breaker.try_acquire(Circuit::Connections);
