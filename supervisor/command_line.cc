@@ -28,8 +28,9 @@ std::string absolute(const std::filesystem::path& path) {
 // Adds the options of each subcommand; each writes straight into the result.
 class Grammar {
  public:
-  explicit Grammar(CommandLine& line) : line_(line) {
-    app_.name("supervisor");
+  // `program`: as what it was called, `supervisor` or `baton`.
+  Grammar(CommandLine& line, const std::string& program) : line_(line) {
+    app_.name(program);
     app_.require_subcommand(1);
     app_.set_version_flag("--version", fmt::format("baton supervisor {}", kVersion));
     add_run();
@@ -226,7 +227,8 @@ std::expected<void, int> settle_control_path(CommandLine& line) {
 
 std::expected<CommandLine, int> parse_command_line(int argc, char** argv) {
   CommandLine line;
-  Grammar grammar(line);
+  const std::string called = argc > 0 ? std::filesystem::path(argv[0]).filename() : "";
+  Grammar grammar(line, called.empty() ? "supervisor" : called);
   try {
     grammar.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

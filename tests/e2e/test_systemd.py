@@ -11,6 +11,7 @@ from harness.ports import free_port
 from harness.systemd import Systemd, why_not
 
 UNIT = "baton.service"
+CONFIG_OF = re.compile(r"--config (\S+)")
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 # Timeouts that a test can wait for; the unit's own are for operators.
 QUICK = """[Service]
@@ -35,21 +36,21 @@ def systemd():
 class Service:
     """The unit, with a configuration of the test's."""
 
-    def __init__(self, systemd):
+    def __init__(self, systemd, installed_config):
         self.systemd = systemd
+        self.installed_config = installed_config
         self.unit_path = Path(systemd.show(UNIT, "FragmentPath"))
         text = systemd.do("cat", self.unit_path)
-        self.config = re.search(r"--config (\S+)", text)[1]
+        self.config = CONFIG_OF.search(text)[1]
         self.command = re.search(r"^ExecStart=(\S+)", text, re.M)[1]
         self.address = f"127.0.0.1:{free_port()}"
         self.configure()
 
-    def configure(self, text=None):
+    def configure(self, text=None, access_log=None):
         said = {"status": 200, "body": "generation %GENERATION%"}
-        usual = tables.web(self.address, routes=[{"direct_response": said}])
-        if text is None:
-            text = toml.dumps(**usual)
-        self.systemd.write(self.config, text)
+        listener = {"access_log": {"path": access_log}} if access_log else None
+        usual = tables.web(self.address, routes=[{"direct_response": said}], listener=listener)
+        self.systemd.write(self.config, text or toml.dumps(**usual))
 
     def drop_in(self, text, unit=UNIT):
         self.systemd.write(f"/run/systemd/system/{unit}.d/50-test.conf", text)
@@ -96,9 +97,15 @@ class Service:
         self.systemd.run("systemctl", "reset-failed", UNIT)
 
 
+@pytest.fixture(scope="module")
+def installed_config(systemd):
+    """As it came, before a test has written another one."""
+    return systemd.do("cat", CONFIG_OF.search(systemd.do("systemctl", "cat", UNIT))[1])
+
+
 @pytest.fixture
-def service(systemd, request):
-    service = Service(systemd)
+def service(systemd, installed_config, request):
+    service = Service(systemd, installed_config)
     failed_before = request.session.testsfailed
     yield service
     if request.session.testsfailed > failed_before:
@@ -201,6 +208,28 @@ def test_a_runtime_directory_that_cannot_be_written_is_said(service):
     assert service.systemd.run("systemctl", "start", UNIT).code != 0
     assert "/run/baton/control.sock.lock: Permission denied" in service.log()
     assert service.processes() == []
+
+
+def test_the_configuration_that_is_installed_is_good(service):
+    assert "[admin]" in service.installed_config
+    service.configure(service.installed_config)
+    done = service.systemd.run("baton", "check", "--config", service.config)
+    assert done.code == 0, done
+
+
+def test_logs_are_rotated_as_the_installed_logrotate_file_says(running):
+    text = running.systemd.do("cat", f"{Path(running.config).parents[1]}/logrotate.d/baton")
+    after = re.search(r"postrotate\n(.*?)\n *endscript", text, re.S)[1]
+    log = "/var/log/baton/access.log"
+    running.configure(access_log=log)
+    running.systemd.do("systemctl", "reload", UNIT)
+    running.answer()
+    running.systemd.do("mv", log, f"{log}.1")
+    running.systemd.do("sh", "-c", after)
+    running.wait_until(lambda: running.systemd.run("test", "-e", log).code == 0, "a new log")
+    running.answer()
+    for path in (f"{log}.1", log):
+        running.wait_until(lambda path=path: "GET /" in running.systemd.do("cat", path), path)
 
 
 def test_what_systemd_says_of_the_unit(service):
