@@ -80,6 +80,10 @@ class Service:
     def log(self):
         return self.systemd.journal(UNIT)
 
+    def wait_for_log(self, text):
+        """The journal takes what a program writes a moment later."""
+        self.wait_until(lambda: text in self.log(), f"logged: {text}")
+
     def answer(self):
         return http.ask(self.address).body.decode()
 
@@ -143,7 +147,7 @@ def test_a_reload_keeps_the_process_and_replaces_the_generation(running):
 def test_a_reload_that_fails_makes_systemctl_fail_and_the_journal_says_why(running):
     running.configure("[proxi]\n")
     assert running.systemd.run("systemctl", "reload", UNIT).code != 0
-    assert "baton.toml:1:" in running.log()
+    running.wait_for_log("baton.toml:1:")
     assert running.answer() == "generation 1"
     assert running.show("ActiveState") == "active"
 
@@ -178,7 +182,7 @@ def test_the_watchdog_replaces_a_supervisor_that_hangs_while_its_generation_serv
     running.signal(hung, "STOP")
     running.wait_until(lambda: hung not in running.processes(), "the hung supervisor has gone")
     running.wait_until(lambda: running.show("NRestarts") != "0", "another supervisor")
-    assert "Watchdog timeout" in running.log()
+    running.wait_for_log("Watchdog timeout")
     assert generation in running.processes()
     assert running.answer() == "generation 1"
 
@@ -206,7 +210,7 @@ def test_a_second_start_changes_nothing_and_a_second_supervisor_is_refused(runni
 def test_a_runtime_directory_that_cannot_be_written_is_said(service):
     service.drop_in("[Service]\nRuntimeDirectoryMode=0500\nRestart=no\n")
     assert service.systemd.run("systemctl", "start", UNIT).code != 0
-    assert "/run/baton/control.sock.lock: Permission denied" in service.log()
+    service.wait_for_log("/run/baton/control.sock.lock: Permission denied")
     assert service.processes() == []
 
 
