@@ -84,8 +84,4 @@ void HttpWorker::reap(ev::prepare&, int) {
   retired_.clear();
 }
 
-void HttpWorker::close_idle_upstreams() {
-  for (auto& [cluster, use] : clusters_) use->pool.close_idle();
-}
-
 }  // namespace baton::proxy::http

@@ -54,8 +54,6 @@ class HttpWorker {
   // What it is set to is called when this event is over.
   void run_soon(Timeout& timeout);
 
-  void close_idle_upstreams();
-
  private:
   struct ClusterUse {
     ClusterUse(HttpWorker& worker, Cluster& cluster);

@@ -6,36 +6,17 @@
 
 #include "proxy/http/codec/request_parser.h"
 #include "proxy/http/codec/write_head.h"
-#include "tests/fuzz/pieces.h"
+#include "tests/fuzz/heads.h"
 #include "tests/unit/http_codec/naive_reader.h"
 
 namespace {
 
 using namespace baton::proxy;
 using namespace baton::proxy::http;
+using baton::fuzz::framing_of;
+using baton::fuzz::kHeadLimits;
+using baton::fuzz::parse_in_pieces;
 using baton::fuzz::require;
-
-const MessageLimits kLimits{
-    .start_line_bytes = 200, .header_bytes = 600, .header_count = 40, .body_bytes = 1U << 30};
-
-std::string framing_of(const RequestHead& head) {
-  if (head.framing == BodyFraming::Chunked) return "chunked";
-  if (head.framing == BodyFraming::Length) return "length " + std::to_string(head.content_length);
-  require(head.framing == BodyFraming::None);
-  return "none";
-}
-
-// What follows the request is not needed for it: then it is complete before the last piece.
-Verdict parse_in_pieces(std::string_view bytes, std::size_t piece, RequestHead& head) {
-  RequestParser parser(kLimits);
-  for (std::size_t size = piece; size < bytes.size(); size += piece) {
-    const baton::fuzz::ExactCopy copy(bytes.substr(0, size));
-    const Verdict verdict = parser.parse(copy.view(), head);
-    if (verdict.complete()) head.rebase(copy.view(), bytes.data());
-    if (!verdict.need_more()) return verdict;
-  }
-  return parser.parse(bytes, head);
-}
 
 Buffer written(const RequestHead& head) {
   Buffer out;
@@ -70,12 +51,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // A mistake in an unfinished line may wait for the line's end: so the last line ends.
   const baton::fuzz::ExactCopy bytes(std::string(input.bytes) + "\r\n");
   RequestHead head;
-  const Verdict at_once = RequestParser(kLimits).parse(bytes.view(), head);
+  const Verdict at_once = RequestParser(kHeadLimits).parse(bytes.view(), head);
   RequestHead slow_head;
-  const Verdict slow = parse_in_pieces(bytes.view(), 1 + input.choice % 32, slow_head);
+  const Verdict slow =
+      parse_in_pieces<RequestParser>(bytes.view(), 1 + input.choice % 32, slow_head);
   require(slow.progress == at_once.progress && slow.rejection == at_once.rejection);
   if (at_once.rejected()) require(at_once.status >= 400 && at_once.status < 600);
   if (!at_once.complete()) return 0;
+  require(head.framing != BodyFraming::UntilClose && head.framing != BodyFraming::Tunnel);
   require(slow.consumed == at_once.consumed && at_once.consumed <= bytes.view().size());
   require(written(slow_head).view() == written(head).view());
   check_forwarded(head);

@@ -3,35 +3,17 @@
 
 #include "proxy/http/codec/response_parser.h"
 #include "proxy/http/codec/write_head.h"
-#include "tests/fuzz/pieces.h"
+#include "tests/fuzz/heads.h"
 #include "tests/unit/http_codec/naive_reader.h"
 
 namespace {
 
 using namespace baton::proxy;
 using namespace baton::proxy::http;
+using baton::fuzz::framing_of;
+using baton::fuzz::kHeadLimits;
+using baton::fuzz::parse_in_pieces;
 using baton::fuzz::require;
-
-const MessageLimits kLimits{
-    .start_line_bytes = 200, .header_bytes = 600, .header_count = 40, .body_bytes = 1U << 30};
-
-std::string framing_of(const ResponseHead& head) {
-  if (head.framing == BodyFraming::Chunked) return "chunked";
-  if (head.framing == BodyFraming::Length) return "length " + std::to_string(head.content_length);
-  return "none";
-}
-
-Verdict parse_in_pieces(std::string_view bytes, std::size_t piece, const AnsweredRequest& request,
-                        ResponseHead& head) {
-  ResponseParser parser(kLimits);
-  for (std::size_t size = piece; size < bytes.size(); size += piece) {
-    const baton::fuzz::ExactCopy copy(bytes.substr(0, size));
-    const Verdict verdict = parser.parse(copy.view(), request, head);
-    if (verdict.complete()) head.rebase(copy.view(), bytes.data());
-    if (!verdict.need_more()) return verdict;
-  }
-  return parser.parse(bytes, request, head);
-}
 
 void check_forwarded(const ResponseHead& head, const AnsweredRequest& request) {
   Buffer out;
@@ -62,9 +44,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // A mistake in an unfinished line may wait for the line's end: so the last line ends.
   const baton::fuzz::ExactCopy bytes(std::string(input.bytes) + "\r\n");
   ResponseHead head;
-  const Verdict at_once = ResponseParser(kLimits).parse(bytes.view(), request, head);
+  const Verdict at_once = ResponseParser(kHeadLimits).parse(bytes.view(), request, head);
   ResponseHead slow_head;
-  const Verdict slow = parse_in_pieces(bytes.view(), 1 + input.choice % 32, request, slow_head);
+  const Verdict slow =
+      parse_in_pieces<ResponseParser>(bytes.view(), 1 + input.choice % 32, slow_head, request);
   require(slow.progress == at_once.progress && slow.rejection == at_once.rejection);
   if (at_once.rejected()) require(at_once.status == 502);
   if (!at_once.complete()) return 0;

@@ -3,6 +3,7 @@
 #include "proxy/config/config.h"
 #include "proxy/filter/ip_filter/read_ip_rules.h"
 #include "proxy/stats/stats_store.h"
+#include "shared/region/sample.h"
 
 namespace baton::proxy {
 FilterStatus IpFilter::on_new_connection() {
@@ -19,7 +20,7 @@ std::shared_ptr<const NetworkFilterFactory> IpFilterFactory::parse(TableReader& 
 MakeNetworkFilter IpFilterFactory::bind(const FilterContext& context) const {
   const region::Counter refused = context.lane.counter(context.stats.resolve({
       .name = "baton_ip_filter_refused_total",
-      .labels = "listener=\"" + context.listener.name + "\"",
+      .labels = region::label("listener", context.listener.name),
       .help = "Connections refused for the client's address.",
       .kind = region::MetricKind::Counter,
   }));

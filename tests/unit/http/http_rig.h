@@ -14,6 +14,19 @@
 
 namespace baton::fixture {
 
+// One route for everything.
+inline proxy::http::HttpConfig routed(decltype(proxy::http::Route::action) action) {
+  proxy::http::Route route;
+  route.action = std::move(action);
+  std::vector<proxy::http::Route> routes;
+  routes.push_back(std::move(route));
+  return {.routes = std::make_shared<const proxy::http::RouteTable>(std::move(routes))};
+}
+inline proxy::http::HttpConfig forwarded(proxy::http::ForwardAction action) {
+  action.clusters = {{.name = "back"}};
+  return routed(std::move(action));
+}
+
 struct HttpRig {
   using Config = proxy::http::HttpConfig;
 

@@ -9,11 +9,7 @@ namespace {
 
 // Every request is answered with `body`.
 proxy::http::HttpConfig answering(std::string body) {
-  proxy::http::Route route;
-  route.action = proxy::http::DirectResponseAction{.body = std::move(body)};
-  std::vector<proxy::http::Route> routes;
-  routes.push_back(std::move(route));
-  return {.routes = std::make_shared<const proxy::http::RouteTable>(std::move(routes))};
+  return routed(proxy::http::DirectResponseAction{.body = std::move(body)});
 }
 
 const std::string kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";

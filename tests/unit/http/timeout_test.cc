@@ -10,15 +10,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-proxy::http::HttpConfig routed(proxy::http::ForwardAction action) {
-  action.clusters = {{.name = "back"}};
-  proxy::http::Route route;
-  route.action = std::move(action);
-  std::vector<proxy::http::Route> routes;
-  routes.push_back(std::move(route));
-  return {.routes = std::make_shared<const proxy::http::RouteTable>(std::move(routes))};
-}
-
 // The loop runs for so long, whatever happens.
 void pass(HttpRig& rig, milliseconds time) {
   const auto until = steady_clock::now() + time;
@@ -66,7 +57,7 @@ TEST_CASE("timeout: the route's is for all attempts together") {
   proxy::http::RetryPolicy policy = kOnReset;
   policy.retries = 100;
   policy.per_try_timeout = 50ms;
-  HttpRig rig(routed({.timeout = 200ms, .retry = policy}));
+  HttpRig rig(forwarded({.timeout = 200ms, .retry = policy}));
   const auto begin = steady_clock::now();
   REQUIRE(rig.send(kGet));
   CHECK(rig.starts_with(rig.client, "HTTP/1.1 504 Gateway Timeout\r\n"));
@@ -76,7 +67,7 @@ TEST_CASE("timeout: the route's is for all attempts together") {
 TEST_CASE("timeout: an upload may be slower than an attempt's time") {
   proxy::http::RetryPolicy policy = kOnReset;
   policy.per_try_timeout = 30ms;
-  HttpRig rig(routed({.retry = policy}));
+  HttpRig rig(forwarded({.retry = policy}));
   REQUIRE(rig.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbo"));
   TestPeer server = rig.accept();
   REQUIRE(rig.contains(server, "bo"));
@@ -89,7 +80,7 @@ TEST_CASE("timeout: an upload may be slower than an attempt's time") {
 }
 
 TEST_CASE("timeout: a route may have an idle time of its own") {
-  HttpRig rig(routed({.timeout = std::nullopt, .idle_timeout = 50ms}));
+  HttpRig rig(forwarded({.timeout = std::nullopt, .idle_timeout = 50ms}));
   REQUIRE(rig.send(kGet));
   TestPeer server = rig.accept();
   CHECK(rig.starts_with(rig.client, "HTTP/1.1 504 Gateway Timeout\r\n"));

@@ -6,15 +6,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-proxy::http::HttpConfig routed(proxy::http::ForwardAction action) {
-  action.clusters = {{.name = "back"}};
-  proxy::http::Route route;
-  route.action = std::move(action);
-  std::vector<proxy::http::Route> routes;
-  routes.push_back(std::move(route));
-  return {.routes = std::make_shared<const proxy::http::RouteTable>(std::move(routes))};
-}
-
 std::int64_t retries(HttpRig& rig) { return rig.worker->cluster_metric("retries_total"); }
 
 }  // namespace
@@ -76,7 +67,7 @@ TEST_CASE("upstream: nobody there is a 503 at once") {
 }
 
 TEST_CASE("upstream: one that never answers is a 504 after the route's timeout") {
-  HttpRig rig(routed({.timeout = 50ms}));
+  HttpRig rig(forwarded({.timeout = 50ms}));
   REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
   TestPeer server = rig.accept();
   CHECK(rig.starts_with(rig.client, "HTTP/1.1 504 Gateway Timeout\r\n"));
@@ -120,7 +111,7 @@ TEST_CASE("upstream: an idle connection that speaks or closes is not used again"
 TEST_CASE("upstream: a retry goes to another endpoint, with the body that was sent") {
   proxy::http::RetryPolicy policy{.on =
                                       static_cast<std::uint8_t>(proxy::http::RetryOn::ServerError)};
-  HttpRig rig(routed({.retry = policy}), {}, 2);
+  HttpRig rig(forwarded({.retry = policy}), {}, 2);
   REQUIRE(rig.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"));
   TestPeer first = rig.accept(0);
   REQUIRE(rig.contains(first, "body"));
@@ -138,7 +129,7 @@ TEST_CASE("upstream: a retry goes to another endpoint, with the body that was se
 TEST_CASE("upstream: what is not idempotent is not sent twice") {
   proxy::http::RetryPolicy policy{.on =
                                       static_cast<std::uint8_t>(proxy::http::RetryOn::ServerError)};
-  HttpRig rig(routed({.retry = policy}), {}, 2);
+  HttpRig rig(forwarded({.retry = policy}), {}, 2);
   REQUIRE(rig.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"));
   TestPeer first = rig.accept(0);
   REQUIRE(rig.contains(first, "\r\n\r\n"));
@@ -150,7 +141,7 @@ TEST_CASE("upstream: what is not idempotent is not sent twice") {
 TEST_CASE("upstream: an interim response of an attempt that is repeated goes to its own client") {
   proxy::http::RetryPolicy policy{.on =
                                       static_cast<std::uint8_t>(proxy::http::RetryOn::ServerError)};
-  HttpRig rig(routed({.retry = policy}), {}, 2);
+  HttpRig rig(forwarded({.retry = policy}), {}, 2);
   REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
   TestPeer first = rig.accept(0);
   REQUIRE(rig.contains(first, "\r\n\r\n"));

@@ -5,7 +5,6 @@
 #include <string>
 #include <string_view>
 
-#include "proxy/http/codec/error_response.h"
 #include "proxy/http/codec/request_parser.h"
 #include "proxy/http/codec/response_parser.h"
 #include "proxy/http/codec/status_reason.h"
@@ -148,19 +147,6 @@ TEST_CASE("status reason: named ones, and none for the rest") {
   for (const std::uint16_t unnamed : {0, 99, 299, 418, 506, 999}) {
     CHECK(status_reason(unnamed).empty());
   }
-}
-
-TEST_CASE("error response: a whole message") {
-  Buffer out;
-  write_error_response(out, {.status = 400, .reason = "CR without LF", .date = "today"});
-  CHECK(out.view() ==
-        "HTTP/1.1 400 Bad Request\r\ndate: today\r\ncontent-type: text/plain; charset=utf-8\r\n"
-        "content-length: 14\r\nconnection: close\r\n\r\nCR without LF\n");
-  Buffer to_head;
-  write_error_response(to_head, {.status = 503, .send_body = SendBody::No});
-  CHECK(to_head.view() ==
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\n"
-        "content-length: 20\r\nconnection: close\r\n\r\n");
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "proxy/http/filter/compression/accept_encoding.h"
 #include "proxy/http/filter/compression/list_contains.h"
 #include "proxy/stats/stats_store.h"
+#include "shared/region/sample.h"
 
 namespace baton::proxy::http {
 namespace {
@@ -67,7 +68,7 @@ region::Counter counter_of(const HttpFilterContext& context, std::string_view na
                            region::MetricUnit unit = region::MetricUnit::None) {
   return context.lane.counter(context.stats.resolve({
       .name = "baton_http_compression_" + std::string(name),
-      .labels = "listener=\"" + context.listener.name + "\"",
+      .labels = region::label("listener", context.listener.name),
       .help = std::string(help),
       .kind = region::MetricKind::Counter,
       .unit = unit,

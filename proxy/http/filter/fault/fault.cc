@@ -5,6 +5,7 @@
 #include "proxy/config/config.h"
 #include "proxy/config/table_reader.h"
 #include "proxy/stats/stats_store.h"
+#include "shared/region/sample.h"
 
 namespace baton::proxy::http {
 namespace {
@@ -37,7 +38,8 @@ void read_abort(TableReader& table, FaultPlan& plan) {
 region::Counter counter_of(const HttpFilterContext& context, std::string_view kind) {
   return context.lane.counter(context.stats.resolve({
       .name = "baton_http_faults_total",
-      .labels = "listener=\"" + context.listener.name + "\",kind=\"" + std::string(kind) + "\"",
+      .labels =
+          region::label("listener", context.listener.name) + "," + region::label("kind", kind),
       .help = "Requests that were delayed or aborted on purpose.",
       .kind = region::MetricKind::Counter,
   }));

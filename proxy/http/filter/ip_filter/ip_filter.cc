@@ -3,6 +3,7 @@
 #include "proxy/config/config.h"
 #include "proxy/filter/ip_filter/read_ip_rules.h"
 #include "proxy/stats/stats_store.h"
+#include "shared/region/sample.h"
 
 namespace baton::proxy::http {
 
@@ -22,7 +23,7 @@ std::shared_ptr<const HttpFilterFactory> IpFilterFactory::parse(TableReader& tab
 MakeHttpFilter IpFilterFactory::bind(const HttpFilterContext& context) const {
   const region::Counter refused = context.lane.counter(context.stats.resolve({
       .name = "baton_http_ip_filter_refused_total",
-      .labels = "listener=\"" + context.listener.name + "\"",
+      .labels = region::label("listener", context.listener.name),
       .help = "Requests refused for the client's address.",
       .kind = region::MetricKind::Counter,
   }));

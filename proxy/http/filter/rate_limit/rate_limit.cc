@@ -10,6 +10,7 @@
 #include "proxy/http/codec/characters.h"
 #include "proxy/stats/stats_store.h"
 #include "proxy/upstream/hash_key.h"
+#include "shared/region/sample.h"
 
 namespace baton::proxy::http {
 namespace {
@@ -90,7 +91,7 @@ std::shared_ptr<const HttpFilterFactory> RateLimitFactory::parse(TableReader& ta
 MakeHttpFilter RateLimitFactory::bind(const HttpFilterContext& context) const {
   const region::Counter limited_total = context.lane.counter(context.stats.resolve({
       .name = "baton_http_rate_limited_total",
-      .labels = "listener=\"" + context.listener.name + "\"",
+      .labels = region::label("listener", context.listener.name),
       .help = "Requests refused because a rate limit was reached.",
       .kind = region::MetricKind::Counter,
   }));
