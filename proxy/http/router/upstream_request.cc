@@ -213,7 +213,7 @@ bool UpstreamRequest::read_head(Buffer& input) {
   if (verdict.need_more()) return false;
   if (verdict.rejected()) {
     context_->stats.protocol_errors_total.add();
-    report(Outcome::ServerError);
+    outcome_ = Outcome::ServerError;
     fail({kBadGateway, ResponseFlag::UpstreamProtocolError, verdict.rejection->flag});
     return false;
   }
@@ -224,7 +224,7 @@ bool UpstreamRequest::read_head(Buffer& input) {
     on_final_head(input);
   } else if (++interim_responses_ > kMaxInterimResponses) {
     context_->stats.protocol_errors_total.add();
-    report(Outcome::ServerError);
+    outcome_ = Outcome::ServerError;
     fail(kFlood);
   } else {
     sink_.on_interim_head();
@@ -234,7 +234,7 @@ bool UpstreamRequest::read_head(Buffer& input) {
 
 void UpstreamRequest::on_final_head(Buffer& rest) {
   const bool server_error = response_.status >= 500;
-  report(server_error ? Outcome::ServerError : Outcome::Success);
+  outcome_ = server_error ? Outcome::ServerError : Outcome::Success;
   if (route_->retry && route_->retry->on_status(response_.status) && may_send_again() &&
       take_retry()) {
     return retry(Pick::Pooled);
@@ -269,6 +269,7 @@ bool UpstreamRequest::read_body(Buffer& input) {
   const BodyReader::Step step = body_.read(input.view());
   if (step.rejection != nullptr) {
     context_->stats.protocol_errors_total.add();
+    outcome_ = Outcome::ServerError;
     fail({kBadGateway, ResponseFlag::UpstreamProtocolError, step.rejection->flag});
     return false;
   }
@@ -300,7 +301,7 @@ void UpstreamRequest::on_closed_by_endpoint(Closed how) {
     // A reset ends no body: nobody knows how much of it there was to come.
     if (how == Closed::Cleanly && body_.end_of_stream()) return on_response_complete(Reuse::No);
     context_->stats.resets_total.add();
-    report(Outcome::ServerError);
+    outcome_ = Outcome::ServerError;
     return fail(kClosed);
   }
   // A kept-alive connection that the endpoint has closed just now says nothing about the endpoint.
@@ -311,7 +312,7 @@ void UpstreamRequest::on_closed_by_endpoint(Closed how) {
     return begin_attempt(Pick::Fresh);
   }
   context_->stats.resets_total.add();
-  report(Outcome::ServerError);
+  outcome_ = Outcome::ServerError;
   if (route_->retry && route_->retry->on_reset() && may_send_again() && take_retry()) {
     return retry(Pick::Fresh);
   }
@@ -360,13 +361,13 @@ void UpstreamRequest::arm_per_try_timeout() {
 void UpstreamRequest::on_timeout() {
   if (phase_ == Phase::Body && response_paused_) return arm_timeout();
   context_->stats.timeouts_total.add();
-  report(Outcome::ServerError);
+  outcome_ = Outcome::ServerError;
   fail(kTooSlow);
 }
 
 void UpstreamRequest::on_per_try_timeout() {
   context_->stats.timeouts_total.add();
-  report(Outcome::ServerError);
+  outcome_ = Outcome::ServerError;
   if (route_->retry->on_reset() && may_send_again() && take_retry()) return retry(Pick::Fresh);
   fail(kTooSlow);
 }
@@ -396,9 +397,12 @@ UpstreamRequest::Tunnel UpstreamRequest::take_tunnel() {
   return tunnel;
 }
 
-void UpstreamRequest::report(Outcome outcome) {
-  if (connection_ == nullptr) return;
-  context_->pool.cluster().report(*connection_->endpoint(), outcome);
+// Once an attempt: a good head with half a body behind it is a failure, and only one.
+void UpstreamRequest::report_outcome() {
+  if (connection_ != nullptr && outcome_) {
+    context_->pool.cluster().report(*connection_->endpoint(), *outcome_);
+  }
+  outcome_.reset();
 }
 
 void UpstreamRequest::fail(const UpstreamFailure& failure) {
@@ -409,6 +413,7 @@ void UpstreamRequest::fail(const UpstreamFailure& failure) {
 }
 
 void UpstreamRequest::drop_connection() {
+  report_outcome();
   if (connection_ != nullptr) context_->pool.close(*std::exchange(connection_, nullptr));
   pending_.clear();
   parser_.reset();
@@ -417,6 +422,7 @@ void UpstreamRequest::drop_connection() {
 }
 
 void UpstreamRequest::finish(Reuse reuse) {
+  report_outcome();
   if (reuse == Reuse::Yes && connection_ != nullptr) {
     context_->pool.give_back(*std::exchange(connection_, nullptr));
   }

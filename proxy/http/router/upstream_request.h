@@ -152,7 +152,7 @@ class UpstreamRequest final : private UpstreamConnection::User, private Connecto
   bool take_retry();
   void retry(Pick pick);
   void fail(const UpstreamFailure& failure);
-  void report(Outcome outcome);
+  void report_outcome();
   void drop_connection();
   void finish(Reuse reuse);
 
@@ -186,6 +186,7 @@ class UpstreamRequest final : private UpstreamConnection::User, private Connecto
   CircuitGuard connection_guard_;
   CircuitGuard retry_guard_;
   EndpointUse use_;
+  std::optional<Outcome> outcome_;  // of this attempt, as far as it is known; reported at its end
   std::vector<std::shared_ptr<const Endpoint>> tried_;
   std::chrono::steady_clock::time_point sent_at_;
   std::string_view head_bytes_;

@@ -156,6 +156,27 @@ TEST_CASE("upstream: an interim response of an attempt that is repeated goes to 
   CHECK(rig.starts_with(rig.client, "HTTP/1.1 103 Early Hints\r\n"));
 }
 
+TEST_CASE("upstream: a request counts once for outlier detection, as what became of all of it") {
+  proxy::ClusterConfig cluster;
+  cluster.outlier_detection = proxy::OutlierConfig{.consecutive_5xx = 2};
+  HttpRig rig({}, cluster);
+  const auto fail_with = [&](const std::string& head) {
+    rig.client = rig.worker->connect();
+    REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    TestPeer server = rig.accept();
+    REQUIRE(rig.contains(server, "\r\n\r\n"));
+    REQUIRE(rig.send(server, head + "\r\nContent-Length: 5\r\n\r\nhel"));
+    REQUIRE(rig.contains(rig.client, "hel"));
+    server.close();
+    REQUIRE(rig.worker->sees(rig.client, Peer::Reset));
+  };
+  const auto ejections = [&] { return rig.worker->cluster_metric("ejections_total"); };
+  fail_with("HTTP/1.1 500 Oops");
+  CHECK(ejections() == 0);
+  fail_with("HTTP/1.1 200 OK");
+  CHECK(ejections() == 1);
+}
+
 TEST_CASE("upstream: a reset is not the end of a body that ends with its connection") {
   HttpRig rig;
   REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
