@@ -1,6 +1,5 @@
 #include "proxy/http/upstream/upstream_pool.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "proxy/upstream/cluster.h"
@@ -26,9 +25,10 @@ UpstreamPool::~UpstreamPool() {
 
 UpstreamConnection* UpstreamPool::take(const Endpoint& endpoint, CircuitGuard& circuit) {
   const auto found = idle_.find(key_of(endpoint));
-  if (found == idle_.end() || found->second.empty()) return nullptr;
+  if (found == idle_.end()) return nullptr;
   UpstreamConnection& connection = found->second.back();
   found->second.pop_back();
+  if (found->second.empty()) spare_ = idle_.extract(found);
   --idle_count_;
   connection.idle_timeout_.disarm();
   connection.circuit_ = std::exchange(circuit, CircuitGuard());
@@ -56,9 +56,19 @@ void UpstreamPool::give_back(UpstreamConnection& connection) {
   connection.circuit_ = cluster_.acquire_idle();
   connection.resume();
   connection.unlink();
-  idle_[key_of(*connection.endpoint())].push_back(connection);
+  list_of(*connection.endpoint()).push_back(connection);
   ++idle_count_;
   idle_timeouts_.arm(connection.idle_timeout_);
+}
+
+// Where one connection goes to and fro this allocates nothing.
+UpstreamPool::List& UpstreamPool::list_of(const Endpoint& endpoint) {
+  const void* const key = key_of(endpoint);
+  const auto found = idle_.find(key);
+  if (found != idle_.end()) return found->second;
+  if (spare_.empty()) return idle_[key];
+  spare_.key() = key;
+  return idle_.insert(std::move(spare_)).position->second;
 }
 
 void UpstreamPool::close(UpstreamConnection& connection) {
@@ -75,15 +85,11 @@ void UpstreamPool::discard(UpstreamConnection& idle) {
   idle.idle_timeout_.disarm();
   const void* const key = key_of(*idle.endpoint());
   close(idle);
-  // An endpoint that has left its cluster is not found again.
   if (const auto list = idle_.find(key); list->second.empty()) idle_.erase(list);
 }
 
 void UpstreamPool::make_room() {
-  if (!cluster_.too_many_open()) return;
-  const auto oldest =
-      std::ranges::find_if(idle_, [](const auto& each) { return !each.second.empty(); });
-  if (oldest != idle_.end()) discard(oldest->second.front());
+  if (cluster_.too_many_open() && !idle_.empty()) discard(idle_.begin()->second.front());
 }
 
 void UpstreamPool::close_idle() {

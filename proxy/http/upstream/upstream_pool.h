@@ -59,8 +59,6 @@ class UpstreamPool {
   void make_room();
 
   std::size_t idle() const { return idle_count_; }
-  // At the end of a drain: nobody asks for them any more.
-  void close_idle();
 
  private:
   friend class UpstreamConnection;
@@ -71,6 +69,8 @@ class UpstreamPool {
   static const void* key_of(const Endpoint& endpoint) {
     return endpoint.state ? static_cast<const void*>(endpoint.state.get()) : &endpoint;
   }
+  void close_idle();
+  List& list_of(const Endpoint& endpoint);
   void discard(UpstreamConnection& idle);
   void reap(ev::prepare& watcher, int events);
   void dispose(UpstreamConnection* connection);
@@ -80,8 +80,11 @@ class UpstreamPool {
   Cluster& cluster_;
   const IdlePoolConfig& config_;
   TimeoutQueue& idle_timeouts_;
-  // By key_of(); the last used one is the last.
-  std::unordered_map<const void*, List> idle_;
+  // By key_of(); none is empty, so nothing is left of endpoints that have gone. The last used one
+  // is the last.
+  using Idle = std::unordered_map<const void*, List>;
+  Idle idle_;
+  Idle::node_type spare_;
   List used_;
   List closed_;
   std::size_t idle_count_ = 0;
