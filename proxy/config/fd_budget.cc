@@ -1,9 +1,24 @@
 #include "proxy/config/fd_budget.h"
 
+#include <set>
+#include <string_view>
+
+#include "proxy/http/http_config.h"
+
 namespace baton::proxy {
 namespace {
 
 constexpr std::uint64_t kFdsPerLoop = 4;  // epoll, its wake-up, and room for libev's timers
+constexpr std::uint64_t kFdsPerLog = 2;   // the file, and what wakes its thread
+
+// Listeners may share one.
+std::size_t access_logs(const Config& config) {
+  std::set<std::string_view> paths;
+  for (const ListenerConfig& listener : config.listeners) {
+    if (listener.http && listener.http->access_log) paths.insert(listener.http->access_log->path);
+  }
+  return paths.size();
+}
 
 }  // namespace
 
@@ -20,6 +35,7 @@ FdBudget fd_budget(const Config& config) {
     budget.upstream += cluster.endpoints.size() * (cluster.health_check ? 2 : 1);
   }
   budget.loops = (std::uint64_t{config.workers} + 1) * kFdsPerLoop;
+  budget.logs = access_logs(config) * kFdsPerLog;
   budget.reserve = kFdReserve;
   return budget;
 }
@@ -30,8 +46,9 @@ std::optional<std::string> fd_shortage(const Config& config, std::uint64_t limit
   return "needs at least " + std::to_string(budget.total()) + " open files (" +
          std::to_string(budget.listening) + " listening sockets, " +
          std::to_string(budget.upstream) + " connections to endpoints, " +
-         std::to_string(budget.loops + budget.reserve) + " of its own), but the limit is " +
-         std::to_string(limit) + "; raise it (ulimit -n, LimitNOFILE=) or configure less";
+         std::to_string(budget.loops + budget.logs + budget.reserve) +
+         " of its own), but the limit is " + std::to_string(limit) +
+         "; raise it (ulimit -n, LimitNOFILE=) or configure less";
 }
 
 }  // namespace baton::proxy

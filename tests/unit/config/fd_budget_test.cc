@@ -2,6 +2,10 @@
 
 #include <doctest/doctest.h>
 
+#include <memory>
+
+#include "proxy/http/http_config.h"
+
 using baton::os::SocketAddress;
 using namespace baton::proxy;
 
@@ -33,6 +37,19 @@ TEST_CASE("fd budget: a udp listener's workers keep a copy of each socket") {
   Config config = small_config();
   config.listeners[0].protocol = Protocol::Udp;
   CHECK(fd_budget(config).listening == 2 * 4 + 1 + 1);
+}
+
+TEST_CASE("fd budget: each access log has two, whoever shares it") {
+  Config config = small_config();
+  const std::uint64_t before = fd_budget(config).total();
+  for (const char* path : {"/log/a", "/log/b", "/log/a"}) {
+    auto http = std::make_shared<http::HttpConfig>();
+    http->access_log.emplace();
+    http->access_log->path = path;
+    config.listeners.emplace_back().address = SocketAddress::parse("unix:/run/y").value();
+    config.listeners.back().http = std::move(http);
+  }
+  CHECK(fd_budget(config).total() == before + 3 + 2 * 2);
 }
 
 TEST_CASE("fd budget: a limit that suffices is no shortage, one less is, and says both figures") {
