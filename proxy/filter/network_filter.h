@@ -49,7 +49,7 @@ enum class FilterStatus : std::uint8_t {
 };
 
 enum class CloseMode : std::uint8_t {
-  Linger,  // what was written goes out, then the end; input is discarded for a short while
+  Linger,  // what was written goes out, then the end; input is discarded until the client's own
   Now,     // close(2): what the kernel has is still delivered
   Reset,   // so that the client cannot mistake what it has for the whole
 };

@@ -8,10 +8,14 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// How long a client may take to close after it has been sent an end, and how long it may leave
-// bytes untouched that are still to be sent.
-constexpr milliseconds kLingerTime{1000};
+// A client that still talks when its connection ends must be heard out, or the reset that its bytes
+// would cause takes away what it has been sent (RFC 9112 section 9.6). After it has been sent an
+// end it may be silent for so long, and talk for so long; before, leave what it is sent untouched
+// for so long.
+constexpr milliseconds kLingerQuiet{5000};
+constexpr milliseconds kLingerTime{30'000};
 constexpr milliseconds kLingerStall{10'000};
+constexpr milliseconds kLingerTick{1000};
 constexpr milliseconds kTick{10};
 
 // With its terminal filter and what the allocator adds, an idle tunnel stays below 1 KiB.
@@ -102,6 +106,8 @@ void Session::on_flushed() {
     chain_.on_downstream_flushed();
   } else if (state_.downstream.ended()) {
     finish(CloseMode::Now);
+  } else {
+    end_sent_ = CoarseClock::now();
   }
 }
 
@@ -122,7 +128,8 @@ void Session::begin_linger() {
   }
   downstream_.resume(PauseReason::Filter);
   downstream_.resume(PauseReason::FilterHold);
-  timer_.start(seconds(kLingerTime));
+  end_sent_ = state_.downstream.last_activity = CoarseClock::now();
+  timer_.start(seconds(kLingerTick));
 }
 
 void Session::finish(CloseMode mode) {
@@ -158,12 +165,12 @@ void Session::on_idle_timer() {
 }
 
 void Session::on_linger_timer() {
-  const bool stalled = CoarseClock::now() - state_.downstream.last_activity >= kLingerStall;
-  if (state_.downstream.write_ended || stalled) {
-    finish(CloseMode::Now);
-  } else {
-    timer_.start(seconds(kLingerTime));
-  }
+  const auto now = CoarseClock::now();
+  const milliseconds silent = now - state_.downstream.last_activity;
+  const bool is_over = state_.downstream.write_ended
+                           ? silent >= kLingerQuiet || now - end_sent_ >= kLingerTime
+                           : silent >= kLingerStall;
+  is_over ? finish(CloseMode::Now) : timer_.start(seconds(kLingerTick));
 }
 
 bool Session::freeze() {

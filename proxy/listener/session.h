@@ -110,6 +110,7 @@ class Session final : public boost::intrusive::list_base_hook<>,
   FilterChain chain_;
   // One timer for all: idle while Open, the bound of lingering after.
   ev::timer timer_;
+  CoarseClock::time_point end_sent_;  // while lingering, once write_ended
   Phase phase_ = Phase::Open;
   bool stays_ = false;
 };

@@ -166,6 +166,42 @@ def test_a_short_body_of_a_refused_request_is_read_to_keep_the_connection(start,
     assert [len(request.body) for request in http_server.requests] == [1]
 
 
+class SlowUpload:
+    """A client that looks for its answer only when all of its body is written."""
+
+    def __init__(self, address, size):
+        self.client = Client(address)
+        self.client.send(f"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n")
+        self.left = size
+
+    def write(self, count):
+        self.client.send(b"x" * count)
+        self.left -= count
+
+
+def test_an_early_answer_reaches_a_client_that_writes_its_whole_body_first(start, address, log):
+    start(web(address, "127.0.0.1:1", http={"body_bytes": "1MiB"}, log=log.path))
+    upload = SlowUpload(address, 100 << 20)
+    upload.write(10 << 20)
+    assert log.last(1)["status"] == 413
+    time.sleep(3)  # as long as a client may be silent, and more than no time at all
+    upload.write(upload.left)
+    with upload.client as client:
+        response = client.reader.response()
+        assert (response.status, response.get("connection")) == (413, "close")
+        assert client.is_closed()
+
+
+def test_a_client_that_stays_behind_its_last_answer_is_let_go(start, address):
+    baton = start(web(address, "127.0.0.1:1", http={"body_bytes": "1KiB"}))
+    upload = SlowUpload(address, 1 << 20)
+    upload.write(1)
+    with upload.client as client:
+        assert client.reader.response().status == 413
+        assert client.reader.at_end()
+        wait_until(lambda: baton.metric("baton_listener_connections_active") == 0, 10, "it is gone")
+
+
 @pytest.mark.parametrize("leaving", ["reset", "close", "half-close"])
 def test_a_client_that_leaves_frees_the_upstream(start, address, leaving, log):
     with RawServer(b"", "wait") as upstream:
