@@ -26,6 +26,7 @@ CallTable::Answer CallTable::answer(std::uint32_t id, std::uint16_t kind, bool p
     return {.match = Match::Late};
   }
   const auto found = open_.find(id);
+  if (found == open_.end() && id <= inherited_) return {.match = Match::Late};
   if (found == open_.end() || found->second.kind != kind) return {};
   Call& call = found->second;
   Answer answer{.match = Match::Open, .handler = call.handler};

@@ -47,6 +47,10 @@ class CallTable {
   // partial one is late.
   Answer answer_lost(std::uint32_t id, std::uint16_t kind, bool partial, TimePoint now);
 
+  // Goes on where a program before it, of the same channel, was: up to `last_id` all are late.
+  void go_on_after(std::uint32_t last_id) { last_id_ = inherited_ = last_id; }
+  std::uint32_t last_id() const { return last_id_; }
+
   struct Expired {
     std::uint32_t id;
     Handler handler;
@@ -82,6 +86,7 @@ class CallTable {
   std::set<std::pair<TimePoint, std::uint32_t>> due_;  // of the open ones that have a deadline
   std::deque<LateCall> late_;                          // oldest first
   std::uint32_t last_id_ = 0;
+  std::uint32_t inherited_ = 0;
   std::uint64_t made_ = 0;
 };
 

@@ -39,6 +39,9 @@ bool Channel::closed_by_peer() const { return impl_->closed_by_peer(); }
 int Channel::fd() const { return impl_->fd(); }
 std::size_t Channel::queued_bytes() const { return impl_->queued_bytes(); }
 
+std::uint32_t Channel::last_request() const { return impl_->last_request(); }
+void Channel::go_on_after(std::uint32_t last_request) { impl_->go_on_after(last_request); }
+
 // --- Responder ----------------------------------------------------------------------------------
 
 Responder::Responder(std::weak_ptr<Channel*> channel, std::uint16_t kind, std::uint32_t id)
@@ -60,6 +63,12 @@ void Responder::fail(ErrorReply::Code code, const std::string& text) const {
   error.set_code(code);
   error.set_text(text);
   send(kReply | kError, error, {});
+}
+
+std::optional<Responder::Request> Responder::request() const {
+  const std::shared_ptr<Channel*> channel = channel_.lock();
+  if (!wanted() || *answered_ || !channel || !(*channel)->open()) return std::nullopt;
+  return Request{.channel_fd = (*channel)->fd(), .kind = kind_, .id = id_};
 }
 
 void Responder::send(std::uint16_t flags, const google::protobuf::MessageLite& body,

@@ -21,6 +21,7 @@
 #include <expected>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -65,6 +66,15 @@ class Responder {
   void reply(const google::protobuf::MessageLite& body, std::span<const int> fds = {}) const;
   void partial(const google::protobuf::MessageLite& body, std::span<const int> fds = {}) const;
   void fail(ErrorReply::Code code, const std::string& text) const;
+
+  // The request it answers, for a program that goes on with the channel in place of this one
+  // (Channel::answer_to). Nothing: no answer is wanted any more.
+  struct Request {
+    int channel_fd = -1;
+    std::uint16_t kind = 0;
+    std::uint32_t id = 0;
+  };
+  std::optional<Request> request() const;
 
  private:
   void send(std::uint16_t flags, const google::protobuf::MessageLite& body,
@@ -156,6 +166,13 @@ class Channel {
   bool closed_by_peer() const;
   const std::string& name() const { return name_; }
   int fd() const;
+  // A program that replaces this one over an exec may go on with a channel that has nothing queued:
+  // it makes one of the same socket, and says which request was the last. Answers to that and to
+  // earlier ones are then dropped as late; and those that the peer waits for can be given.
+  std::uint32_t last_request() const;
+  void go_on_after(std::uint32_t last_request);
+  Responder answer_to(std::uint16_t kind, std::uint32_t id) { return {self_, kind, id}; }
+
   // Bytes queued because the peer does not read; a channel with more than kMaxQueuedBytes, or with
   // more than kMaxQueuedFds descriptors queued, fails.
   std::size_t queued_bytes() const;

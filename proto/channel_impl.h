@@ -48,6 +48,8 @@ class Channel::Impl {
   bool closed_by_peer() const { return closed_by_peer_; }
   int fd() const { return socket_.get(); }
   std::size_t queued_bytes() const { return queue_.bytes(); }
+  std::uint32_t last_request() const { return calls_.last_id(); }
+  void go_on_after(std::uint32_t request) { calls_.go_on_after(request); }
 
  private:
   using Clock = std::chrono::steady_clock;

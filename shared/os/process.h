@@ -1,10 +1,13 @@
 // Starting, watching and signalling processes by descriptor, free of pid reuse.
-// Source: execveat(2), pidfd_open(2), pidfd_send_signal(2), close_range(2).
-// Thread: the one that calls; a program with one thread at the time of spawn().
+// Source: execveat(2), pidfd_open(2), pidfd_send_signal(2), close_range(2), proc(5).
+// Thread: the one that calls; a program with one thread at the time of spawn() and
+// replace_program().
 #pragma once
 
+#include <signal.h>
 #include <sys/types.h>
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,13 +37,42 @@ struct SpawnOptions {
 // fails is this call's error (ENOEXEC, EACCES, ...) and leaves no child.
 Result<Child> spawn(const SpawnOptions& options);
 
+// Holds back all signals; destroyed, it lets them come. Over an exec they stay held back.
+class HeldSignals {
+ public:
+  HeldSignals();
+  ~HeldSignals();
+  HeldSignals(const HeldSignals&) = delete;
+  HeldSignals& operator=(const HeldSignals&) = delete;
+
+ private:
+  sigset_t before_;
+};
+// What the program before held back at an exec comes now.
+void release_signals();
+
+// Runs another program in place of this one; of the descriptors from 3 up it keeps `kept`, under
+// their numbers. Returns on failure only, with everything as it was.
+struct ReplaceOptions {
+  int binary_fd = -1;  // borrowed, as in SpawnOptions
+  std::vector<std::string> arguments;
+  std::span<const int> kept;
+};
+Error replace_program(const ReplaceOptions& options);
+
+// Tells a process from a later one with the same pid, after a reboot, too. Error: there is none.
+Result<std::string> process_identity(pid_t pid);
+// The process of that pid, if it is still the one. Error: it has ended.
+Result<UniqueFd> find_process(pid_t pid, const std::string& identity);
+
 // False: it has already ended.
 bool send_signal(int pidfd, int signal);
 
 struct ExitStatus {
   int code = 0;              // exit status, when signal == 0
   int signal = 0;            // the signal that ended it
-  std::string text() const;  // "exited with status 1", "killed by signal 9 (Killed)"
+  bool known = true;         // false: it was not this process's child
+  std::string text() const;  // "exited with status 1", "killed by signal 9 (Killed)", "ended"
 };
 
 // Reaps an ended child of this process; nothing while it still runs or when it is none of ours.
