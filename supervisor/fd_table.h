@@ -13,6 +13,7 @@ namespace baton::supervisor {
 
 using FdIndex = std::uint32_t;
 inline constexpr FdIndex kNoFd = ~FdIndex{0};
+inline constexpr FdIndex kMaxFds = 1U << 20;  // no process has more
 
 class FdTable {
  public:
@@ -25,6 +26,19 @@ class FdTable {
     }
     fds_.push_back(std::move(fd));
     return static_cast<FdIndex>(fds_.size() - 1);
+  }
+  // Restores a descriptor under the index it had; what was there is closed.
+  void put(FdIndex index, os::UniqueFd fd) {
+    if (index >= fds_.size()) fds_.resize(index + 1);
+    fds_[index] = std::move(fd);
+  }
+  bool has(FdIndex index) const { return index < fds_.size() && fds_[index].valid(); }
+  // Calls `visit(index, fd)` for each, in order of the index.
+  template <class Visit>
+  void for_each(Visit visit) const {
+    for (FdIndex index = 0; index < fds_.size(); ++index) {
+      if (fds_[index]) visit(index, fds_[index].get());
+    }
   }
   // Borrowed; -1 for kNoFd.
   int get(FdIndex index) const {

@@ -69,8 +69,11 @@ struct GenerationRecord {
   Role role = Role::Candidate;
   Phase phase = Phase::Starting;
   pid_t pid = -1;
+  std::string identity;  // os::process_identity(): tells it from a later process of that pid
+  std::string token;     // secret: with it, it proves who it is when it comes back
   FdIndex pidfd = kNoFd;
-  int channel_fd = -1;  // the Channel's own
+  int channel_fd = -1;                 // the Channel's own
+  std::uint32_t channel_requests = 0;  // how many ids were given on it; at an exec only
   PairId pair = kNoPair;
   std::uint32_t region_slot = 0;
   bool shares_region = false;
@@ -108,8 +111,22 @@ struct LastReload {
   std::vector<PhaseTime> phases;
 };
 
+// A command that waits for its answer while the supervisor replaces itself.
+struct WaitingClient {
+  int fd = -1;  // its connection
+  std::uint16_t kind = 0;
+  std::uint32_t request = 0;
+  std::uint64_t generation = 0;  // whose drain it waits for; 0: it asked for the upgrade
+};
+
+struct LogSettings {
+  std::string level = "info";
+  std::string format = "text";
+};
+
 struct SupervisorState {
   double started = 0;
+  LogSettings log;
   lifecycle::State life;
   std::uint64_t next_generation = 1;
   PairId next_pair = 1;
@@ -122,10 +139,13 @@ struct SupervisorState {
   std::map<std::uint64_t, GenerationRecord> generations;
   std::vector<EscrowEntry> escrow;  // by key, then index
   int region_fd = -1;               // the Region's own
+  std::uint64_t region_layout = 0;
   // Slots of crashed generations whose metrics wait for the replacement to take them over.
   std::vector<std::uint32_t> orphaned_slots;
   std::optional<LastReload> last_reload;
   std::string note;  // what an operator should know: that a crash loop was ended by falling back
+  std::vector<WaitingClient> clients;  // at an exec only
+  std::string version;                 // of the supervisor that wrote it down
 };
 
 // Seconds since the epoch.

@@ -1,0 +1,81 @@
+#include "supervisor/state_codec.h"
+
+#include <cstring>
+
+#include "supervisor/saved_state.h"
+
+namespace baton::supervisor {
+namespace {
+
+constexpr std::string_view kMagic = "BTNS";
+
+template <class Integer>
+void put(std::string& bytes, Integer value) {
+  for (std::size_t i = 0; i < sizeof value; ++i) {
+    bytes.push_back(static_cast<char>(value >> (8 * i) & 0xff));
+  }
+}
+
+template <class Integer>
+Integer get(std::string_view bytes, std::size_t offset) {
+  Integer value = 0;
+  for (std::size_t i = 0; i < sizeof value; ++i) {
+    value |= static_cast<Integer>(static_cast<unsigned char>(bytes[offset + i])) << (8 * i);
+  }
+  return value;
+}
+
+std::uint64_t checksum(std::uint64_t sequence, std::string_view body) {
+  constexpr std::uint64_t kPrime = 0x100000001b3;
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (int i = 0; i < 8; ++i) hash = (hash ^ (sequence >> (8 * i) & 0xff)) * kPrime;
+  for (const char byte : body) hash = (hash ^ static_cast<unsigned char>(byte)) * kPrime;
+  return hash;
+}
+
+}  // namespace
+
+std::string encode_state(const SupervisorState& state, std::uint64_t sequence) {
+  proto::SavedState saved;
+  save_state(state, saved);
+  const std::string body = saved.SerializeAsString();
+  std::string bytes(kMagic);
+  put(bytes, kStateVersion);
+  put(bytes, sequence);
+  put(bytes, std::uint64_t{body.size()});
+  put(bytes, checksum(sequence, body));
+  return bytes + body;
+}
+
+std::expected<DecodedState, StateError> decode_state(std::string_view bytes) {
+  using Code = StateError::Code;
+  const auto error = [](Code code, std::string text) {
+    return std::unexpected(StateError{code, std::move(text)});
+  };
+  if (bytes.size() < kStateHeadBytes || !bytes.starts_with(kMagic)) {
+    return error(Code::NoState, "not a supervisor's state");
+  }
+  const auto version = get<std::uint32_t>(bytes, 4);
+  if (version > kStateVersion) {
+    return error(Code::Future, "a later release has written the state: it has format " +
+                                   std::to_string(version) + ", this program knows up to " +
+                                   std::to_string(kStateVersion));
+  }
+  const auto sequence = get<std::uint64_t>(bytes, 8);
+  const auto size = get<std::uint64_t>(bytes, 16);
+  if (version == 0 || size > bytes.size() - kStateHeadBytes) {
+    return error(Code::Corrupt, "the state is damaged: it is cut off");
+  }
+  const std::string_view body = bytes.substr(kStateHeadBytes, size);
+  proto::SavedState saved;
+  if (checksum(sequence, body) != get<std::uint64_t>(bytes, 24) ||
+      !saved.ParseFromArray(body.data(), static_cast<int>(body.size()))) {
+    return error(Code::Corrupt, "the state is damaged: its checksum is wrong");
+  }
+  auto decoded = load_state(saved);
+  if (!decoded) return error(Code::Corrupt, "the state is damaged: " + decoded.error());
+  decoded->sequence = sequence;
+  return std::move(*decoded);
+}
+
+}  // namespace baton::supervisor
