@@ -17,6 +17,7 @@ namespace baton::supervisor {
 namespace {
 
 constexpr std::chrono::milliseconds kAnswerTime{10'000};
+constexpr std::chrono::milliseconds kUpgradeTime{20'000};
 constexpr std::chrono::milliseconds kNoDeadline{0};
 constexpr std::size_t kMaxStatsBytes = 256 * 1024 * 1024;
 
@@ -137,6 +138,20 @@ int stats_command(const CommandLine& line) {
   const auto text = os::read_sealed_memfd(reply->fds.front().get(), kMaxStatsBytes);
   if (!text) return complain({kFailed, text.error().text()});
   print(*text);
+  return kDone;
+}
+
+int upgrade_command(const CommandLine& line) {
+  const auto client = Client::connect(line.control);
+  if (!client) return complain(client.error());
+  proto::UpgradeRequest request;
+  if (line.binary) request.set_binary(*line.binary);
+  const auto reply = (*client)->ask<proto::CommandReply>(proto::UPGRADE, request, kUpgradeTime);
+  if (!reply) return complain(reply.error());
+  if (reply->exit_status() != 0) {
+    return complain({static_cast<int>(reply->exit_status()), reply->text()});
+  }
+  print(reply->text() + "\n");
   return kDone;
 }
 

@@ -11,6 +11,7 @@ int reload_command(const CommandLine& line);  // and rollback
 int drain_command(const CommandLine& line);
 int status_command(const CommandLine& line);
 int stats_command(const CommandLine& line);
+int upgrade_command(const CommandLine& line);
 int stop_command(const CommandLine& line);
 
 }  // namespace baton::supervisor

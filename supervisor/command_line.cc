@@ -40,7 +40,9 @@ class Grammar {
     add_status();
     add_stats();
     add_stop();
+    add_upgrade();
     add_check();
+    add_take_over();
   }
 
   void parse(int argc, char** argv) { app_.parse(argc, argv); }
@@ -131,7 +133,7 @@ class Grammar {
         ->check(CLI::IsMember({"text", "json"}).description(""));
     sub.footer(
         "Flags win over the configuration's [supervisor] table. Signals: HUP reload,\n"
-        "TERM and INT stop with drain (again: at once), USR1 reopen logs.");
+        "TERM and INT stop with drain (again: at once), USR1 reopen logs, USR2 upgrade.");
   }
 
   void add_reload() {
@@ -199,6 +201,20 @@ class Grammar {
              "Proxy binary that judges [" + default_proxy_path() + "]");
   }
 
+  void add_upgrade() {
+    CLI::App& sub = add("upgrade", "Replace the supervisor itself, in place, and nothing else",
+                        Command::Upgrade);
+    add_path(sub, "--binary", line_.binary, "Supervisor binary [where the running one was]");
+  }
+
+  void add_take_over() {
+    CLI::App& sub = *app_.add_subcommand("take-over")->group("");
+    sub.callback([this] { line_.command = Command::TakeOver; });
+    sub.add_option("--state-fd", line_.state_fd)->required();
+    sub.add_option("--answer-fd", line_.answer_fd);
+    sub.add_flag("--check", line_.only_check);
+  }
+
   CommandLine& line_;
   CLI::App app_{
       "Baton's supervisor: runs the proxy and replaces it without anybody noticing.\n"
@@ -208,7 +224,7 @@ class Grammar {
 
 // A control path names a file that may not be there yet; it only has to be absolute.
 std::expected<void, int> settle_control_path(CommandLine& line) {
-  if (line.command == Command::Check) return {};
+  if (line.command == Command::Check || line.command == Command::TakeOver) return {};
   if (!line.control.empty()) {
     line.control = absolute(line.control);
     return {};

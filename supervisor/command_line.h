@@ -12,7 +12,7 @@
 
 namespace baton::supervisor {
 
-enum class Command { Run, Reload, Rollback, Drain, Status, Stats, Stop, Check };
+enum class Command { Run, Reload, Rollback, Drain, Status, Stats, Stop, Check, Upgrade, TakeOver };
 
 struct CommandLine {
   Command command = Command::Run;
@@ -27,6 +27,11 @@ struct CommandLine {
   proto::WaitFor wait = proto::WAIT_COMMIT;
   proto::StatsFormat stats_format = proto::STATS_TEXT;
   std::string filter;
+  std::optional<std::string> binary;  // of the supervisor
+  // `take-over`, which a supervisor runs, never a user.
+  int state_fd = -1;
+  int answer_fd = -1;
+  bool only_check = false;
   bool json = false;
   bool watch = false;
   bool now = false;

@@ -98,4 +98,15 @@ void Commands::reopen_logs(const proto::Responder& client) {
   answer(client, 0, "");
 }
 
+void Commands::upgrade(const proto::UpgradeRequest& request, const proto::Responder& client) {
+  std::optional<std::string> binary;
+  if (request.has_binary()) binary = request.binary();
+  if (binary && !is_absolute(*binary)) {
+    return client.fail(ErrorReply::BAD_REQUEST, "paths must be absolute: " + *binary);
+  }
+  if (const auto refused = supervisor_.upgrade(binary, client)) {
+    client.fail(ErrorReply::REFUSED, *refused);
+  }
+}
+
 }  // namespace baton::supervisor

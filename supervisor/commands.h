@@ -19,6 +19,7 @@ class Commands final : public ControlHandler {
   void stats(const proto::StatsRequest& request, const proto::Responder& client) override;
   void stop(const proto::StopRequest& request, const proto::Responder& client) override;
   void reopen_logs(const proto::Responder& client) override;
+  void upgrade(const proto::UpgradeRequest& request, const proto::Responder& client) override;
 
  private:
   void begin(const ReloadPlan& plan, const proto::ReloadRequest& request,

@@ -36,6 +36,12 @@ class ControlServer::Client {
     }
   }
 
+  // No more patience is needed with one that has asked already.
+  proto::Responder answer_to(std::uint16_t kind, std::uint32_t request) {
+    patience_.stop();
+    return channel_.answer_to(kind, request);
+  }
+
  private:
   void on_idle() { server_.remove(this); }
 
@@ -72,6 +78,10 @@ class ControlServer::Client {
     on<proto::Empty>(proto::REOPEN_LOGS, [](Handler& handler, const auto&, const Responder& r) {
       handler.reopen_logs(r);
     });
+    on<proto::UpgradeRequest>(proto::UPGRADE,
+                              [](Handler& handler, const auto& request, const Responder& r) {
+                                handler.upgrade(request, r);
+                              });
   }
 
   void refuse() {
@@ -117,6 +127,12 @@ void ControlServer::on_acceptable() {
   }
   const bool is_permitted = permitted(socket.get());
   clients_.push_back(std::make_unique<Client>(*this, std::move(socket), is_permitted));
+}
+
+proto::Responder ControlServer::adopt(os::UniqueFd socket, std::uint16_t kind,
+                                      std::uint32_t request) {
+  clients_.push_back(std::make_unique<Client>(*this, std::move(socket), true));
+  return clients_.back()->answer_to(kind, request);
 }
 
 void ControlServer::on_retry() { acceptable_.start(listener_, ev::READ); }

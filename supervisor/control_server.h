@@ -30,6 +30,7 @@ class ControlHandler {
   virtual void stats(const proto::StatsRequest& request, const proto::Responder& client) = 0;
   virtual void stop(const proto::StopRequest& request, const proto::Responder& client) = 0;
   virtual void reopen_logs(const proto::Responder& client) = 0;
+  virtual void upgrade(const proto::UpgradeRequest& request, const proto::Responder& client) = 0;
 };
 
 class ControlServer {
@@ -38,6 +39,9 @@ class ControlServer {
   ~ControlServer();
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
+
+  // Goes on with a connection of the supervisor before and the request that waits on it.
+  proto::Responder adopt(os::UniqueFd socket, std::uint16_t kind, std::uint32_t request);
 
   static constexpr std::size_t kMaxClients = 64;
   static constexpr std::chrono::seconds kPatience{10};

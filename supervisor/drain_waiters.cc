@@ -18,6 +18,19 @@ void DrainWaiters::add(std::uint64_t generation, ReloadReport report) {
   if (!timer_.is_active()) timer_.start(0, kTickSeconds);
 }
 
+std::vector<WaitingClient> DrainWaiters::clients() const {
+  std::vector<WaitingClient> clients;
+  for (const auto& [generation, report] : waiting_) {
+    if (const auto request = report.request()) {
+      clients.push_back({.fd = request->channel_fd,
+                         .kind = request->kind,
+                         .request = request->id,
+                         .generation = generation});
+    }
+  }
+  return clients;
+}
+
 void DrainWaiters::ended(std::uint64_t generation) {
   if (auto found = waiting_.extract(generation)) found.mapped().drained();
   if (waiting_.empty()) timer_.stop();

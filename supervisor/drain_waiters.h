@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <vector>
 
 #include "supervisor/reload_report.h"
 #include "supervisor/state.h"
@@ -19,6 +20,8 @@ class DrainWaiters {
 
   // `report` waits for the end of this generation.
   void add(std::uint64_t generation, ReloadReport report);
+  // The requests that wait, to be answered by a supervisor that goes on in place of this one.
+  std::vector<WaitingClient> clients() const;
   // It has ended, whichever way.
   void ended(std::uint64_t generation);
 

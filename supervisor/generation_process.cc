@@ -56,6 +56,23 @@ os::Result<std::unique_ptr<GenerationProcess>> GenerationProcess::spawn(
   return process;
 }
 
+std::unique_ptr<GenerationProcess> GenerationProcess::adopt(ev::loop_ref loop,
+                                                            SupervisorState& state,
+                                                            GenerationRecord& record,
+                                                            GenerationObserver& observer,
+                                                            os::UniqueFd channel) {
+  const std::uint32_t requests = std::exchange(record.channel_requests, 0);
+  std::unique_ptr<GenerationProcess> process(
+      new GenerationProcess(loop, state, record, observer, std::move(channel), {}));
+  process->channel_.go_on_after(requests);
+  if (record.role == Role::Dying) {
+    process->kill();
+  } else if (record.role == Role::Draining) {
+    process->kill_at_deadline(std::max(0.0, record.drain_deadline.value_or(0) - now()));
+  }
+  return process;
+}
+
 GenerationProcess::GenerationProcess(ev::loop_ref loop, SupervisorState& state,
                                      GenerationRecord& record, GenerationObserver& observer,
                                      os::UniqueFd channel, std::chrono::milliseconds start_time)
@@ -137,9 +154,13 @@ void GenerationProcess::drain(std::chrono::milliseconds time, DrainStrategy stra
   ask(proto::DRAIN, message, {}, kRequestDeadline, [this](const std::optional<std::string>& error) {
     if (error) log::warning("{} did not take the order to drain: {}", name(), *error);
   });
+  kill_at_deadline(seconds(time));
+}
+
+void GenerationProcess::kill_at_deadline(double seconds_left) {
   kill_reason_ = "its drain deadline has passed";
   kill_time_.stop();
-  kill_time_.start(seconds(time + kDrainGrace));
+  kill_time_.start(seconds_left + seconds(kDrainGrace));
 }
 
 std::optional<std::chrono::milliseconds> GenerationProcess::start_time_left() {
@@ -170,7 +191,7 @@ bool GenerationProcess::reap_if_ended() {
   if (ended_) return false;
   const auto status = os::reap(state_.fds.get(record_.pidfd));
   if (!status && status.error().code != ECHILD) return false;
-  ended_ = status.value_or(os::ExitStatus{});
+  ended_ = status.value_or(os::ExitStatus{.known = false});
   exit_watcher_.stop();
   start_limit_.stop();
   state_.fds.close(std::exchange(record_.pidfd, kNoFd));

@@ -56,6 +56,13 @@ class GenerationProcess {
                                                               GenerationRecord& record,
                                                               GenerationObserver& observer,
                                                               const SpawnSettings& settings);
+  // Goes on with one that runs already: its pidfd is in the record. Its channel may be invalid,
+  // when it has come without one. One that drains is killed at its deadline, one that is dying at
+  // once.
+  static std::unique_ptr<GenerationProcess> adopt(ev::loop_ref loop, SupervisorState& state,
+                                                  GenerationRecord& record,
+                                                  GenerationObserver& observer,
+                                                  os::UniqueFd channel);
   GenerationProcess(const GenerationProcess&) = delete;
   GenerationProcess& operator=(const GenerationProcess&) = delete;
 
@@ -106,6 +113,7 @@ class GenerationProcess {
   void on_pidfd() { reap_if_ended(); }
   void finish();
   void on_start_limit() { observer_.on_start_timeout(*this); }
+  void kill_at_deadline(double seconds_left);
   void on_kill_time();
 
   ev::loop_ref loop_;

@@ -27,6 +27,13 @@ os::Result<GenerationProcess*> GenerationSet::spawn(PairId pair, const SpawnSett
   return (processes_[id] = std::move(*process)).get();
 }
 
+void GenerationSet::adopt(GenerationRecord& record, os::UniqueFd channel) {
+  auto process = GenerationProcess::adopt(loop_, state_, record, observer_, std::move(channel));
+  services_.serve(process->channel(), record);
+  region_.publish(record);
+  processes_[record.id] = std::move(process);
+}
+
 GenerationProcess* GenerationSet::of(Role role) const {
   for (const auto& [id, process] : processes_) {
     if (process->record().role == role) return process.get();

@@ -28,6 +28,9 @@ class GenerationSet {
   // Starts the next generation, as candidate. On error nothing is left of it but its number.
   os::Result<GenerationProcess*> spawn(PairId pair, const SpawnSettings& settings);
 
+  // Goes on with one that runs already and is in the state.
+  void adopt(GenerationRecord& record, os::UniqueFd channel);
+
   GenerationProcess* in_charge() const { return of(Role::InCharge); }
   GenerationProcess* candidate() const { return of(Role::Candidate); }
   GenerationProcess* with_pid(pid_t pid) const;  // not reaped yet

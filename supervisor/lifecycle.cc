@@ -431,6 +431,21 @@ Step step(const State& state, Event event) {
   return stay(state);
 }
 
+Step resume(const State& state, const Survivors& survivors) {
+  if (survivors.in_charge) {
+    const bool settled = state.stage == Stage::Serving || !can_roll_back(state.stage);
+    if (settled) return to(state, Stage::Serving, {AnnounceReady});
+    return to(state, Stage::Restoring, {AnnounceReady, KillCandidate, ResumeInCharge});
+  }
+  if (survivors.candidate_serves) return committed(state, {Commit, AnnounceReady});
+  if (!survivors.has_good_pair) return to(state, Stage::Idle, {KillCandidate});
+  // A supervisor that replaces itself between two starts of a crash loop.
+  if (state.stage == Stage::BackingOff) return {state, {ArmBackOff, AnnounceReady}};
+  return to(state, Stage::Recovering, {KillCandidate, SpawnReplacement, AnnounceReady});
+}
+
+bool accepts_upgrade(Stage stage) { return stage == Stage::Serving || stage == Stage::BackingOff; }
+
 bool accepts_reload(Stage stage) { return stage == Stage::Serving || stage == Stage::BackingOff; }
 
 std::string_view refusal(Stage stage) {

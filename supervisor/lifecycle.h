@@ -119,6 +119,19 @@ struct Step {
 // An event that means nothing in a state (a late answer) leaves it as it is.
 Step step(const State& state, Event event);
 
+// What a supervisor finds of the generations when it goes on in place of another one.
+struct Survivors {
+  bool in_charge = false;         // lives, and does what it is told
+  bool candidate_serves = false;  // the same, and it accepts: it was on probation, or about to be
+  bool has_good_pair = false;     // what a fresh generation can be started from
+};
+// How it goes on. A reload that was under way has failed, unless only its candidate is left. Stage
+// Idle: nothing is left to go on with, Start is the next event.
+Step resume(const State& state, const Survivors& survivors);
+
+// Whether the supervisor may be replaced now; refusal() says why not.
+bool accepts_upgrade(Stage stage);
+
 // Whether a reload may begin; otherwise it is refused for the reason that refusal() gives.
 bool accepts_reload(Stage stage);
 std::string_view refusal(Stage stage);

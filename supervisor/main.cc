@@ -6,6 +6,7 @@
 #include "supervisor/client_commands.h"
 #include "supervisor/command_line.h"
 #include "supervisor/run_command.h"
+#include "supervisor/take_over_command.h"
 
 namespace {
 
@@ -30,6 +31,10 @@ int run(int argc, char** argv) {
       return baton::supervisor::stop_command(*line);
     case Command::Check:
       return baton::supervisor::check_command(*line);
+    case Command::Upgrade:
+      return baton::supervisor::upgrade_command(*line);
+    case Command::TakeOver:
+      return baton::supervisor::take_over_command(*line);
   }
   return baton::supervisor::kBadUsage;
 }

@@ -7,25 +7,22 @@
 #include "shared/os/memfd.h"
 
 namespace baton::supervisor {
-namespace {
 
-os::Result<os::UniqueFd> open_binary(const std::string& path) {
+os::Result<os::UniqueFd> open_binary(const std::string& path, const std::string& what) {
   os::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
-  if (!fd) return os::errno_error("open proxy binary", path);
+  if (!fd) return os::errno_error("open " + what, path);
   struct stat status{};
   if (::fstat(fd.get(), &status) != 0) return os::errno_error("stat", path);
-  if (!S_ISREG(status.st_mode)) return os::plain_error("proxy binary is not a regular file:", path);
+  if (!S_ISREG(status.st_mode)) return os::plain_error(what + " is not a regular file:", path);
   if (::faccessat(fd.get(), "", X_OK, AT_EMPTY_PATH | AT_EACCESS) != 0) {
-    return os::errno_error("proxy binary is not executable:", path);
+    return os::errno_error(what + " is not executable:", path);
   }
   return fd;
 }
 
-}  // namespace
-
 os::Result<Pair> open_pair(FdTable& fds, const std::string& binary_path,
                            const std::string& config_path) {
-  auto binary = open_binary(binary_path);
+  auto binary = open_binary(binary_path, "proxy binary");
   if (!binary) return std::unexpected(binary.error());
   Pair pair{.binary_path = binary_path, .config_path = config_path};
   if (!config_path.empty()) {

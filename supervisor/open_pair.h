@@ -5,11 +5,16 @@
 #include <string>
 
 #include "shared/os/error.h"
+#include "shared/os/unique_fd.h"
 #include "supervisor/state.h"
 
 namespace baton::supervisor {
 
 inline constexpr std::size_t kMaxConfigBytes = 16 * 1024 * 1024;
+
+// A program to run from its descriptor. `what` is it for errors: "proxy binary". Errors: missing,
+// no regular file, not executable.
+os::Result<os::UniqueFd> open_binary(const std::string& path, const std::string& what);
 
 // The descriptors go into `fds`. An empty `config_path` means the generation's built-in
 // configuration. Errors: the binary is missing, no regular file or not executable; the

@@ -24,6 +24,17 @@ ReloadReport::ReloadReport(std::optional<proto::Responder> client, proto::WaitFo
       began_(std::chrono::steady_clock::now()),
       phase_began_(began_) {}
 
+ReloadReport::ReloadReport(proto::Responder client, LastReload record)
+    : client_(std::move(client)),
+      wait_(proto::WAIT_DRAINED),
+      record_(std::move(record)),
+      began_(std::chrono::steady_clock::now()),
+      phase_began_(began_) {}
+
+std::optional<proto::Responder::Request> ReloadReport::request() const {
+  return client_ ? client_->request() : std::nullopt;
+}
+
 void ReloadReport::enter(std::string_view phase) {
   if (phase_ == phase) return;
   end_phase();

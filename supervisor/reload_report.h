@@ -31,6 +31,9 @@ class ReloadReport {
   // Without a responder (a signal asked) nobody is told but the log.
   ReloadReport(std::optional<proto::Responder> client, proto::WaitFor wait, std::uint64_t from);
 
+  // One that only waits for its drain, from a supervisor before this one: committed() follows.
+  ReloadReport(proto::Responder client, LastReload record);
+
   // The next phase begins; the one before it, if any, has ended.
   void enter(std::string_view phase);
   void end_phase();
@@ -49,6 +52,8 @@ class ReloadReport {
   // After committed(): how far the drain of the generation before is, and that it is over.
   void drain_progress(std::uint64_t connections_left, std::uint64_t connections_total);
   void drained();
+  // The request that waits for an answer, if one does.
+  std::optional<proto::Responder::Request> request() const;
   bool waits_for_drain() const { return client_ && wait_ == proto::WAIT_DRAINED; }
 
   const LastReload& record() const { return record_; }

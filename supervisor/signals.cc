@@ -50,6 +50,11 @@ void Signals::on_usr1() {
   supervisor_.reopen_logs();
 }
 
-void Signals::on_usr2() { log::warning("SIGUSR2: upgrade is not available in this version"); }
+void Signals::on_usr2() {
+  log::info("SIGUSR2: upgrade");
+  if (const auto refused = supervisor_.upgrade(std::nullopt, std::nullopt)) {
+    log::warning("the upgrade is refused: {}", *refused);
+  }
+}
 
 }  // namespace baton::supervisor

@@ -26,12 +26,10 @@ std::string doubt(const GenerationRecord& generation, const Pair& pair) {
 
 }  // namespace
 
-Supervisor::Supervisor(ev::loop_ref loop, SupervisorState& state, SupervisorRegion& region,
-                       LogOptions log)
+Supervisor::Supervisor(ev::loop_ref loop, SupervisorState& state, SupervisorRegion& region)
     : loop_(loop),
       state_(state),
       region_(region),
-      log_(std::move(log)),
       escrow_(state),
       services_(state, escrow_, region),
       generations_(loop, state, region, services_, *this),
@@ -52,9 +50,7 @@ RunResult Supervisor::run(const std::string& binary_path, const std::string& con
   wanted_pair_ = state_.next_pair++;
   state_.pairs[wanted_pair_] = std::move(*pair);
   feed({EventKind::Start});
-  // A start that fails at once has ended before the loop could run, and a loop forgets that.
-  if (state_.life.stage != Stage::Stopped) loop_.run();
-  return result_;
+  return run_loop();
 }
 
 // --- commands ----------------------------------------------------------------------------------

@@ -23,6 +23,7 @@
 #include "supervisor/reload_report.h"
 #include "supervisor/service_manager.h"
 #include "supervisor/state.h"
+#include "supervisor/upgrade.h"
 
 namespace baton::supervisor {
 
@@ -42,15 +43,22 @@ struct RunResult {
 
 class Supervisor final : private GenerationObserver {
  public:
-  struct LogOptions {
-    std::string level;
-    std::string format;
-  };
-  Supervisor(ev::loop_ref loop, SupervisorState& state, SupervisorRegion& region, LogOptions log);
+  Supervisor(ev::loop_ref loop, SupervisorState& state, SupervisorRegion& region);
   ~Supervisor() override;
 
   // Starts the first generation and runs the loop until everything has ended.
   RunResult run(const std::string& binary_path, const std::string& config_path);
+  // A request of the supervisor before that still waits: WaitingClient::generation, and who asked.
+  using AdoptedClient = std::pair<std::uint64_t, proto::Responder>;
+  // Goes on with the generations of the state in place of a supervisor before it, whose channels
+  // are theirs from here on. Starts a fresh one from the paths if none of them can go on.
+  RunResult resume(const std::string& binary_path, const std::string& config_path,
+                   std::vector<AdoptedClient> clients);
+
+  // Replaces this program by the binary, by default what is where this one was found. On success
+  // that one answers the client. Refused: not begun, and why.
+  std::optional<std::string> upgrade(const std::optional<std::string>& binary_path,
+                                     std::optional<proto::Responder> client);
 
   // Begins a reload; the client, if any, is told how it goes. Refused: not begun, and why.
   std::optional<std::string> reload(const ReloadPlan& plan, std::optional<proto::Responder> client,
@@ -113,6 +121,14 @@ class Supervisor final : private GenerationObserver {
   void cut_all();
   void exit();
 
+  // Replacing this program, and going on in place of one before.
+  RunResult run_loop();
+  bool nothing_is_queued() const;
+  void upgrade_failed(const std::string& text);
+  void replace();
+  std::vector<int> pack_for_exec();
+  void answer_clients(std::vector<AdoptedClient> clients);
+
   Settings settings_of(PairId pair, const SettingsLayer& more) const;
   std::uint64_t in_charge_id() const;
   void enter_phase(std::string_view name);
@@ -120,7 +136,6 @@ class Supervisor final : private GenerationObserver {
   ev::loop_ref loop_;
   SupervisorState& state_;
   SupervisorRegion& region_;
-  LogOptions log_;
   Escrow escrow_;
   GenerationServices services_;
   GenerationSet generations_;
@@ -142,6 +157,10 @@ class Supervisor final : private GenerationObserver {
 
   // How long the generation that was in charge last had taken to serve.
   std::chrono::milliseconds usual_start_{0};
+
+  std::unique_ptr<Upgrade> upgrade_;  // the one under way
+  std::optional<proto::Responder> upgrade_client_;
+  bool replace_now_ = false;  // once the loop has returned
 
   std::optional<std::chrono::milliseconds> stop_drain_time_;
   std::vector<proto::Responder> stop_clients_;

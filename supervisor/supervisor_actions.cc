@@ -91,7 +91,8 @@ void Supervisor::spawn(PairId pair) {
   const Settings settings = settings_of(pair, reload_ ? reload_flags_ : SettingsLayer{});
   candidate_id_ = state_.next_generation;
   if (reload_) reload_->set_to(candidate_id_);
-  const auto spawned = generations_.spawn(pair, {settings.start_timeout, log_.level, log_.format});
+  const auto spawned =
+      generations_.spawn(pair, {settings.start_timeout, state_.log.level, state_.log.format});
   if (!spawned) return candidate_failed(EventKind::CandidateFailed, spawned.error().text());
   log::info("{} is process {}: {}", (*spawned)->name(), (*spawned)->record().pid,
             state_.pairs.at(pair).files());

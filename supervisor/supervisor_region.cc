@@ -1,5 +1,7 @@
 #include "supervisor/supervisor_region.h"
 
+#include <algorithm>
+
 #include "shared/os/log.h"
 #include "shared/region/exporters.h"
 #include "shared/region/sample_filter.h"
@@ -64,10 +66,41 @@ bool is_unit(std::uint32_t unit) {
 os::Result<std::unique_ptr<SupervisorRegion>> SupervisorRegion::create(SupervisorState& state) {
   auto region = region::Region::create();
   if (!region) return std::unexpected(region.error());
-  auto lane = (*region)->claim_lane(region::kSupervisorSlot, 0);
+  return with_lane(state, std::move(*region));
+}
+
+os::Result<std::unique_ptr<SupervisorRegion>> SupervisorRegion::attach(SupervisorState& state,
+                                                                       os::UniqueFd fd) {
+  auto region = region::Region::attach(std::move(fd), {.role = region::Role::Supervisor});
+  if (!region) return std::unexpected(region.error());
+  if (const auto freed = (*region)->reclaim_dead(region::kSupervisorSlot); !freed) {
+    return std::unexpected(freed.error());
+  }
+  auto result = with_lane(state, std::move(*region));
+  if (!result) return result;
+  if (const auto counted = (*result)->count_reported_gauges(); !counted) {
+    return std::unexpected(counted.error());
+  }
+  return result;
+}
+
+os::Result<void> SupervisorRegion::count_reported_gauges() {
+  const auto gauges = region_->directory().gauge_cells();
+  if (!gauges) return std::unexpected(gauges.error());
+  for (const auto& [id, generation] : state_.generations) {
+    for (const auto& [cell, value] : generation.reported_gauges) {
+      if (std::ranges::find(*gauges, cell) != gauges->end()) lane_.gauge(cell).add(value);
+    }
+  }
+  return {};
+}
+
+os::Result<std::unique_ptr<SupervisorRegion>> SupervisorRegion::with_lane(
+    SupervisorState& state, std::unique_ptr<region::Region> region) {
+  auto lane = region->claim_lane(region::kSupervisorSlot, 0);
   if (!lane) return std::unexpected(lane.error());
   std::unique_ptr<SupervisorRegion> result(
-      new SupervisorRegion(state, std::move(*region), std::move(*lane)));
+      new SupervisorRegion(state, std::move(region), std::move(*lane)));
   if (const auto resolved = result->resolve_counters(); !resolved) {
     return std::unexpected(resolved.error());
   }
@@ -78,6 +111,7 @@ SupervisorRegion::SupervisorRegion(SupervisorState& state, std::unique_ptr<regio
                                    region::Lane lane)
     : state_(state), region_(std::move(region)), lane_(std::move(lane)) {
   state_.region_fd = region_->fd();
+  state_.region_layout = layout();
 }
 
 os::Result<void> SupervisorRegion::resolve_counters() {

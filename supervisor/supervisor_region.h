@@ -21,6 +21,11 @@ class SupervisorRegion {
  public:
   static os::Result<std::unique_ptr<SupervisorRegion>> create(SupervisorState& state);
 
+  // Goes on with the region of the supervisor before, which is dead or was this process. Its gauges
+  // of generations that report theirs are counted anew. Error: of another layout, or none.
+  static os::Result<std::unique_ptr<SupervisorRegion>> attach(SupervisorState& state,
+                                                              os::UniqueFd fd);
+
   int fd() const { return region_->fd(); }
   static std::uint64_t layout() { return region::kLayoutVersion; }
 
@@ -51,6 +56,9 @@ class SupervisorRegion {
  private:
   SupervisorRegion(SupervisorState& state, std::unique_ptr<region::Region> region,
                    region::Lane lane);
+  static os::Result<std::unique_ptr<SupervisorRegion>> with_lane(
+      SupervisorState& state, std::unique_ptr<region::Region> region);
+  os::Result<void> count_reported_gauges();
   os::Result<void> resolve_counters();
 
   SupervisorState& state_;

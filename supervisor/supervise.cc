@@ -1,0 +1,79 @@
+#include "supervisor/supervise.h"
+
+#include <sys/prctl.h>
+
+#include <cstdio>
+
+#include "shared/os/log.h"
+#include "shared/os/process.h"
+#include "supervisor/commands.h"
+#include "supervisor/control_server.h"
+#include "supervisor/signals.h"
+#include "supervisor/supervisor.h"
+#include "supervisor/version.h"
+
+namespace baton::supervisor {
+namespace {
+
+// What there is one of in a supervisor that runs.
+struct Program {
+  Program(SupervisorState& state, SupervisorRegion& region)
+      : supervisor(loop, state, region),
+        commands(supervisor),
+        server(loop, state.fds.get(state.control.listener), state.control.group, commands),
+        signals(loop, supervisor) {
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    ::prctl(PR_SET_NAME, "supervisor");  // run from a descriptor, it is named after its number
+    os::release_signals();  // those that came while the program before made room for this one
+  }
+
+  // Not libev's default loop: that one reaps every child itself and loses their exit status.
+  ev::dynamic_loop loop;
+  Supervisor supervisor;
+  Commands commands;
+  ControlServer server;
+  Signals signals;
+};
+
+int finish(SupervisorState& state, const RunResult& result) {
+  if (state.control.listener != kNoFd) release_control_socket(state.fds, state.control);
+  // Reasons are lines for the user as they are: "file:line:column: ..." stays at the beginning.
+  if (!result.reason.empty()) std::fprintf(stderr, "%s\n", result.reason.c_str());
+  return result.exit_status;
+}
+
+}  // namespace
+
+int supervise(SupervisorState& state, const StartPaths& paths) {
+  state.version = kVersion;
+  auto region = SupervisorRegion::create(state);
+  if (!region) return finish(state, {kFailed, region.error().text()});
+  Program program(state, **region);
+  return finish(state, program.supervisor.run(paths.binary, paths.config));
+}
+
+int supervise_on(SupervisorState& state, const StartPaths& paths) {
+  auto region = SupervisorRegion::attach(state, os::UniqueFd(state.region_fd));
+  if (!region) return finish(state, {kFailed, region.error().text()});
+  Program program(state, **region);
+  std::vector<Supervisor::AdoptedClient> clients;
+  for (const WaitingClient& client : std::exchange(state.clients, {})) {
+    clients.emplace_back(client.generation, program.server.adopt(os::UniqueFd(client.fd),
+                                                                 client.kind, client.request));
+  }
+  return finish(state, program.supervisor.resume(paths.binary, paths.config, std::move(clients)));
+}
+
+void init_log(const LogSettings& settings) {
+  log::Options options{.program = "supervisor"};
+  log::parse_level(settings.level, options.level);
+  log::parse_format(settings.format, options.format);
+  log::init(options);
+}
+
+int complain(int exit_status, const std::string& text) {
+  std::fprintf(stderr, "supervisor: %s\n", text.c_str());
+  return exit_status;
+}
+
+}  // namespace baton::supervisor

@@ -1,0 +1,162 @@
+// How the supervisor is replaced, and how it goes on in place of one before it.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "shared/os/log.h"
+#include "shared/os/memfd.h"
+#include "supervisor/state_codec.h"
+#include "supervisor/supervisor.h"
+#include "supervisor/version.h"
+
+namespace baton::supervisor {
+
+using lifecycle::Stage;
+
+RunResult Supervisor::run_loop() {
+  // A start that fails at once has ended before the loop could run, and a loop forgets that.
+  while (state_.life.stage != Stage::Stopped) {
+    loop_.run();
+    if (std::exchange(replace_now_, false)) replace();
+  }
+  return result_;
+}
+
+// --- being replaced ------------------------------------------------------------------------------
+
+std::optional<std::string> Supervisor::upgrade(const std::optional<std::string>& binary_path,
+                                               std::optional<proto::Responder> client) {
+  if (!lifecycle::accepts_upgrade(state_.life.stage)) {
+    return std::string(lifecycle::refusal(state_.life.stage));
+  }
+  if (upgrade_) return "busy: another upgrade is in progress";
+  upgrade_client_ = std::move(client);
+  const std::string path = binary_path.value_or(own_binary_path());
+  log::info("upgrading to {}", path);
+  auto upgrade =
+      Upgrade::start(loop_, path, encode_state(state_, 0),
+                     {.is_quiet = [this] { return nothing_is_queued(); },
+                      .ready =
+                          [this] {
+                            // Outside of all callbacks: what they hold is not there afterwards.
+                            replace_now_ = true;
+                            loop_.break_loop(ev::ALL);
+                          },
+                      .failed = [this](const std::string& reason) { upgrade_failed(reason); }});
+  if (upgrade) {
+    upgrade_ = std::move(*upgrade);
+  } else {
+    upgrade_failed(upgrade.error().text());
+  }
+  return std::nullopt;
+}
+
+bool Supervisor::nothing_is_queued() const {
+  return std::ranges::all_of(generations_.all(), [](GenerationProcess* generation) {
+    return generation->channel().queued_bytes() == 0;
+  });
+}
+
+void Supervisor::upgrade_failed(const std::string& text) {
+  const std::string reason = text;  // the upgrade's own
+  log::error("the upgrade has failed: {}", reason);
+  proto::CommandReply reply;
+  reply.set_exit_status(1);
+  reply.set_text(reason);
+  if (upgrade_client_) upgrade_client_->reply(reply);
+  upgrade_client_.reset();
+  upgrade_.reset();
+}
+
+// Returns only if it fails; everything is then as it was.
+void Supervisor::replace() {
+  const os::HeldSignals held;
+  // Signals that the loop has caught and not handled yet would be forgotten.
+  loop_.run(ev::NOWAIT);
+  if (!lifecycle::accepts_upgrade(state_.life.stage)) {
+    return upgrade_failed(std::string(lifecycle::refusal(state_.life.stage)));
+  }
+  if (!nothing_is_queued()) return upgrade_failed("a generation does not read what it is sent");
+  const std::vector<int> kept = pack_for_exec();
+  const auto memory = os::create_sealed_memfd("baton-state", encode_state(state_, 0));
+  std::string reason;
+  if (memory) {
+    std::vector<int> all = kept;
+    all.push_back(memory->get());
+    reason = os::replace_program({.binary_fd = upgrade_->binary(),
+                                  .arguments = {upgrade_->path(), "take-over", "--state-fd",
+                                                std::to_string(memory->get())},
+                                  .kept = all})
+                 .text();
+  } else {
+    reason = memory.error().text();
+  }
+  state_.clients.clear();
+  upgrade_failed(reason);
+}
+
+// What is not in the state by itself goes into it; the descriptors it names.
+std::vector<int> Supervisor::pack_for_exec() {
+  std::vector<int> kept;
+  state_.fds.for_each([&kept](FdIndex, int fd) { kept.push_back(fd); });
+  kept.push_back(region_.fd());
+  for (GenerationProcess* generation : generations_.all()) {
+    if (!generation->channel().open()) continue;
+    generation->record().channel_requests = generation->channel().last_request();
+    kept.push_back(generation->channel().fd());
+  }
+  state_.clients = drain_waiters_.clients();
+  const auto request = upgrade_client_ ? upgrade_client_->request() : std::nullopt;
+  if (request) {
+    state_.clients.push_back(
+        {.fd = request->channel_fd, .kind = request->kind, .request = request->id});
+  }
+  for (const WaitingClient& client : state_.clients) kept.push_back(client.fd);
+  return kept;
+}
+
+// --- going on ------------------------------------------------------------------------------------
+
+RunResult Supervisor::resume(const std::string& binary_path, const std::string& config_path,
+                             std::vector<AdoptedClient> clients) {
+  for (auto& [id, record] : state_.generations) {
+    generations_.adopt(record, os::UniqueFd(record.channel_fd));
+  }
+  GenerationProcess* in_charge = generations_.in_charge();
+  GenerationProcess* candidate = generations_.candidate();
+  if (candidate != nullptr) candidate_id_ = candidate->record().id;
+  const lifecycle::Step step = lifecycle::resume(
+      state_.life,
+      {.in_charge = in_charge != nullptr,
+       .candidate_serves = candidate != nullptr && candidate->record().phase == Phase::Serving,
+       .has_good_pair = state_.good != kNoPair});
+  log::info("going on as process {}: {} -> {}", ::getpid(), lifecycle::name(state_.life.stage),
+            lifecycle::name(step.state.stage));
+  state_.life = step.state;
+  answer_clients(std::move(clients));
+  for (const lifecycle::Action action : step.actions) act(action);
+  reap_children();  // those that have ended meanwhile
+  if (state_.life.stage == Stage::Idle) return run(binary_path, config_path);
+  return run_loop();
+}
+
+void Supervisor::answer_clients(std::vector<AdoptedClient> clients) {
+  const std::string before = std::exchange(state_.version, kVersion);
+  for (auto& [waits_for, responder] : clients) {
+    if (waits_for == 0) {
+      proto::CommandReply reply;
+      reply.set_text(fmt::format("supervisor {} has taken over from {}", kVersion, before));
+      responder.reply(reply);
+      continue;
+    }
+    LastReload record{.ok = true, .from = waits_for, .to = in_charge_id()};
+    if (state_.last_reload && state_.last_reload->from == waits_for) record = *state_.last_reload;
+    ReloadReport report(std::move(responder), std::move(record));
+    report.committed();
+    const bool drains = generations_.with_id(waits_for) != nullptr;
+    drains ? drain_waiters_.add(waits_for, std::move(report)) : report.drained();
+  }
+}
+
+}  // namespace baton::supervisor

@@ -1,0 +1,58 @@
+#include "supervisor/upgrade.h"
+
+#include <filesystem>
+#include <utility>
+
+#include "shared/os/memfd.h"
+#include "supervisor/open_pair.h"
+
+namespace baton::supervisor {
+namespace {
+
+constexpr std::chrono::milliseconds kLookAgain{20};
+
+}  // namespace
+
+os::Result<std::unique_ptr<Upgrade>> Upgrade::start(ev::loop_ref loop, const std::string& path,
+                                                    std::string_view state, Observer observer) {
+  auto binary = open_binary(path, "supervisor binary");
+  if (!binary) return std::unexpected(binary.error());
+  const auto memory = os::create_sealed_memfd("baton-state", state);
+  if (!memory) return std::unexpected(memory.error());
+  std::unique_ptr<Upgrade> upgrade(
+      new Upgrade(loop, path, std::move(*binary), std::move(observer)));
+  auto check = TakeOverCheck::start(
+      loop, {.binary_fd = upgrade->binary(), .state_fd = memory->get(), .path = path},
+      [self = upgrade.get()](const std::optional<std::string>& refusal) {
+        if (refusal) return self->observer_.failed(*refusal);
+        self->look();
+      });
+  if (!check) return std::unexpected(check.error());
+  upgrade->check_ = std::move(*check);
+  return upgrade;
+}
+
+Upgrade::Upgrade(ev::loop_ref loop, std::string path, os::UniqueFd binary, Observer observer)
+    : path_(std::move(path)),
+      binary_(std::move(binary)),
+      observer_(std::move(observer)),
+      next_look_(loop),
+      looks_left_(static_cast<int>(kQuietTime / kLookAgain)) {
+  next_look_.set<Upgrade, &Upgrade::look>(this);
+}
+
+void Upgrade::look() {
+  if (observer_.is_quiet()) return observer_.ready();
+  if (--looks_left_ <= 0) return observer_.failed("a generation does not read what it is sent");
+  next_look_.start(std::chrono::duration<double>(kLookAgain).count());
+}
+
+std::string own_binary_path() {
+  constexpr std::string_view kDeleted = " (deleted)";  // proc(5): replaced since
+  std::error_code error;
+  std::string path = std::filesystem::read_symlink("/proc/self/exe", error).string();
+  if (path.ends_with(kDeleted)) path.resize(path.size() - kDeleted.size());
+  return path;
+}
+
+}  // namespace baton::supervisor
