@@ -78,6 +78,13 @@ void Escrow::keep_only(std::span<const SocketKey> keys) {
   std::vector<std::string> paths;
   for (const EscrowEntry& entry : state_.escrow) {
     if (kept.contains(entry.key)) continue;
+    if (entry.added_by == kActivated) {
+      if (!keys.empty()) {
+        log::warning("no listener wants {}, which the service manager listens on for us: closed",
+                     entry.key.address);
+      }
+      continue;
+    }
     if (std::string path = entry.key.unix_path(); !path.empty()) paths.push_back(std::move(path));
   }
   std::erase_if(state_.escrow, [&](const EscrowEntry& entry) {

@@ -4,7 +4,8 @@
 //
 // Thread: the supervisor's.
 // Owns: nothing; borrows the state, whose entries and descriptors it keeps in order.
-// Invariants: one entry a key and index; a unix socket's path exists as long as its entry.
+// Invariants: one entry a key and index; a unix socket's path exists as long as its entry, and is
+// removed with it unless the service manager has made it.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +38,7 @@ class Escrow {
   int fd(std::size_t position) const { return state_.fds.get(state_.escrow[position].fd); }
 
   // Closes every socket whose key is not among these, and unlinks unix paths nothing uses any more.
+  // One that the service manager has passed is named in the log, if others stay.
   void keep_only(std::span<const SocketKey> keys);
   void clear() { keep_only({}); }
 

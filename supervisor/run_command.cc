@@ -1,6 +1,8 @@
 #include "supervisor/run_command.h"
 
 #include "shared/os/fd_limit.h"
+#include "supervisor/activation.h"
+#include "supervisor/inherited_fds.h"
 #include "supervisor/supervise.h"
 
 namespace baton::supervisor {
@@ -27,11 +29,14 @@ int run_command(const CommandLine& line) {
   state.flags = line.flags;
   state.log = {.level = line.log_level, .format = line.log_format};
   init_log(state.log);
+  std::vector<InheritedFd> inherited = take_inherited_fds();
   os::raise_fd_limit();  // generations inherit it
   const auto missing = line.usual_control ? MissingDirectory::Create : MissingDirectory::Refuse;
   auto control = claim_control_socket(state.fds, line.control, line.control_group, missing);
   if (!control) return complain(exit_status_of(control.error().code), control.error().text);
   state.control = std::move(*control);
+  Escrow escrow(state);
+  adopt_activated(escrow, std::move(inherited));
   return supervise(state, {line.proxy.value_or(default_proxy_path()), line.config.value_or("")});
 }
 

@@ -90,11 +90,14 @@ struct GenerationRecord {
   std::map<std::uint32_t, std::int64_t> reported_gauges;
 };
 
+// As EscrowEntry::added_by: no generation, but the service manager (activation.h).
+inline constexpr std::uint64_t kActivated = 0;
+
 struct EscrowEntry {
   SocketKey key;
   std::uint32_t index = 0;  // worker i of M serves i, i+M, i+2M...
   FdIndex fd = kNoFd;
-  std::uint64_t added_by = 0;  // generation
+  std::uint64_t added_by = 0;  // generation, or kActivated
 };
 
 struct PhaseTime {

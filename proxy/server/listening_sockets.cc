@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <iterator>
 
 #include "proxy/server/bind.h"
@@ -51,6 +52,12 @@ os::Result<void> ListeningSockets::bind_rest_of(const WantedSockets& wanted, pid
         .supervisor = supervisor};
     auto fd = is_datagram(wanted) ? bind_datagram_socket(wanted.address, options)
                                   : bind_stream_socket(wanted.address, options);
+    if (!fd && fd.error().code == EADDRINUSE && !sockets.empty() && !is_datagram(wanted)) {
+      // Those of a service manager, which are another user's: nobody else may add to them.
+      log::info("listener \"{}\": {} sockets for {} workers, which share them", wanted.name,
+                sockets.size(), wanted.count);
+      return {};
+    }
     if (!fd) return of_listener(wanted, fd.error());
     sockets.try_emplace(index, ListeningSocket{wanted.key, index, std::move(*fd), true});
   }

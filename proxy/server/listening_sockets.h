@@ -44,7 +44,8 @@ class ListeningSockets {
   void note_leaving(const proto::SocketKey& key) { leaving_.insert(proto::identity(key)); }
 
   // Binds what is missing, but adds none to UDP sockets that are there already: a new one would
-  // get its share of their clients' datagrams at once, and nobody reads it yet. On failure what was
+  // get its share of their clients' datagrams at once, and nobody reads it yet. Stream sockets that
+  // belong to another user, a service manager's, stay as few as they are. On failure what was
   // bound by this call is kept (and closed with this object); the error names the listener.
   // `supervisor`: see BindOptions.
   os::Result<void> bind_missing(const std::vector<WantedSockets>& wanted, pid_t supervisor = 0);

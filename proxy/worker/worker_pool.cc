@@ -108,9 +108,13 @@ void WorkerPool::Impl::on_each_worker(const std::function<void(Worker&)>& task, 
 
 std::vector<WorkerSocket> WorkerPool::Impl::share_of(
     std::size_t worker, const std::vector<WorkerSocket>& sockets) const {
+  const std::vector<ListenerConfig>& listeners = options.config->listeners;
+  std::vector<std::size_t> counts(listeners.size());
+  for (const WorkerSocket& socket : sockets) ++counts[socket.listener];
   std::vector<WorkerSocket> share;
   for (const WorkerSocket& socket : sockets) {
-    const bool shared = options.config->listeners[socket.listener].address.is_unix();
+    const bool shared = listeners[socket.listener].protocol != Protocol::Udp &&
+                        counts[socket.listener] < workers.size();
     if (shared || socket.index % workers.size() == worker) share.push_back(socket);
   }
   return share;

@@ -4,7 +4,8 @@
 // Thread: main. Owns: the workers, their threads, loops and connections. Borrows: the main loop,
 // configuration, statistics (all outlive it) and listening sockets: the caller closes one only
 // after release() or retire() of it is done. Invariant: a socket is watched by exactly one worker,
-// except a unix listening socket, which all watch because there is only one of it.
+// except where a stream listener has fewer than there are workers (a unix socket, one that a
+// service manager has passed): then all of them watch each.
 #pragma once
 
 #include <chrono>
@@ -30,7 +31,7 @@ class AccessLogs;  // proxy/http/access_log/access_logs.h
 // A listening socket and who serves it.
 struct WorkerSocket {
   std::size_t listener = 0;  // index in Config::listeners
-  std::uint32_t index = 0;   // of the socket: worker (index % workers) serves it
+  std::uint32_t index = 0;   // of the socket: worker (index % workers) serves it, or all do
   int fd = -1;               // borrowed
 };
 

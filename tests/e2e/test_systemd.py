@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from harness import http, tables, toml
 from harness.ports import free_port
-from harness.systemd import Systemd, why_not
+from harness.systemd import ROOT, Systemd, why_not
 
 UNIT = "baton.service"
+EXAMPLE_SOCKET = ROOT / "packaging" / "examples" / "baton.socket"
 CONFIG_OF = re.compile(r"--config (\S+)")
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 # Timeouts that a test can wait for; the unit's own are for operators.
@@ -46,10 +47,11 @@ class Service:
         self.address = f"127.0.0.1:{free_port()}"
         self.configure()
 
-    def configure(self, text=None, access_log=None):
+    def configure(self, text=None, access_log=None, workers=2):
         said = {"status": 200, "body": "generation %GENERATION%"}
         listener = {"access_log": {"path": access_log}} if access_log else None
-        usual = tables.web(self.address, routes=[{"direct_response": said}], listener=listener)
+        usual = tables.web(self.address, routes=[{"direct_response": said}], listener=listener,
+                           workers=workers)
         self.systemd.write(self.config, text or toml.dumps(**usual))
 
     def drop_in(self, text, unit=UNIT):
@@ -234,6 +236,26 @@ def test_logs_are_rotated_as_the_installed_logrotate_file_says(running):
     running.answer()
     for path in (f"{log}.1", log):
         running.wait_until(lambda path=path: "GET /" in running.systemd.do("cat", path), path)
+
+
+def test_sockets_that_systemd_listens_on_are_used_and_survive_a_stop(service):
+    unwanted = f"127.0.0.1:{free_port()}"
+    example = EXAMPLE_SOCKET.read_text()
+    listens = f"ListenStream={service.address}\nListenStream={unwanted}\n"
+    text, changes = re.subn(r"^(ListenStream=.*\n)+", listens, example, flags=re.M)
+    assert changes == 1
+    service.systemd.write("/run/systemd/system/baton.socket", text)
+    service.drop_in(QUICK)
+    service.configure(workers=3)
+    service.systemd.do("systemctl", "start", "baton.socket")
+    # Nobody is there yet: the first client starts the service, and waits for it.
+    assert service.answer() == "generation 1"
+    assert f"no listener wants {unwanted}" in service.log()
+    service.systemd.do("systemctl", "reload", UNIT)
+    assert {service.answer() for _ in range(20)} == {"generation 2"}
+    service.systemd.do("systemctl", "stop", UNIT)
+    assert service.processes() == []
+    assert service.answer() == "generation 1"
 
 
 def test_what_systemd_says_of_the_unit(service):

@@ -1,0 +1,89 @@
+#include "supervisor/activation.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "proto/socket_key.h"
+#include "shared/os/log.h"
+
+namespace baton::supervisor {
+namespace {
+
+os::Result<int> option(int fd, int name) {
+  int value = 0;
+  socklen_t length = sizeof value;
+  if (::getsockopt(fd, SOL_SOCKET, name, &value, &length) != 0)
+    return os::errno_error("getsockopt");
+  return value;
+}
+
+os::Result<void> enable(int fd, int level, int name) {
+  const int on = 1;
+  if (::setsockopt(fd, level, name, &on, sizeof on) != 0) return os::errno_error("setsockopt");
+  return {};
+}
+
+bool is_connected(int fd) {
+  sockaddr_storage peer{};
+  socklen_t length = sizeof peer;
+  return ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) == 0;
+}
+
+// What a listener has to look like to ask for this socket.
+os::Result<SocketKey> key_of(int fd) {
+  const auto type = option(fd, SO_TYPE);
+  if (!type) return std::unexpected(type.error());
+  const auto address = os::SocketAddress::of_socket(fd);
+  if (!address) return std::unexpected(address.error());
+  if (*type == SOCK_STREAM) {
+    // With Accept=yes it would be a connection: of the same address, but nothing to accept on.
+    const auto listens = option(fd, SO_ACCEPTCONN);
+    if (!listens) return std::unexpected(listens.error());
+    if (*listens == 0) return os::plain_error("does not listen:", address->text());
+    return SocketKey::from_message(proto::stream_key(*address));
+  }
+  if (*type != SOCK_DGRAM || address->is_unix() || is_connected(fd)) {
+    return os::plain_error("no socket of a kind that listeners have:", address->text());
+  }
+  return SocketKey::from_message(proto::datagram_key(*address));
+}
+
+// What Baton's own sockets have from birth. The manager does not use its copy while we run, so
+// nobody minds that the flags are its, too.
+os::Result<void> prepare(int fd, const SocketKey& key) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) return os::errno_error("fcntl");
+  const auto address = os::SocketAddress::of_socket(fd);
+  if (!address) return std::unexpected(address.error());
+  if (address->is_unix()) return {};
+  if (const auto shared = enable(fd, SOL_SOCKET, SO_REUSEPORT); !shared) return shared;
+  if (key.type != proto::SocketKey::DATAGRAM || !address->is_any()) return {};
+  return address->family() == AF_INET ? enable(fd, IPPROTO_IP, IP_PKTINFO)
+                                      : enable(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO);
+}
+
+os::Result<void> adopt(Escrow& escrow, InheritedFd& inherited) {
+  const auto key = key_of(inherited.fd.get());
+  if (!key) return std::unexpected(key.error());
+  if (const auto prepared = prepare(inherited.fd.get(), *key); !prepared) return prepared;
+  const auto index = static_cast<std::uint32_t>(escrow.count(*key));
+  log::info("the service manager listens on {} for us ({})", key->address, inherited.name);
+  escrow.put(*key, index, kActivated, std::move(inherited.fd));
+  return {};
+}
+
+}  // namespace
+
+void adopt_activated(Escrow& escrow, std::vector<InheritedFd> fds) {
+  for (InheritedFd& inherited : fds) {
+    if (const auto adopted = adopt(escrow, inherited); !adopted) {
+      log::warning("descriptor {} of the service manager ({}) is of no use and closed: {}",
+                   inherited.fd.get(), inherited.name, adopted.error().text());
+    }
+  }
+}
+
+}  // namespace baton::supervisor
