@@ -8,6 +8,9 @@
 
 namespace baton::proxy::http {
 
+// A connection that waits consists of this, its Session and its FilterChain's links.
+static_assert(sizeof(ConnectionManager) <= 136);
+
 ConnectionManager::ConnectionManager(NetworkFilterCallbacks& callbacks, HttpContext& context)
     : callbacks_(callbacks), context_(context), parser_(context.config.limits) {}
 

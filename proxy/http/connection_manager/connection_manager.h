@@ -86,10 +86,11 @@ class ConnectionManager final : public NetworkFilter, private Stream::Host {
   Timeout timeout_;                    // one use at a time: a head, half-close, what waits here
   std::uint32_t requests_ = 0;
   std::uint8_t empty_lines_ = 0;  // dropped since the last request
-  bool closing_ = false;
-  bool client_ended_ = false;  // nothing more comes from it
-  bool rejected_ = false;
   std::uint8_t pauses_ = 0;
+  // Of one byte: what a waiting connection costs is multiplied by their number.
+  bool closing_ : 1 = false;
+  bool client_ended_ : 1 = false;  // nothing more comes from it
+  bool rejected_ : 1 = false;
 };
 
 class ConnectionManagerFactory final : public NetworkFilterFactory {
