@@ -12,8 +12,6 @@
 #include "proxy/config/listener_section.h"
 #include "proxy/config/listening_addresses.h"
 #include "proxy/config/unique_names.h"
-#include "proxy/http/http_config.h"
-#include "proxy/http/route/route_table.h"
 
 namespace baton::proxy {
 namespace {
@@ -80,20 +78,6 @@ void read_admin(TableReader& root, ListeningAddresses& addresses, Config& config
   section->finish();
 }
 
-// An HTTP listener's requests take turns on kept connections, and a connection has one client.
-void check_proxy_protocol(TableReader& section, const ClusterConfig& cluster,
-                          const std::vector<ListenerConfig>& listeners) {
-  if (!cluster.send_proxy_protocol) return;
-  for (const ListenerConfig& listener : listeners) {
-    if (!listener.http || !listener.http->routes) continue;
-    if (std::ranges::count(listener.http->routes->clusters(), cluster.name) == 0) continue;
-    section.error("send_proxy_protocol", "the HTTP listener " + in_quotes(listener.name) +
-                                             " sends requests here, and its connections have many "
-                                             "clients; allowed: clusters of TCP listeners");
-    return;
-  }
-}
-
 // A datagram has no place for a header of ours, and a unix socket takes none from a client without
 // a name of its own.
 void check_datagrams(TableReader& section, const ClusterConfig& cluster,
@@ -105,7 +89,7 @@ void check_datagrams(TableReader& section, const ClusterConfig& cluster,
   const std::string whose =
       "the UDP listener " + in_quotes(listener->name) + " sends datagrams here";
   if (cluster.send_proxy_protocol) {
-    section.error("send_proxy_protocol", whose + "; allowed: clusters of TCP listeners");
+    section.error("send_proxy_protocol", whose + "; allowed: clusters of TCP and HTTP listeners");
   }
   const auto unix_endpoint = std::ranges::find_if(cluster.endpoints, &os::SocketAddress::is_unix,
                                                   &EndpointConfig::address);
@@ -133,7 +117,6 @@ void read_document(ConfigDocument& document, Config& config) {
   if (auto sections = root.tables("cluster", "name")) {
     for (TableReader& section : *sections) {
       config.clusters.push_back(read_cluster(section, cluster_names));
-      check_proxy_protocol(section, config.clusters.back(), config.listeners);
       check_datagrams(section, config.clusters.back(), config.listeners);
     }
     document.resolve_clusters(cluster_names.names());

@@ -149,11 +149,6 @@ void ConnectionManager::on_half_close_over() {
   }
 }
 
-std::string ConnectionManager::local_authority() const {
-  const os::SocketAddress local = callbacks_.local_address();
-  return local.is_unix() ? "localhost" : local.text();
-}
-
 // --- to the client -------------------------------------------------------------------------------
 
 bool ConnectionManager::client_is_slow() const {

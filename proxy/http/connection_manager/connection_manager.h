@@ -53,7 +53,7 @@ class ConnectionManager final : public NetworkFilter, private Stream::Host {
  private:
   // Stream::Host
   const os::SocketAddress& peer() const override { return callbacks_.remote_address(); }
-  std::string local_authority() const override;
+  os::SocketAddress local_address() const override { return callbacks_.local_address(); }
   void send(std::string_view bytes) override { callbacks_.write(bytes); }
   bool client_is_slow() const override;
   bool may_move() const override { return callbacks_.may_move(); }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "proxy/filter/proxy_protocol/proxy_header_writer.h"
 #include "proxy/http/codec/authority.h"
 #include "proxy/http/codec/characters.h"
 #include "proxy/http/codec/chunked_encoder.h"
@@ -69,7 +70,8 @@ void Stream::begin(Host& host, HttpContext& context, std::string_view head_bytes
   body_.begin(request_.framing, request_.content_length);
   // HTTP/1.0 has no Host, but what is forwarded is HTTP/1.1 (RFC 9112 section 3.3).
   if (request_.authority.empty()) {
-    request_.authority = request_.headers.keep(host.local_authority());
+    const os::SocketAddress local = host.local_address();
+    request_.authority = request_.headers.keep(local.is_unix() ? "localhost" : local.text());
   }
   info_.client = client_address(request_, host.peer(), context.config.forwarded);
   update_forwarded(request_, host.peer(), kScheme, context.config.forwarded);
@@ -210,10 +212,15 @@ void Stream::forward(const ForwardAction& action) {
   info_.cluster = cluster.name;
   if (action.idle_timeout) use_idle_timeout(*action.idle_timeout);
   apply_request(*route_, request_, {.client = info_.client, .generation = context_->generation});
+  Buffer opening;
+  if (upstream.pool.cluster().config().send_proxy_protocol) {
+    write_proxy_v2(opening, host_->peer(), host_->local_address());
+  }
   upstream_.start({.context = upstream,
                    .route = action,
                    .head = request_,
                    .hash = action.hash ? action.hash->hash(request_, info_.client) : std::nullopt,
+                   .opening = opening.view(),
                    .upgrade = upgrade,
                    .connect = connect});
 }

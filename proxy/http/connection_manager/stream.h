@@ -41,8 +41,8 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   class Host {
    public:
     virtual const os::SocketAddress& peer() const = 0;
-    // Where the client has connected to, as an authority; a system call.
-    virtual std::string local_authority() const = 0;
+    // Where the client has connected to; a system call.
+    virtual os::SocketAddress local_address() const = 0;
     virtual void send(std::string_view bytes) = 0;
     virtual bool client_is_slow() const = 0;
     // Whether the connection can go on in the next generation.

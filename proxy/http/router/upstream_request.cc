@@ -45,6 +45,7 @@ void UpstreamRequest::start(const Plan& plan) {
   answered_ = {.method = plan.head.method,
                .upgrade = plan.upgrade ? UpgradeAsked::Yes : UpgradeAsked::No};
   connect_ = plan.connect;
+  shares_ = plan.opening.empty();
   chunked_ = plan.head.framing == BodyFraming::Chunked;
   request_sent_ = !plan.head.has_body();
   repeatable_ =
@@ -59,9 +60,10 @@ void UpstreamRequest::start(const Plan& plan) {
   context_->stats.requests_active.add();
   request_guard_ = context_->pool.cluster().try_acquire(Circuit::Requests);
   if (!request_guard_) return fail(kOverflow);
+  kept_.append(plan.opening);
   if (!connect_) {
-    write_request_head(kept_, plan.head,
-                       plan.upgrade ? ConnectionLine::Upgrade : ConnectionLine::None);
+    const ConnectionLine line = shares_ ? ConnectionLine::None : ConnectionLine::Close;
+    write_request_head(kept_, plan.head, plan.upgrade ? ConnectionLine::Upgrade : line);
   }
   if (request_sent_) arm_timeout();
   begin_attempt(Pick::Pooled);
@@ -77,7 +79,7 @@ void UpstreamRequest::begin_attempt(Pick pick) {
   if (!endpoint) return fail(kNobody);
   connection_guard_ = cluster.try_acquire(Circuit::Connections);
   if (!connection_guard_) return fail(kOverflow);
-  if (!connect_ && pick == Pick::Pooled) {
+  if (!connect_ && shares_ && pick == Pick::Pooled) {
     UpstreamConnection* const idle = context_->pool.take(*endpoint, connection_guard_);
     if (idle != nullptr) return go_on_with(*idle);
   }
@@ -120,6 +122,7 @@ void UpstreamRequest::go_on_with(UpstreamConnection& connection) {
   sent_at_ = steady_clock::now();
   if (response_paused_) connection.pause();
   if (connect_) {
+    if (!kept_.empty()) write(kept_.view());
     begin_tunnel();
     response_.clear();
     response_.status = 200;
@@ -423,7 +426,7 @@ void UpstreamRequest::drop_connection() {
 
 void UpstreamRequest::finish(Reuse reuse) {
   report_outcome();
-  if (reuse == Reuse::Yes && connection_ != nullptr) {
+  if (reuse == Reuse::Yes && shares_ && connection_ != nullptr) {
     context_->pool.give_back(*std::exchange(connection_, nullptr));
   }
   drop_connection();

@@ -75,6 +75,9 @@ class UpstreamRequest final : private UpstreamConnection::User, private Connecto
     const ForwardAction& route;
     const RequestHead& head;  // borrowed only for the call
     std::optional<std::uint64_t> hash;
+    // Ahead of the request, on a connection that serves no other; borrowed for the call. Empty:
+    // none.
+    std::string_view opening = {};
     bool upgrade = false;  // head.upgrade is forwarded
     bool connect = false;  // CONNECT: a tunnel to the endpoint, no HTTP is spoken to it
   };
@@ -167,6 +170,7 @@ class UpstreamRequest final : private UpstreamConnection::User, private Connecto
   std::optional<std::uint64_t> hash_;
   AnsweredRequest answered_;
   bool connect_ = false;
+  bool shares_ = true;         // its connections serve others, too
   bool chunked_ = false;       // how the request's body is framed
   bool request_sent_ = false;  // all of it, as far as this object is concerned
   bool repeatable_ = false;    // by its method, or because the route says so

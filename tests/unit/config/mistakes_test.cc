@@ -225,7 +225,7 @@ std::vector<Row> rows() {
        "cluster = \"pg\"\n[[cluster]]\nname = \"pg\"\nendpoints = [\"127.0.0.1:1\", "
        "\"unix:/run/x\"]\nsend_proxy_protocol = \"v2\"\n",
        {R"(f:8:13: cluster "pg": endpoints: the UDP listener "dns" sends datagrams here, and "unix:/run/x" is a unix address; allowed: IP addresses, and names)",
-        R"(f:9:23: cluster "pg": send_proxy_protocol: the UDP listener "dns" sends datagrams here; allowed: clusters of TCP listeners)"}},
+        R"(f:9:23: cluster "pg": send_proxy_protocol: the UDP listener "dns" sends datagrams here; allowed: clusters of TCP and HTTP listeners)"}},
       {"udp on a unix address",
        "[[listener]]\nname = \"dns\"\naddress = \"unix:/run/x\"\nprotocol = \"udp\"\n"
        "cluster = \"pg\"\n[[cluster]]\nname = \"pg\"\nendpoints = [\"127.0.0.1:1\"]\n",

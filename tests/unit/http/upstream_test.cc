@@ -1,3 +1,4 @@
+#include "proxy/filter/proxy_protocol/proxy_header_parser.h"
 #include "tests/unit/http/http_rig.h"
 
 using namespace baton;
@@ -154,6 +155,27 @@ TEST_CASE("upstream: an interim response of an attempt that is repeated goes to 
   REQUIRE(rig.send(other, "rubbish\r\n\r\n"));
   CHECK(rig.starts_with(other, "HTTP/1.1 400 Bad Request\r\n"));
   CHECK(rig.starts_with(rig.client, "HTTP/1.1 103 Early Hints\r\n"));
+}
+
+TEST_CASE("upstream: a header of the PROXY protocol is for one client, and so is its connection") {
+  proxy::ClusterConfig cluster;
+  cluster.send_proxy_protocol = true;
+  HttpRig rig({}, cluster);
+  for (int i = 0; i < 2; ++i) {
+    CAPTURE(i);
+    REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    TestPeer server = rig.accept();
+    REQUIRE(rig.contains(server, "\r\n\r\n"));
+    REQUIRE(rig.worker->receives(server, 28));
+    const auto header = proxy::parse_proxy_header(server.received());
+    CHECK(header.client.text() == rig.worker->only_session().state().client.text());
+    CHECK(rig.has(server, server.received().substr(0, header.size) +
+                              "GET / HTTP/1.1\r\nHost: a\r\n" + kForwarded +
+                              "connection: close\r\n\r\n"));
+    REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+    CHECK(rig.contains(rig.client, "ok"));
+    CHECK(rig.worker->sees(server, Peer::Ended));
+  }
 }
 
 TEST_CASE("upstream: a request counts once for outlier detection, as what became of all of it") {

@@ -192,27 +192,3 @@ TEST_CASE("proxy protocol: what one header says, the next one repeats") {
   CHECK(proxy::parse_proxy_header(server.received()).client.text() == "192.0.2.1:4660");
   CHECK(server.received().substr(28) == "hello");
 }
-
-TEST_CASE("proxy protocol: connections that carry many clients cannot name one") {
-  const std::string clusters = R"(
-[[cluster]]
-name = "back"
-endpoints = ["127.0.0.1:2"]
-send_proxy_protocol = "v2"
-)";
-  const auto lines = [&](const std::string& protocol) {
-    const auto config = proxy::load_config(
-        "[[listener]]\nname = \"front\"\naddress = "
-        "\"127.0.0.1:1\"\nprotocol = \"" +
-            protocol + "\"\ncluster = \"back\"\n" + clusters,
-        "f");
-    std::string text;
-    if (config) return text;
-    for (const auto& error : config.error()) text += error.text() + "\n";
-    return text;
-  };
-  CHECK(lines("tcp") == "");
-  CHECK(lines("http").find("send_proxy_protocol: the HTTP listener \"front\" sends requests here, "
-                           "and its connections have many clients; allowed: clusters of TCP "
-                           "listeners\n") != std::string::npos);
-}
