@@ -10,7 +10,7 @@ _baton() {
 
     COMPREPLY=()
     case $before in
-        --config | --proxy | --control)
+        --config | --proxy | --control | --binary)
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             return ;;
@@ -25,7 +25,7 @@ _baton() {
 
     local words='--help --control'
     case $command in
-        '') words='run reload rollback drain status stats stop check --help --version' ;;
+        '') words='run reload rollback drain status stats stop upgrade check --help --version' ;;
         run) words+=' --config --proxy --drain-time --drain-strategy --probation --control-group
             --log-level --log-format' ;;
         reload) words+=' --config --proxy --drain-time --drain-strategy --probation --no-wait
@@ -35,6 +35,7 @@ _baton() {
         status) words+=' --json --watch' ;;
         stats) words+=' --json --prometheus --filter' ;;
         stop) words+=' --drain-time --now' ;;
+        upgrade) words+=' --binary' ;;
         check) words+=' --config --proxy' ;;
         *) return ;;
     esac
