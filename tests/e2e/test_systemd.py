@@ -1,25 +1,18 @@
 """baton.service under a real systemd: installed by meson, started, reloaded, stopped, broken."""
 
-import json
 import re
 import tempfile
 from pathlib import Path
 
 import pytest
-from harness import http, tables, toml
 from harness.ports import free_port
+from harness.service import CONFIG_OF, QUICK, UNIT, Service
 from harness.systemd import ROOT, Systemd, why_not
 
 UNIT = "baton.service"
 EXAMPLE_SOCKET = ROOT / "packaging" / "examples" / "baton.socket"
 CONFIG_OF = re.compile(r"--config (\S+)")
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
-# Timeouts that a test can wait for; the unit's own are for operators.
-QUICK = """[Service]
-TimeoutStopSec=2
-WatchdogSec=1
-TimeoutAbortSec=1
-"""
 
 
 @pytest.fixture(scope="module")
@@ -34,75 +27,6 @@ def systemd():
             systemd.close()
 
 
-class Service:
-    """The unit, with a configuration of the test's."""
-
-    def __init__(self, systemd, installed_config):
-        self.systemd = systemd
-        self.installed_config = installed_config
-        self.unit_path = Path(systemd.show(UNIT, "FragmentPath"))
-        text = systemd.do("cat", self.unit_path)
-        self.config = CONFIG_OF.search(text)[1]
-        self.command = re.search(r"^ExecStart=(\S+)", text, re.M)[1]
-        self.address = f"127.0.0.1:{free_port()}"
-        self.configure()
-
-    def configure(self, text=None, access_log=None, workers=2):
-        said = {"status": 200, "body": "generation %GENERATION%"}
-        listener = {"access_log": {"path": access_log}} if access_log else None
-        usual = tables.web(self.address, routes=[{"direct_response": said}], listener=listener,
-                           workers=workers)
-        self.systemd.write(self.config, text or toml.dumps(**usual))
-
-    def drop_in(self, text, unit=UNIT):
-        self.systemd.write(f"/run/systemd/system/{unit}.d/50-test.conf", text)
-        self.systemd.do("systemctl", "daemon-reload")
-
-    def start(self):
-        done = self.systemd.run("systemctl", "start", UNIT)
-        assert done.code == 0, f"{done}\n{self.log()}"
-
-    def ask(self, command, *arguments):
-        return self.systemd.run(self.command, command, "--control", "/run/baton/control.sock", *arguments)
-
-    def status(self):
-        done = self.ask("status", "--json")
-        assert done.code == 0, f"{done}\n{self.log()}"
-        return json.loads(done.out)
-
-    def show(self, name):
-        return self.systemd.show(UNIT, name)
-
-    def pid(self):
-        return int(self.show("MainPID"))
-
-    def processes(self):
-        return self.systemd.processes(UNIT)
-
-    def log(self):
-        return self.systemd.journal(UNIT)
-
-    def wait_for_log(self, text):
-        """The journal takes what a program writes a moment later."""
-        self.wait_until(lambda: text in self.log(), f"logged: {text}")
-
-    def answer(self):
-        return http.ask(self.address).body.decode()
-
-    def signal(self, pid, name):
-        self.systemd.do("kill", "-s", name, str(pid))
-
-    def wait_until(self, predicate, what):
-        return self.systemd.wait_until(predicate, f"{what}\n{self.log()}")
-
-    def clean_up(self):
-        self.systemd.run("systemctl", "stop", UNIT, "baton.socket")
-        self.systemd.run("systemctl", "kill", "-s", "KILL", "--kill-whom=all", UNIT)
-        self.systemd.run("rm", "-rf", f"/run/systemd/system/{UNIT}.d", "/run/systemd/system/baton.socket")
-        self.systemd.do("systemctl", "daemon-reload")
-        self.systemd.run("systemctl", "reset-failed", UNIT)
-
-
 @pytest.fixture(scope="module")
 def installed_config(systemd):
     """As it came, before a test has written another one."""
@@ -111,7 +35,8 @@ def installed_config(systemd):
 
 @pytest.fixture
 def service(systemd, installed_config, request):
-    service = Service(systemd, installed_config)
+    service = Service(systemd)
+    service.installed_config = installed_config
     failed_before = request.session.testsfailed
     yield service
     if request.session.testsfailed > failed_before:
@@ -250,7 +175,7 @@ def test_sockets_that_systemd_listens_on_are_used_and_survive_a_stop(service):
     service.systemd.do("systemctl", "start", "baton.socket")
     # Nobody is there yet: the first client starts the service, and waits for it.
     assert service.answer() == "generation 1"
-    assert f"no listener wants {unwanted}" in service.log()
+    service.wait_for_log(f"no listener wants {unwanted}")
     service.systemd.do("systemctl", "reload", UNIT)
     assert {service.answer() for _ in range(20)} == {"generation 2"}
     service.systemd.do("systemctl", "stop", UNIT)

@@ -1,0 +1,85 @@
+"""baton.service in a systemd of the test's own."""
+
+import json
+import re
+from pathlib import Path
+
+from . import http, tables, toml
+from .ports import free_port
+
+UNIT = "baton.service"
+CONFIG_OF = re.compile(r"--config (\S+)")
+# Timeouts that a test can wait for; the unit's own are for operators.
+QUICK = """[Service]
+TimeoutStopSec=2
+WatchdogSec=1
+TimeoutAbortSec=1
+"""
+
+
+class Service:
+    """The unit, with a configuration of the test's."""
+
+    def __init__(self, systemd):
+        self.systemd = systemd
+        self.unit_path = Path(systemd.show(UNIT, "FragmentPath"))
+        text = systemd.do("cat", self.unit_path)
+        self.config = CONFIG_OF.search(text)[1]
+        self.command = re.search(r"^ExecStart=(\S+)", text, re.M)[1]
+        self.address = f"127.0.0.1:{free_port()}"
+        self.configure()
+
+    def configure(self, text=None, access_log=None, workers=2):
+        said = {"status": 200, "body": "generation %GENERATION%"}
+        listener = {"access_log": {"path": access_log}} if access_log else None
+        usual = tables.web(self.address, routes=[{"direct_response": said}], listener=listener,
+                           workers=workers)
+        self.systemd.write(self.config, text or toml.dumps(**usual))
+
+    def drop_in(self, text, unit=UNIT):
+        self.systemd.write(f"/run/systemd/system/{unit}.d/50-test.conf", text)
+        self.systemd.do("systemctl", "daemon-reload")
+
+    def start(self):
+        done = self.systemd.run("systemctl", "start", UNIT)
+        assert done.code == 0, f"{done}\n{self.log()}"
+
+    def ask(self, command, *arguments):
+        return self.systemd.run(self.command, command, "--control", "/run/baton/control.sock", *arguments)
+
+    def status(self):
+        done = self.ask("status", "--json")
+        assert done.code == 0, f"{done}\n{self.log()}"
+        return json.loads(done.out)
+
+    def show(self, name):
+        return self.systemd.show(UNIT, name)
+
+    def pid(self):
+        return int(self.show("MainPID"))
+
+    def processes(self):
+        return self.systemd.processes(UNIT)
+
+    def log(self):
+        return self.systemd.journal(UNIT)
+
+    def wait_for_log(self, text):
+        """The journal takes what a program writes a moment later."""
+        self.wait_until(lambda: text in self.log(), f"logged: {text}")
+
+    def answer(self):
+        return http.ask(self.address).body.decode()
+
+    def signal(self, pid, name):
+        self.systemd.do("kill", "-s", name, str(pid))
+
+    def wait_until(self, predicate, what):
+        return self.systemd.wait_until(predicate, f"{what}\n{self.log()}")
+
+    def clean_up(self):
+        self.systemd.run("systemctl", "stop", UNIT, "baton.socket")
+        self.systemd.run("systemctl", "kill", "-s", "KILL", "--kill-whom=all", UNIT)
+        self.systemd.run("rm", "-rf", f"/run/systemd/system/{UNIT}.d", "/run/systemd/system/baton.socket")
+        self.systemd.do("systemctl", "daemon-reload")
+        self.systemd.run("systemctl", "reset-failed", UNIT)
