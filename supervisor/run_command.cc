@@ -1,5 +1,7 @@
 #include "supervisor/run_command.h"
 
+#include <sys/prctl.h>
+
 #include "shared/os/fd_limit.h"
 #include "supervisor/activation.h"
 #include "supervisor/inherited_fds.h"
@@ -31,6 +33,8 @@ int run_command(const CommandLine& line) {
   init_log(state.log);
   std::vector<InheritedFd> inherited = take_inherited_fds();
   os::raise_fd_limit();  // generations inherit it
+  // This, too. They bind low ports by a capability that is ambient, or as root.
+  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   const auto missing = line.usual_control ? MissingDirectory::Create : MissingDirectory::Refuse;
   auto control = claim_control_socket(state.fds, line.control, line.control_group, missing);
   if (!control) return complain(exit_status_of(control.error().code), control.error().text);

@@ -11,8 +11,10 @@
 #include "proxy/config/load_config.h"
 #include "proxy/server/standalone.h"
 #include "proxy/server/supervised.h"
+#include "proxy/server/system_call_filter.h"
 #include "shared/os/duration.h"
 #include "shared/os/fd_limit.h"
+#include "shared/os/log.h"
 #include "shared/os/memfd.h"
 
 namespace baton::proxy {
@@ -108,6 +110,9 @@ int proxy_main(int argc, char** argv, const BuildInfo& build) {
   ::prctl(PR_SET_NAME, "proxy");  // run from a descriptor, it would be named after its number
   std::signal(SIGPIPE, SIG_IGN);
   const std::uint64_t fd_limit = os::raise_fd_limit();
+  if (const auto restricted = restrict_system_calls(); !restricted) {
+    log::warning("going on with all system calls allowed: {}", restricted.error().text());
+  }
 
   if (options->channel_fd >= 0) {
     // Under a supervisor only its orders count: a signal to the whole group must not end this.

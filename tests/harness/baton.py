@@ -20,6 +20,7 @@ PROXY = BUILD / "proxy" / "proxy"
 NEXT_PROXY = BUILD / "tests" / "variants" / "proxy-next"
 OTHER_LAYOUT_PROXY = BUILD / "tests" / "variants" / "proxy-other-layout"
 LISTENERS_ONLY_PROXY = BUILD / "tests" / "variants" / "proxy-listeners-only"
+FORBIDDEN_PROXY = BUILD / "tests" / "variants" / "proxy-forbidden"
 CRASHING_PROXY = BUILD / "tests" / "variants" / "proxy-crashing"
 
 DONE, FAILED, WRONG, NO_SUPERVISOR, REFUSED = 0, 1, 2, 3, 4  # exit codes

@@ -1,15 +1,21 @@
 // A proxy that differs from the real one in what the build says: another version, another layout of
-// the region, fewer features, or a fault. Tests swap to it and back.
+// the region, fewer features, or a fault. Tests swap to it and back. One tries what its system call
+// filter forbids, and logs how that went.
 //
 // BATON_TEST_HOLD=<point>[:<generation>] makes it hang on reaching that point of its start (start,
 // negotiated, inherited, warmed, ready, serving), or of a batch of connections that moves (offered,
 // accepted, committed in the old one; prepared, answered, started in the new one: the worker
 // hangs), so that a test can kill it exactly there.
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 
 #include "proto/negotiation.h"
@@ -86,6 +92,25 @@ void crash_later() {
   ::setitimer(ITIMER_REAL, &timer, nullptr);
 }
 
+// What a proxy that somebody has taken over would be used for, each with what the kernel says.
+void try_what_is_forbidden() {
+#ifdef VARIANT_TRIES_WHAT_IS_FORBIDDEN
+  const auto report = [](const char* what, bool done) {
+    baton::log::info("tried {}: {}", what, done ? "done" : std::strerror(errno));
+  };
+  char* const nothing[] = {nullptr};
+  report("execve", ::execve("/nonexistent", nothing, nothing) == 0 || errno == ENOENT);
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  report("fork", child > 0);
+  report("ptrace", ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) == 0);
+  report("netlink", ::socket(AF_NETLINK, SOCK_RAW, 0) >= 0);
+  report("executable memory", ::mmap(nullptr, 4096, PROT_READ | PROT_EXEC,
+                                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
+  report("kill", ::kill(::getppid(), 0) == 0);
+#endif
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -103,6 +128,7 @@ int main(int argc, char** argv) {
   build.reached = [](StartPoint point, std::uint64_t generation) {
     hold_if_asked(name_of(point), generation);
     if (point == StartPoint::Serving) crash_later();
+    if (point == StartPoint::Serving) try_what_is_forbidden();
   };
   return proxy::proxy_main(argc, argv, build);
 }
