@@ -105,3 +105,12 @@ def test_zsh_completes_every_option_of_a_command(command):
     offered = set(re.findall(r"'(?:\([^)]*\))?(--[\w-]+)\[", arguments))
     offered |= set(re.findall(r"\{-\w,(--[\w-]+)\}", arguments))
     assert offered == options_of(SUPERVISOR, command)
+
+
+def test_the_configuration_in_the_kubernetes_example_is_good(directory):
+    text = (ROOT / "packaging" / "examples" / "kubernetes.yaml").read_text()
+    block = re.search(r"  baton.toml: \|\n((?:    .*\n|\n)+)", text)[1]
+    path = directory / "baton.toml"
+    path.write_text(re.sub(r"^    ", "", block, flags=re.M))
+    answer = run(PROXY, "--check", "--config", path)
+    assert answer.code == DONE, answer
