@@ -299,6 +299,23 @@ def test_the_default_format_is_one_line_whatever_a_client_sends(start, address, 
     assert '"PUT /p HTTP/1.1" 200 - - 5 20 ' in second
 
 
+def test_a_log_may_be_the_standard_output_or_none(start, address, http_server):
+    baton = start(web(address, http_server.address, log="stdout"))
+    assert ask(address, path="/told").status == 200
+    baton.wait_for_log('"path":"/told"')
+    baton.write(web(address, http_server.address, log="none"))
+    baton.reload()
+    assert ask(address, path="/silent").status == 200
+    baton.stop()
+    assert "/silent" not in baton.log()
+
+
+def test_a_full_disk_costs_lines_and_no_request(start, address, http_server):
+    baton = start(web(address, http_server.address, log="/dev/full"))
+    assert [ask(address).status for _ in range(20)] == [200] * 20
+    wait_until(lambda: baton.metric("baton_access_log_dropped_total") == 20, 5, "each is counted")
+
+
 def test_a_log_that_cannot_be_opened_fails_the_reload(start, address, directory, log):
     baton = start(web(address, log=log.path))
     baton.write(web(address, log=directory / "missing" / "log"))
