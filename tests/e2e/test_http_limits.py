@@ -36,6 +36,8 @@ def test_what_is_too_long_is_refused(start, address, http_server, log, request_b
     assert refused(address, request_bytes) == status
     entry = log.last()
     assert entry["status"] == status and entry["flags"] == "DPE", entry
+    # Which request it was is known once all of its head is.
+    assert (entry["method"], entry["path"]) == (("PUT", "/") if status == 413 else (None, None))
     assert not http_server.requests
     assert baton.metric("baton_http_rejected_total", listener="front") == 1
     assert ask(address, "PUT", body=b"d" * 1024, headers={"A": "b" * 1900}).status == 200

@@ -39,7 +39,7 @@ class AccessLogFormat {
   // The same with %LISTENER% and %GENERATION% known; before the first render(), in bind().
   AccessLogFormat bound(std::string_view listener, std::uint64_t generation) const;
 
-  // Appends one line with its end. When the request could not be read its members are empty;
+  // Appends one line with its end. Of a request that could not be read the members are empty;
   // `response` null: none was sent. The heads' bytes must still be there: to log their lines, a
   // connection keeps them to the end of the request. What is missing is a "-".
   void render(std::string& out, const StreamInfo& stream, const RequestHead& request,

@@ -79,6 +79,7 @@ Verdict RequestParser::parse(std::string_view bytes, RequestHead& head) {
         request_head.clear();
         return read_request_line(begin, end, request_head);
       });
+  if (verdict.rejected()) head.clear();
   if (!verdict.complete()) return verdict;
   if (const Rejection* const why = check(head)) return rejected(*why);
   return verdict;

@@ -24,7 +24,8 @@ class RequestParser : private HeadParser {
   // Empty lines before a request, for which RFC 9112 section 2.2 asks tolerance.
   static constexpr std::size_t kMaxLeadingLines = 4;
 
-  // `head` is cleared, and meaningful only when the verdict is Complete.
+  // `head` is meaningful only when the verdict is Complete or Rejected. When it is rejected for
+  // what its lines mean together they are there, for logs; else it is empty.
   Verdict parse(std::string_view bytes, RequestHead& head);
 
   using HeadParser::reset;

@@ -101,7 +101,6 @@ void Stream::keep_response_head() {
 }
 
 void Stream::reject(Host& host, HttpContext& context, const Verdict& verdict) {
-  request_.clear();
   start(host, context);
   last_ = true;
   context.stats.rejected_total.add();

@@ -68,7 +68,7 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   // `last`: the connection is not to be kept after this one, whatever the client wants.
   enum class Last : bool { No, Yes };
   void begin(Host& host, HttpContext& context, std::string_view head_bytes, Last last);
-  // The head was refused: answers, and ends.
+  // The head was refused: answers, and ends. As much of it as there is may be logged.
   void reject(Host& host, HttpContext& context, const Verdict& verdict);
   // It took too long to come.
   void reject_slow(Host& host, HttpContext& context);
