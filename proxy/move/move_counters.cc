@@ -14,6 +14,10 @@ const char* name_of(int reason) {
       return "unknown_kind";
     case proto::MOVE_NO_DESCRIPTORS:
       return "no_descriptors";
+    case proto::MOVE_NO_CLUSTER:
+      return "no_cluster";
+    case proto::MOVE_DUPLICATE:
+      return "duplicate";
     default:
       return "malformed";
   }

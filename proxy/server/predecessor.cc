@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "proto/succession.pb.h"
 #include "proxy/server/socket_messages.h"
 #include "shared/os/log.h"
 
@@ -18,12 +17,31 @@ constexpr std::chrono::milliseconds kAnswerTime{1000};
 
 }  // namespace
 
-Predecessor::Predecessor(EventLoop& loop, os::UniqueFd channel, Arriving arriving)
-    : channel_(loop.ref(), std::move(channel), "old generation") {
+Predecessor::Predecessor(EventLoop& loop, os::UniqueFd channel, Events events)
+    : channel_(loop.ref(), std::move(channel), "old generation"), events_(std::move(events)) {
+  using proto::Fds;
+  using proto::Responder;
   channel_.handle<proto::MoveChannels>(
-      proto::MOVE_CHANNELS, [this, arriving = std::move(arriving)](
-                                const proto::MoveChannels&, proto::Fds fds,
-                                const proto::Responder&) { arriving(std::move(fds), process_); });
+      proto::MOVE_CHANNELS, [this](const proto::MoveChannels&, Fds fds, const Responder&) {
+        events_.arriving(std::move(fds), process_);
+      });
+  channel_.handle<proto::SessionChannels>(
+      proto::SESSION_CHANNELS,
+      [this](const proto::SessionChannels& message, Fds fds, const Responder&) {
+        on_session_channels(message, std::move(fds));
+      });
+  channel_.on_close([this](const std::string&) { events_.gone(); });
+}
+
+void Predecessor::on_session_channels(const proto::SessionChannels& message, proto::Fds fds) {
+  if (static_cast<std::size_t>(message.workers_size()) != fds.size()) {
+    return channel_.fail("malformed channels for sessions");
+  }
+  std::vector<SessionChannel> channels;
+  for (std::size_t i = 0; i < fds.size(); ++i) {
+    channels.push_back({message.workers(static_cast<int>(i)), std::move(fds[i])});
+  }
+  events_.lending(std::move(channels));
 }
 
 void Predecessor::inherit(const proto::Hello& self, std::vector<proto::SocketKey> keys,
@@ -42,6 +60,7 @@ void Predecessor::on_met(std::expected<proto::Hello, proto::CallError> reply) {
   if (!agreement) return give_up(agreement.error());
   // While it answers it lives, so the number is its own.
   process_.reset(static_cast<int>(::syscall(SYS_pidfd_open, reply->pid(), 0)));
+  will_lend_sessions_ = agreement->has(proto::kFeatureSessions);
   if (!agreement->has(proto::kFeatureListeners)) return give_up("it passes no sockets");
   proto::ListenersRequest request;
   for (const proto::SocketKey& key : keys_) *request.add_keys() = key;

@@ -11,7 +11,9 @@
 
 #include "proto/channel.h"
 #include "proto/negotiation.h"
+#include "proto/succession.pb.h"
 #include "proto/types.pb.h"
+#include "proxy/server/session_channel.h"
 #include "proxy/worker/event_loop.h"
 
 namespace baton::proxy {
@@ -25,15 +27,25 @@ class Predecessor {
   // What was to be had: nothing, if anything at all went wrong on the way.
   using Inherited = std::function<void(std::vector<Socket> sockets)>;
 
-  // Called when old begins to hand over connections: channels of its workers, and its pidfd.
-  using Arriving = std::function<void(proto::Fds channels, const os::UniqueFd& process)>;
+  struct Events {
+    // Old begins to hand over connections: channels of its workers, and its pidfd.
+    std::function<void(proto::Fds channels, const os::UniqueFd& process)> arriving;
+    // Old has paused, and begins to lend UDP sessions.
+    std::function<void(std::vector<SessionChannel> channels)> lending;
+    // It has died, or was cut off for what it sent.
+    std::function<void()> gone;
+  };
 
-  Predecessor(EventLoop& loop, os::UniqueFd channel, Arriving arriving);
+  Predecessor(EventLoop& loop, os::UniqueFd channel, Events events);
 
   // Introduces itself, then asks for the sockets of these keys. `inherited` is called exactly once.
   void inherit(const proto::Hello& self, std::vector<proto::SocketKey> keys, Inherited inherited);
 
+  // Once it has paused; known when `inherited` is called.
+  bool will_lend_sessions() const { return will_lend_sessions_ && channel_.open(); }
+
  private:
+  void on_session_channels(const proto::SessionChannels& message, proto::Fds fds);
   void on_met(std::expected<proto::Hello, proto::CallError> reply);
   void on_listeners(std::expected<proto::RawReply, proto::CallError> reply);
   void give_up(const std::string& why);
@@ -44,6 +56,8 @@ class Predecessor {
   std::vector<proto::SocketKey> keys_;
   std::vector<Socket> received_;
   Inherited inherited_;
+  Events events_;
+  bool will_lend_sessions_ = false;
 };
 
 }  // namespace baton::proxy

@@ -1,7 +1,9 @@
 #include "proxy/server/server.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "proto/seqpacket.h"
 #include "proxy/http/http_config.h"
@@ -144,6 +146,36 @@ std::vector<os::UniqueFd> Server::depart() {
   }
   workers_->depart(std::move(here));
   return there;
+}
+
+std::vector<SessionChannel> Server::lend_sessions(const std::vector<proto::SocketKey>& paused,
+                                                  std::size_t their_workers) {
+  // The kernel gives a client's datagrams to one socket, and that is served by one worker in each
+  // generation: sessions go from the one to the other.
+  std::map<std::pair<std::size_t, std::size_t>, std::vector<WorkerSocket>> routes;
+  for (const WorkerSocket& socket : select(paused, Select::Among)) {
+    if (config_.listeners[socket.listener].protocol != Protocol::Udp) continue;
+    routes[{socket.index % workers_->size(), socket.index % their_workers}].push_back(socket);
+  }
+  std::vector<SessionChannel> channels;
+  for (const auto& [route, sockets] : routes) {
+    auto ends = proto::make_pair();
+    if (!ends) {
+      log::warning("UDP sessions stay where they are: {}", ends.error().text());
+      break;
+    }
+    workers_->lend_sessions(std::move(ends->first), sockets);
+    channels.push_back({static_cast<std::uint32_t>(route.second), std::move(ends->second)});
+  }
+  return channels;
+}
+
+void Server::borrow_sessions(std::vector<SessionChannel> channels) {
+  std::vector<std::vector<os::UniqueFd>> by_worker(workers_->size());
+  for (SessionChannel& channel : channels) {
+    by_worker[channel.worker % by_worker.size()].push_back(std::move(channel.fd));
+  }
+  workers_->borrow_sessions(std::move(by_worker));
 }
 
 void Server::welcome(std::vector<os::UniqueFd> channels, const os::UniqueFd& old_process) {

@@ -18,6 +18,7 @@
 #include "proxy/config/config.h"
 #include "proxy/http/access_log/access_logs.h"
 #include "proxy/server/listening_sockets.h"
+#include "proxy/server/session_channel.h"
 #include "proxy/stats/stats_store.h"
 #include "proxy/worker/event_loop.h"
 #include "proxy/worker/worker_pool.h"
@@ -77,6 +78,19 @@ class Server {
   std::vector<os::UniqueFd> depart();
   void welcome(std::vector<os::UniqueFd> channels, const os::UniqueFd& old_process);
   bool moves_connections() const { return config_.move_connections; }
+  std::size_t workers() const { return workers_->size(); }
+
+  // UDP sessions. Old, after pause() of these keys: lends them to a generation with so many
+  // workers. At the commit, or else at a rollback, the loan ends.
+  std::vector<SessionChannel> lend_sessions(const std::vector<proto::SocketKey>& paused,
+                                            std::size_t their_workers);
+  void commit_sessions() { workers_->commit_sessions(); }
+  void take_sessions_back() { workers_->take_sessions_back(); }
+  // New, before serve(): nothing is read from UDP sockets until the sessions are here, or none
+  // come.
+  void hold_datagrams() { workers_->hold_datagrams(); }
+  void borrow_sessions(std::vector<SessionChannel> channels);
+  void read_datagrams() { workers_->read_datagrams(); }
   // Calls `empty` once no connection is left, and none can come from the generation before.
   void when_empty(Done empty);
   void cut_connections(Done done);

@@ -20,6 +20,7 @@ Successor::Successor(EventLoop& loop, os::UniqueFd channel, proto::Hello self,
           return;
         }
         takes_connections_ = agreement->has(proto::kFeatureMove);
+        borrowing_workers_ = agreement->has(proto::kFeatureSessions) ? hello.workers() : 0;
         log::debug("generation {} ({}) introduced itself", hello.generation(), hello.build());
         answer.reply(self_);
       });
@@ -45,6 +46,16 @@ void Successor::send_channels(std::vector<os::UniqueFd> channels) {
   std::vector<int> fds;
   for (const os::UniqueFd& channel : channels) fds.push_back(channel.get());
   channel_.notify(proto::MOVE_CHANNELS, proto::MoveChannels(), fds);
+}
+
+void Successor::send_session_channels(std::vector<SessionChannel> channels) {
+  proto::SessionChannels message;
+  std::vector<int> fds;
+  for (const SessionChannel& channel : channels) {
+    message.add_workers(channel.worker);
+    fds.push_back(channel.fd.get());
+  }
+  channel_.notify(proto::SESSION_CHANNELS, message, fds);
 }
 
 }  // namespace baton::proxy

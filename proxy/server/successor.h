@@ -8,6 +8,7 @@
 #include "proto/channel.h"
 #include "proto/types.pb.h"
 #include "proxy/server/listening_sockets.h"
+#include "proxy/server/session_channel.h"
 #include "proxy/worker/event_loop.h"
 
 namespace baton::proxy {
@@ -23,12 +24,17 @@ class Successor {
   bool takes_connections() const { return takes_connections_; }
   // Its ends of the channels to the workers here.
   void send_channels(std::vector<os::UniqueFd> channels);
+  // How many workers it has if it borrows UDP sessions, else 0.
+  std::size_t borrowing_workers() const { return borrowing_workers_; }
+  // The sockets are not read here any more: it may read them once it has the sessions.
+  void send_session_channels(std::vector<SessionChannel> channels);
 
  private:
   proto::Channel channel_;
   proto::Hello self_;
   const ListeningSockets& sockets_;
   bool takes_connections_ = false;
+  std::size_t borrowing_workers_ = 0;
 };
 
 }  // namespace baton::proxy

@@ -60,9 +60,10 @@ proto::Hello SupervisedGeneration::hello() const {
   hello.set_build(build_.version);
   hello.set_region_layout(build_.region_layout);
   for (const std::string& feature : build_.features) {
-    const bool wanted = feature != proto::kFeatureMove || !server_ || server_->moves_connections();
-    if (wanted) hello.add_features(feature);
+    const bool moving = feature == proto::kFeatureMove || feature == proto::kFeatureSessions;
+    if (!moving || !server_ || server_->moves_connections()) hello.add_features(feature);
   }
+  if (server_) hello.set_workers(static_cast<std::uint32_t>(server_->workers()));
   hello.set_pid(static_cast<std::uint32_t>(::getpid()));
   return hello;
 }
@@ -105,10 +106,7 @@ bool SupervisedGeneration::configure(const proto::Welcome& welcome, proto::Fds& 
     } else if (welcome.fds(i) == proto::FD_REGION) {
       region = std::move(fd);
     } else if (welcome.fds(i) == proto::FD_SUCCESSION) {
-      predecessor_ = std::make_unique<Predecessor>(
-          loop_, std::move(fd), [this](proto::Fds channels, const os::UniqueFd& process) {
-            if (server_) server_->welcome(std::move(channels), process);
-          });
+      predecessor_ = std::make_unique<Predecessor>(loop_, std::move(fd), predecessor_events());
     }
   }
   auto config = load_config(bytes, file);
@@ -133,6 +131,22 @@ bool SupervisedGeneration::configure(const proto::Welcome& welcome, proto::Fds& 
                                                    .on_move = move_observer(),
                                                    .stats_source = stats_from_supervisor()});
   return true;
+}
+
+// The server exists by the time of each: old says nothing before it is asked.
+Predecessor::Events SupervisedGeneration::predecessor_events() {
+  return {.arriving =
+              [this](proto::Fds channels, const os::UniqueFd& process) {
+                if (server_) server_->welcome(std::move(channels), process);
+              },
+          .lending =
+              [this](std::vector<SessionChannel> channels) {
+                if (server_) server_->borrow_sessions(std::move(channels));
+              },
+          .gone =
+              [this] {
+                if (server_) server_->read_datagrams();
+              }};
 }
 
 void SupervisedGeneration::inherit(std::vector<Predecessor::Socket> from_old) {
@@ -298,6 +312,7 @@ GenerationAction SupervisedGeneration::advance(GenerationEvent event,
 void SupervisedGeneration::order_serve(const proto::Responder& answer) {
   if (advance(GenerationEvent::Serve, answer) != GenerationAction::StartAccepting) return;
   put_delayed_in_escrow();
+  if (predecessor_ && predecessor_->will_lend_sessions()) server_->hold_datagrams();
   const auto served = server_->serve([this, answer] {
     answer.reply(proto::Done());
     build_.reached(StartPoint::Serving, generation_);
@@ -309,12 +324,15 @@ void SupervisedGeneration::order_pause(const proto::Pause& order, const proto::R
   if (advance(GenerationEvent::Pause, answer) != GenerationAction::PauseAccepting) return;
   paused_keys_.assign(order.keys().begin(), order.keys().end());
   server_->pause(paused_keys_, [answer] { answer.reply(proto::Done()); });
+  lend_sessions(paused_keys_);
 }
 
 void SupervisedGeneration::order_resume(const proto::Resume& order, proto::Fds fds,
                                         const proto::Responder& answer) {
   if (advance(GenerationEvent::Resume, answer) != GenerationAction::ResumeAccepting) return;
   add_sockets(order.added(), fds);
+  server_->take_sessions_back();
+  lending_ = false;
   const auto served = server_->serve([answer] { answer.reply(proto::Done()); });
   if (!served) answer.fail(proto::ErrorReply::FAILED, served.error().text());
 }
@@ -373,6 +391,9 @@ void SupervisedGeneration::begin_drain(std::chrono::milliseconds time, DrainStra
       if (step(state_, GenerationEvent::Empty).action == GenerationAction::Exit) exit();
     });
   });
+  // Nobody has told this generation to pause first, as a rule because there is no supervisor.
+  if (!lending_) lend_sessions(kept);
+  server_->commit_sessions();
 }
 
 MoveObserver SupervisedGeneration::move_observer() const {
@@ -382,12 +403,25 @@ MoveObserver SupervisedGeneration::move_observer() const {
   };
 }
 
-// To the generation that was committed: the one introduced last, if it still lives.
-void SupervisedGeneration::hand_over_connections() {
+// The one introduced last, if it still lives; null: there is none, or nothing is to go there.
+Successor* SupervisedGeneration::next_generation() {
   std::erase_if(successors_, [](const auto& each) { return !each->connected(); });
-  if (successors_.empty() || !server_->moves_connections()) return;
-  Successor& next = *successors_.back();
-  if (next.takes_connections()) next.send_channels(server_->depart());
+  if (successors_.empty() || !server_->moves_connections()) return nullptr;
+  return successors_.back().get();
+}
+
+// Right behind the order to the workers to release the sockets of these keys.
+void SupervisedGeneration::lend_sessions(const std::vector<proto::SocketKey>& released) {
+  Successor* const next = next_generation();
+  if (next == nullptr || next->borrowing_workers() == 0) return;
+  lending_ = true;
+  next->send_session_channels(server_->lend_sessions(released, next->borrowing_workers()));
+}
+
+// To the generation that was committed.
+void SupervisedGeneration::hand_over_connections() {
+  Successor* const next = next_generation();
+  if (next != nullptr && next->takes_connections()) next->send_channels(server_->depart());
 }
 
 void SupervisedGeneration::on_deadline(ev::timer&, int) noexcept {

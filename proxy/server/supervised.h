@@ -38,6 +38,7 @@ class SupervisedGeneration {
   // Starting up, in this order.
   void on_welcome(std::expected<proto::Welcome, proto::CallError> reply, proto::Fds fds);
   bool configure(const proto::Welcome& welcome, proto::Fds& fds);
+  Predecessor::Events predecessor_events();
   void inherit(std::vector<Predecessor::Socket> from_old);
   void ask_escrow();
   void on_escrow(std::expected<proto::RawReply, proto::CallError> reply);
@@ -61,6 +62,8 @@ class SupervisedGeneration {
 
   void begin_drain(std::chrono::milliseconds time, DrainStrategy strategy,
                    std::vector<proto::SocketKey> kept, std::function<void()> done);
+  Successor* next_generation();
+  void lend_sessions(const std::vector<proto::SocketKey>& released);
   void hand_over_connections();
   MoveObserver move_observer() const;
   void on_supervisor_lost(const std::string& reason);
@@ -78,6 +81,7 @@ class SupervisedGeneration {
   GenerationState state_ = GenerationState::Starting;
   int exit_status_ = 0;
   bool leaving_ = false;
+  bool lending_ = false;  // UDP sessions, to the generation introduced last
   std::uint64_t generation_ = 0;
   std::vector<proto::SocketKey> paused_keys_;
   std::unique_ptr<Server> server_;

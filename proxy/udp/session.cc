@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "proxy/udp/endpoint_error.h"
+#include "proxy/worker/event_loop.h"
 
 namespace baton::proxy::udp {
 namespace {
@@ -36,24 +37,56 @@ std::size_t send_all(std::size_t begin, std::size_t end, Send send, Count count,
 }  // namespace
 
 Session::Session(const Context& context, SessionState state, CircuitGuard circuit,
-                 SharedSocket& replies)
+                 SharedSocket& replies, Tenure tenure)
     : context_(context),
       state_(std::move(state)),
       circuit_(std::move(circuit)),
       use_(*state_.endpoint),
       replies_(replies),
-      readable_(context.loop) {
+      readable_(context.loop),
+      tenure_(tenure) {
   idle_.set<Session, &Session::on_idle>(this);
   readable_.set<Session, &Session::on_readable>(this);
   readable_.start(state_.upstream.get(), ev::READ);
+  if (!on_loan()) {
+    context_.cluster.stats().connections_active.add();
+  } else {
+    context_.idle->arm(idle_, state_.last_activity);
+  }
+}
+
+// Closing the socket is no end of its registration while another process has it.
+Session::~Session() {
+  stop_watching();
+  if (!on_loan()) context_.cluster.stats().connections_active.sub();
+}
+
+void Session::stop_watching() {
+  if (!readable_.is_active()) return;
+  readable_.stop();
+  EventLoop::forget_fd(context_.loop, state_.upstream.get());
+}
+
+void Session::keep() {
+  tenure_ = Tenure::Own;
   context_.cluster.stats().connections_active.add();
 }
 
-Session::~Session() { context_.cluster.stats().connections_active.sub(); }
-
 void Session::touch() {
   state_.last_activity = CoarseClock::now();
-  context_.idle->arm(idle_);
+  if (!frozen_) context_.idle->arm(idle_);
+}
+
+void Session::freeze() {
+  frozen_ = true;
+  idle_.disarm();
+  stop_watching();
+}
+
+void Session::thaw() {
+  frozen_ = false;
+  context_.idle->arm(idle_, state_.last_activity);
+  readable_.start(state_.upstream.get(), ev::READ);
 }
 
 std::size_t Session::forward(std::size_t begin, std::size_t end) {

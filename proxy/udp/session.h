@@ -5,6 +5,9 @@
 //
 // It holds no datagram: what the kernel does not take at once is dropped and counted.
 //
+// While a generation is on probation it has its predecessor's sessions on loan: it carries their
+// datagrams, the predecessor's copies are frozen and stay counted there, ready to go on.
+//
 // Thread: its worker's. Owns: its state, with the upstream socket. Borrows: everything in Context,
 // and the socket it replies through (all outlive it).
 #pragma once
@@ -46,13 +49,20 @@ class Session final : public FlowHook {
     Owner& owner;
   };
 
-  Session(const Context& context, SessionState state, CircuitGuard circuit, SharedSocket& replies);
+  enum class Tenure : std::uint8_t { Own, OnLoan };
+
+  Session(const Context& context, SessionState state, CircuitGuard circuit, SharedSocket& replies,
+          Tenure tenure);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
   const FlowKey& flow() const { return state_.flow; }
   const SessionState& state() const { return state_; }
+  const SharedSocket& replies_through() const { return replies_.socket(); }
+  bool on_loan() const { return tenure_ == Tenure::OnLoan; }
+  // The loan is over: it is this process's.
+  void keep();
 
   // The socket that the client's last datagram has come through.
   void reply_through(SharedSocket& socket) { replies_ = SocketUse(socket); }
@@ -61,11 +71,17 @@ class Session final : public FlowHook {
   std::size_t forward(std::size_t begin, std::size_t end);
   // Begins the idle timeout anew, in the queue there is now.
   void touch();
+  // Neither reads what the endpoint says nor ends until thaw(): another process does. Out of epoll
+  // when this returns. Then the idle timeout goes on from when something passed last.
+  void freeze();
+  void thaw();
+  bool frozen() const { return frozen_; }
 
  private:
   void on_readable(ev::io& watcher, int events);
   void on_idle() { context_.owner.on_idle(*this); }
   void reply(std::size_t count);
+  void stop_watching();
 
   const Context& context_;
   SessionState state_;
@@ -74,6 +90,8 @@ class Session final : public FlowHook {
   SocketUse replies_;
   Timeout idle_;
   ev::io readable_;
+  Tenure tenure_;
+  bool frozen_ = false;
 };
 
 }  // namespace baton::proxy::udp

@@ -21,6 +21,13 @@ std::uint32_t overflow_of(int fd) {
   return figures[SK_MEMINFO_DROPS];
 }
 
+std::uint64_t cookie_of(int fd) {
+  std::uint64_t cookie = 0;
+  socklen_t length = sizeof cookie;
+  ::getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length);
+  return cookie;
+}
+
 // Itself: an address that a socket can always be connected to, and that nobody else sends from.
 os::SocketAddress own_address(int fd) {
   const auto bound = os::SocketAddress::of_socket(fd);
@@ -33,7 +40,12 @@ os::SocketAddress own_address(int fd) {
 }  // namespace
 
 SharedSocket::SharedSocket(ev::loop_ref loop, Owner& owner, int lent, os::UniqueFd copy)
-    : loop_(loop), owner_(owner), lent_(lent), fd_(std::move(copy)), watcher_(loop) {
+    : loop_(loop),
+      owner_(owner),
+      lent_(lent),
+      fd_(std::move(copy)),
+      cookie_(cookie_of(fd_.get())),
+      watcher_(loop) {
   watcher_.set<SharedSocket, &SharedSocket::on_ready>(this);
 }
 

@@ -2,7 +2,7 @@
 // send replies through as long as any session wants to, also when nothing is read from it any more.
 //
 // Thread: its worker's. Owns: the copy. Borrows: the loop, the listener. Source: udp(7), socket(7),
-// linux/sock_diag.h for SO_MEMINFO.
+// linux/sock_diag.h for SO_MEMINFO, SO_COOKIE.
 #pragma once
 
 #include <ev++.h>
@@ -36,6 +36,8 @@ class SharedSocket {
 
   int lent() const { return lent_; }
   int fd() const { return fd_.get(); }
+  // The socket's own name, the same in every process that has it. 0: the kernel gives it none.
+  std::uint64_t cookie() const { return cookie_; }
   std::uint64_t uses() const { return uses_; }
 
   void watch();
@@ -65,6 +67,7 @@ class SharedSocket {
   Owner& owner_;
   int lent_;
   os::UniqueFd fd_;
+  std::uint64_t cookie_;
   ev::io watcher_;
   std::uint64_t uses_ = 0;
   std::uint32_t overflow_ = 0;  // as the kernel counts it for the life of the socket
@@ -83,6 +86,7 @@ class SocketUse {
     if (socket_ != nullptr) socket_->release();
   }
   int fd() const { return socket_->fd(); }
+  const SharedSocket& socket() const { return *socket_; }
 
  private:
   SharedSocket* socket_;

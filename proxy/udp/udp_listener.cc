@@ -65,7 +65,12 @@ void UdpListener::accept_on(int fd) {
                      loop_, static_cast<SharedSocket::Owner&>(*this), fd, std::move(copy)))
                  .get();
   }
-  socket->watch();
+  if (!holding_) socket->watch();
+}
+
+void UdpListener::read() {
+  if (!std::exchange(holding_, false)) return;
+  for (const auto& socket : sockets_) socket->watch();
 }
 
 void UdpListener::release(int fd) {
@@ -159,7 +164,7 @@ Session* UdpListener::open(SharedSocket& socket, std::size_t begin, std::size_t 
                                      .upstream = std::move(opened->upstream),
                                      .endpoint = std::move(opened->endpoint),
                                      .opened = std::chrono::steady_clock::now()},
-                                    std::move(opened->circuit), socket);
+                                    std::move(opened->circuit), socket, Session::Tenure::Own);
   sessions_.insert(*session);
   stats_.connections_total.add();
   stats_.held.add();
@@ -174,28 +179,80 @@ void UdpListener::on_failed(Session& session) {
   close(session);
 }
 
-// The one place where a session ends.
+// The one place where a session ends that does not move.
 void UdpListener::close(Session& session) {
   const auto lasted = std::chrono::steady_clock::now() - session.state().opened;
   stats_.duration_microseconds.record(static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(lasted).count()));
+  forget(session);
+}
+
+void UdpListener::forget(Session& session) {
+  const bool counted = !session.on_loan();
   sessions_.erase(session);
   delete &session;
+  if (!counted) return;
   opener_.close();
   stats_.held.sub();
   held_.remove();
 }
 
 void UdpListener::drain() {
+  read();
   if (std::exchange(context_.idle, &drain_idle_) == &drain_idle_) return;
   sessions_.for_each([](Session& session) { session.touch(); });
 }
 
 void UdpListener::cut_connections() {
   sessions_.for_each([this](Session& session) {
+    if (session.on_loan()) return forget(session);
     stats_.connections_cut_total.add();
     close(session);
   });
+}
+
+// --- sessions on their way ---------------------------------------------------------------------
+
+void UdpListener::take_back(const FlowKey& flow) {
+  Session* const session = sessions_.find(flow);
+  if (session == nullptr || !session->frozen()) return;
+  session->thaw();
+  if (context_.idle == &drain_idle_) session->touch();
+}
+
+void UdpListener::has_moved(Session& session) { forget(session); }
+
+UdpListener::Borrowed UdpListener::borrow(SessionState state, const os::SocketAddress& endpoint,
+                                          std::uint64_t socket) {
+  const auto through = std::ranges::find(sockets_, socket, &SharedSocket::cookie);
+  if (through == sockets_.end()) return Borrowed::NoSocket;
+  if (sessions_.find(state.flow) != nullptr) return Borrowed::Duplicate;
+  // As with connections: an endpoint that has left its cluster keeps what it has.
+  state.endpoint = context_.cluster.find(endpoint);
+  if (!state.endpoint) {
+    state.endpoint = std::make_shared<const Endpoint>(Endpoint{.address = endpoint});
+  }
+  auto* const session =
+      new Session(context_, std::move(state), context_.cluster.acquire(Circuit::Connections),
+                  **through, Session::Tenure::OnLoan);
+  sessions_.insert(*session);
+  return Borrowed::Yes;
+}
+
+// Beyond max_connections, too: it was within the limit when it came.
+bool UdpListener::keep(const FlowKey& flow) {
+  Session* const session = sessions_.find(flow);
+  if (session == nullptr || !session->on_loan()) return false;
+  session->keep();
+  stats_.connections_active.add();
+  stats_.held.add();
+  held_.add();
+  return true;
+}
+
+void UdpListener::give_back(const FlowKey& flow) {
+  Session* const session = sessions_.find(flow);
+  if (session != nullptr && session->on_loan()) forget(*session);
 }
 
 }  // namespace baton::proxy::udp

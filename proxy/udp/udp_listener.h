@@ -12,6 +12,11 @@
 // to the client from the listener's address. While draining they end after kDrainIdle of silence,
 // because what a client sends reaches the next generation only.
 //
+// Sessions go to the next generation in two steps. When this one has paused it lends them: its
+// copies are frozen, and stay in the flow table and in all counts. At the commit they have_moved(),
+// or else they are taken back. On the other side they are borrowed, carry datagrams, and are
+// counted once they are kept.
+//
 // Thread: its worker's. Owns: sessions, copies of the sockets. Borrows: everything in Options (all
 // outlive it).
 #pragma once
@@ -67,6 +72,25 @@ class UdpListener final : public WorkerListener,
   void cut_connections() override;
 
   FlowTable<Session>& sessions() { return sessions_; }
+  const std::string& name() const { return name_; }
+  const std::string& cluster() const { return context_.cluster.name(); }
+
+  // Datagrams wait in the sockets' queues until read(): the generation before may have sessions to
+  // lend. Before accept_on().
+  void hold() { holding_ = true; }
+  void read();
+
+  // By the one that lends. A session that is gone by now is left alone.
+  void take_back(const FlowKey& flow);
+  void has_moved(Session& session);  // closes this process's copy of its socket, nothing else
+
+  // By the one that borrows; `state` with everything but the endpoint, which is found or made by
+  // its address.
+  enum class Borrowed : std::uint8_t { Yes, NoSocket, Duplicate };
+  Borrowed borrow(SessionState state, const os::SocketAddress& endpoint, std::uint64_t socket);
+  // Those that are gone by now, or not on loan, are left alone. True: it is this listener's.
+  bool keep(const FlowKey& flow);
+  void give_back(const FlowKey& flow);
 
  private:
   // SharedSocket::Owner
@@ -83,6 +107,7 @@ class UdpListener final : public WorkerListener,
   void forward(SharedSocket& socket, std::size_t begin, std::size_t end);
   Session* open(SharedSocket& socket, std::size_t begin, std::size_t end);
   void close(Session& session);
+  void forget(Session& session);
 
   ev::loop_ref loop_;
   const std::string& name_;
@@ -96,6 +121,7 @@ class UdpListener final : public WorkerListener,
   SessionOpener opener_;
   std::vector<std::unique_ptr<SharedSocket>> sockets_;
   FlowTable<Session> sessions_;
+  bool holding_ = false;
 };
 
 }  // namespace baton::proxy::udp

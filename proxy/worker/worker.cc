@@ -18,7 +18,11 @@ Worker::Worker(const Options& options)
       http_(
           {.loop = loop_.ref(), .scratch = scratch_, .stats = *options.pool.stats, .lane = *lane_}),
       move_counters_(*options.pool.stats, *lane_),
-      on_move_(options.pool.on_move) {
+      on_move_(options.pool.on_move),
+      loans_({.loop = loop_.ref(),
+              .listeners = datagrams_,
+              .counters = move_counters_,
+              .on_move = on_move_}) {
   const Config& config = *options.pool.config;
   for (std::size_t i = 0; i < options.clusters.size(); ++i) {
     clusters_.add(std::make_unique<Cluster>(options.clusters.cluster(i), index_,

@@ -21,6 +21,7 @@
 #include "proxy/listener/worker_listener.h"
 #include "proxy/move/arrivals.h"
 #include "proxy/move/departures.h"
+#include "proxy/move/session_loans.h"
 #include "proxy/stats/stats_store.h"
 #include "proxy/udp/datagram_batch.h"
 #include "proxy/udp/udp_listener.h"
@@ -69,6 +70,7 @@ class Worker {
   void welcome(os::UniqueFd channel, os::UniqueFd old_process);
   // Takes none any more.
   void refuse_arrivals();
+  SessionLoans& loans() { return loans_; }
 
  private:
   WorkerListener& add_listener(const Options& options, std::size_t index);
@@ -87,6 +89,7 @@ class Worker {
   std::vector<WorkerListener*> listeners_;  // both kinds, in the order of the configuration
   MoveCounters move_counters_;
   const MoveObserver& on_move_;
+  SessionLoans loans_;
   std::unique_ptr<Departures> departures_;
   std::vector<std::unique_ptr<Arrivals>> arrivals_;
   bool refuses_arrivals_ = false;

@@ -224,6 +224,40 @@ void WorkerPool::welcome(std::vector<os::UniqueFd> channels, const os::UniqueFd&
   }
 }
 
+void WorkerPool::lend_sessions(os::UniqueFd channel, const std::vector<WorkerSocket>& sockets) {
+  BATON_CHECK(!sockets.empty());
+  Worker* const worker = impl_->workers[sockets.front().index % size()].get();
+  std::vector<int> fds;
+  for (const WorkerSocket& socket : sockets) fds.push_back(socket.fd);
+  const auto shared = std::make_shared<os::UniqueFd>(std::move(channel));
+  worker->post([worker, shared, fds] { worker->loans().lend(std::move(*shared), fds); });
+}
+
+void WorkerPool::commit_sessions() {
+  impl_->on_each_worker([](Worker& worker) { worker.loans().commit(); }, nullptr);
+}
+
+void WorkerPool::take_sessions_back() {
+  impl_->on_each_worker([](Worker& worker) { worker.loans().take_back(); }, nullptr);
+}
+
+void WorkerPool::hold_datagrams() {
+  impl_->on_each_worker([](Worker& worker) { worker.loans().hold(); }, nullptr);
+}
+
+void WorkerPool::borrow_sessions(std::vector<std::vector<os::UniqueFd>> channels) {
+  channels.resize(size());
+  for (std::size_t i = 0; i < size(); ++i) {
+    Worker* const worker = impl_->workers[i].get();
+    const auto shared = std::make_shared<std::vector<os::UniqueFd>>(std::move(channels[i]));
+    worker->post([worker, shared] { worker->loans().borrow(std::move(*shared)); });
+  }
+}
+
+void WorkerPool::read_datagrams() {
+  impl_->on_each_worker([](Worker& worker) { worker.loans().read(); }, nullptr);
+}
+
 void WorkerPool::refuse_arrivals(Done done) {
   impl_->on_each_worker([](Worker& worker) { worker.refuse_arrivals(); }, std::move(done));
 }

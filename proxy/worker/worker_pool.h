@@ -75,6 +75,17 @@ class WorkerPool {
   void welcome(std::vector<os::UniqueFd> channels, const os::UniqueFd& old_process);
   // Takes none any more from when `done` is called on.
   void refuse_arrivals(Done done);
+
+  // UDP sessions, proxy/move/session_loans.h. Old lends those of `sockets`, which are released and
+  // one worker's, over the channel.
+  void lend_sessions(os::UniqueFd channel, const std::vector<WorkerSocket>& sockets);
+  void commit_sessions();
+  void take_sessions_back();
+  // New reads no datagrams until it has borrowed them: one channel or more for a worker, or none.
+  void hold_datagrams();
+  void borrow_sessions(std::vector<std::vector<os::UniqueFd>> channels);
+  void read_datagrams();
+
   // Closes every connection now and counts each as cut.
   void cut_connections(Done done);
   // Each worker's loop has run once.

@@ -8,11 +8,11 @@ import subprocess
 
 import pytest
 from harness import processes, sockets, udp
-from harness.baton import BUILD, FAILED, NEXT_PROXY, PROXY
+from harness.baton import BUILD, CRASHING_PROXY, FAILED, LISTENERS_ONLY_PROXY, NEXT_PROXY, PROXY
 from harness.dns import A, NameServer
 from harness.ports import free_port
 from harness.tables import relay
-from harness.udp import AskingClients, DnsPerf, UdpUpstream
+from harness.udp import AskingClients, DnsPerf, LastingClients, UdpUpstream
 from harness.upstreams import refusing_address
 from harness.waiting import wait_until
 
@@ -310,7 +310,7 @@ def test_the_first_of_new_sockets_is_not_read_late(start, address, udp_echoer):
 
 def test_replies_reach_clients_of_a_generation_that_drains(start, address):
     with UdpUpstream(lambda _: []) as upstream:
-        baton = start(relay_udp(address, upstream.address, supervisor=QUICK))
+        baton = start(relay_udp(address, upstream.address, supervisor=QUICK, moves=False))
         with udp.connect(address) as client:
             client.send(b"question")
             wait_until(lambda: upstream.datagrams == 1, 10, "the question is there")
@@ -454,3 +454,210 @@ def test_dnsperf_while_binaries_are_swapped(start, address, directory):
             result = load.finish()
     assert count >= 3
     assert result.lost == 0 and result.completed == result.sent > 1000, result.text
+
+
+# --- sessions move -----------------------------------------------------------------------------
+
+
+def test_clients_keep_their_upstream_sockets_through_ten_generations(start, address, udp_echoer):
+    baton = start(relay_udp(address, udp_echoer.address, supervisor=QUICK))
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(udp.connect(address)) for _ in range(40)]
+        for client in clients:
+            udp.ask(client, b"before")
+        for i in range(10):
+            baton.reload("--proxy", (NEXT_PROXY, PROXY)[i % 2])
+            for client in clients:
+                assert udp.ask(client, b"after %d" % i) == b"after %d" % i
+        row = baton.wait_drained()
+        assert row["id"] == 11 and row["connections"] == 40 and row["moved_in"] == 40
+        assert len(udp_echoer.clients) == 40, "the upstream has seen another port"
+        assert active(baton) == 40 == baton.metric("baton_upstream_connections_active")
+        assert baton.metric("baton_connections_moved_total") == 400
+        assert baton.metric("baton_listener_connections_total", listener="front") == 40
+        assert baton.metric("baton_upstream_connections_total") == 40
+        assert baton.metric("baton_udp_datagrams_received_total", listener="front") == 440
+        assert dropped(baton) == 0
+
+
+def test_clients_that_never_pause_keep_their_upstream_sockets(start, address, udp_echoer):
+    """Also what they say while the next generation is on probation leaves from the same socket."""
+    baton = start(relay_udp(address, udp_echoer.address, supervisor={**QUICK, "probation": "200ms"}))
+    with LastingClients(address, 16) as load:
+        for i in range(10):
+            baton.reload("--proxy", (NEXT_PROXY, PROXY)[i % 2])
+        tally = load.stop()
+    assert not tally.unanswered and not tally.wrong and tally.answered > 1000, tally
+    assert len(udp_echoer.clients) == 16
+    assert baton.metric("baton_listener_connections_total", listener="front") == 16
+
+
+def opened(stack, address, count):
+    clients = [stack.enter_context(udp.connect(address)) for _ in range(count)]
+    for client in clients:
+        assert udp.ask(client, b"before") == b"before"
+    return clients
+
+
+@pytest.mark.parametrize("counts", [(4, 2, 1), (8, 4, 3, 8)])
+def test_sessions_find_the_worker_that_their_client_reaches(start, address, udp_echoer, counts):
+    """As long as no socket is added the kernel gives a client's datagrams to the same one."""
+    def config(workers):
+        return relay_udp(address, udp_echoer.address, workers=workers, supervisor=QUICK)
+
+    baton = start(config(counts[0]))
+    with contextlib.ExitStack() as stack:
+        clients = opened(stack, address, 64)
+        for workers in counts[1:]:
+            baton.write(config(workers))
+            baton.reload()
+            for client in clients:
+                assert udp.ask(client, b"on") == b"on"
+        assert len(udp_echoer.clients) == 64
+        assert baton.wait_drained()["connections"] == 64
+
+
+def test_more_workers_cost_no_answer(start, address):
+    """The kernel spreads clients anew: some get another session, and both can be answered through."""
+    with UdpUpstream(lambda _: []) as upstream:
+        baton = start(relay_udp(address, upstream.address, workers=1, supervisor=QUICK))
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(udp.connect(address)) for _ in range(16)]
+            for client in clients:
+                client.send(b"question")
+            wait_until(lambda: upstream.datagrams == 16, 10, "the questions are there")
+            baton.write(relay_udp(address, upstream.address, workers=4, supervisor=QUICK))
+            baton.reload()
+            baton.wait_drained()
+            upstream.say_to_all(b"a late answer")
+            for client in clients:
+                assert client.recv(100) == b"a late answer"
+
+
+def test_what_is_left_of_the_idle_timeout_moves(start, address, udp_echoer):
+    baton = start(relay_udp(address, udp_echoer.address, supervisor=QUICK, listener={"idle_timeout": "1s"}))
+    with udp.connect(address) as client:
+        udp.ask(client, b"last")
+
+        def is_idle():
+            baton.reload()
+            return active(baton) == 0
+
+        wait_until(is_idle, 10, "it is idle although there are reloads all the time")
+
+
+def test_sessions_that_have_moved_count_towards_max_connections(start, address, udp_echoer):
+    baton = start(relay_udp(address, udp_echoer.address, supervisor=QUICK, listener={"max_connections": 3},
+                            cluster={"max_connections": 9}))
+    with contextlib.ExitStack() as stack:
+        clients = opened(stack, address, 3)
+        for _ in range(2):
+            baton.reload()
+        baton.wait_drained()
+        with udp.connect(address) as late:
+            assert udp.ask(late, b"out", 0.2) is None
+        for client in clients:
+            assert udp.ask(client, b"in") == b"in"
+    assert dropped(baton) == dropped(baton, "max_connections") == 1
+
+
+@pytest.mark.parametrize("change", ["address", "cluster", "switched off", "old release"])
+def test_sessions_that_cannot_move_are_answered_where_they_are(start, address, another_address, change):
+    with UdpUpstream(lambda _: []) as upstream, UdpUpstream() as other:
+        tables = relay_udp(address, upstream.address, supervisor=QUICK)
+        baton = start(tables)
+        with udp.connect(address) as client:
+            client.send(b"question")
+            wait_until(lambda: upstream.datagrams == 1, 10, "the question is there")
+            arguments = []
+            if change == "address":
+                tables["listener"][0]["address"] = another_address
+            elif change == "cluster":
+                tables["listener"][0]["cluster"] = "elsewhere"
+                tables["cluster"].append({"name": "elsewhere", "endpoints": [other.address]})
+            elif change == "switched off":
+                tables["proxy"]["move_connections"] = False
+            else:
+                arguments = ["--proxy", LISTENERS_ONLY_PROXY]
+            baton.write(tables)
+            baton.reload(*arguments)
+            assert baton.wait_generation(1, "draining")["connections"] == 1
+            upstream.say(b"the answer")
+            assert client.recv(100) == b"the answer"
+            if change == "cluster":
+                assert udp.ask(client, b"next") == b"next"
+                assert baton.metric("baton_connections_move_rejected_total", reason="no_cluster") == 1
+            baton.wait_drained(9)
+
+
+def test_sessions_of_an_endpoint_that_has_left_its_cluster_move(start, address, udp_echoer):
+    baton = start(relay_udp(address, udp_echoer.address, supervisor=QUICK))
+    with UdpUpstream() as other, contextlib.ExitStack() as stack:
+        client = opened(stack, address, 1)[0]
+        baton.write(relay_udp(address, other.address, supervisor=QUICK))
+        baton.reload()
+        assert baton.wait_drained()["moved_in"] == 1
+        assert udp.ask(client, b"with the old one") == b"with the old one"
+        assert udp_echoer.datagrams == 2 and not other.clients
+
+
+def start_holding(start, address, upstream, point, **options):
+    return start(relay_udp(address, upstream.address, workers=1,
+                           supervisor={**QUICK, "probation": "10s"}),
+                 env={"BATON_TEST_HOLD": point}, **options)
+
+
+@pytest.mark.parametrize("point", ["prepared", "answered"])
+def test_new_dies_with_sessions_on_loan_and_old_goes_on(start, address, point):
+    """With the same upstream sockets, and what has waited in them."""
+    with UdpUpstream() as upstream:
+        baton = start_holding(start, address, upstream, f"{point}:2")
+        with contextlib.ExitStack() as stack:
+            clients = opened(stack, address, 10)
+            reload = baton.ask_in_background("reload", "--proxy", NEXT_PROXY)
+            baton.wait_for_log(f"holding at {point}")
+            upstream.say_to_all(b"meanwhile")
+            for client in clients:
+                client.send(b"in the queue")
+            processes.kill(baton.generations()[2]["pid"])
+            for client in clients:
+                assert {client.recv(100), client.recv(100)} == {b"meanwhile", b"in the queue"}
+                assert udp.ask(client, b"after") == b"after"
+            out, err = reload.communicate(timeout=20)
+            assert reload.returncode == FAILED and "rolled back" in out + err, (out, err)
+            assert len(upstream.clients) == 10 == active(baton)
+            assert baton.metric("baton_listener_connections_total", listener="front") == 10
+            baton.reload("--probation", "20ms")
+            assert baton.wait_drained()["moved_in"] == 10
+
+
+@pytest.mark.parametrize("point", ["offered", "accepted", "committed"])
+def test_old_dies_with_sessions_on_loan_and_new_keeps_them(start, address, point):
+    with UdpUpstream() as upstream:
+        baton = start_holding(start, address, upstream, f"{point}:1", proxy=NEXT_PROXY)
+        with contextlib.ExitStack() as stack:
+            clients = opened(stack, address, 10)
+            reload = baton.ask_in_background("reload", "--proxy", PROXY, "--probation", "500ms")
+            baton.wait_for_log(f"holding at {point}")
+            upstream.say_to_all(b"meanwhile")
+            processes.kill(baton.generations()[1]["pid"])
+            for client in clients:
+                assert client.recv(100) == b"meanwhile"
+                assert udp.ask(client, b"after") == b"after"
+            reload.communicate(timeout=20)
+            row = baton.wait_drained()
+            assert row["id"] == 2 and row["connections"] == 10 == row["moved_in"]
+            assert len(upstream.clients) == 10 == active(baton)
+
+
+def test_a_rollback_leaves_sessions_where_they_were(start, address, udp_echoer):
+    baton = start(relay_udp(address, udp_echoer.address, supervisor={**QUICK, "probation": "1s"}))
+    with LastingClients(address, 8) as load:
+        wait_until(lambda: load.answered() > 50, 10, "it runs")
+        assert baton.ask("reload", "--proxy", CRASHING_PROXY).code == FAILED
+        before = load.answered()
+        wait_until(lambda: load.answered() > before + 50, 10, "it goes on")
+        tally = load.stop()
+    # What a process that crashes has read is lost with it.
+    assert not tally.wrong and len(tally.unanswered) <= 8, tally
+    assert len(udp_echoer.clients) == 8 == active(baton)

@@ -1,5 +1,6 @@
 """Datagrams: clients and servers that never wait for ever."""
 
+import itertools
 import re
 import socket
 import subprocess
@@ -87,6 +88,10 @@ class UdpUpstream:
         """Unasked, to whoever has asked last."""
         self._socket.sendto(datagram, self._last)
 
+    def say_to_all(self, datagram):
+        for client in self.clients:
+            self._socket.sendto(datagram, client)
+
     def close(self):
         self._ended = True
         family, target = sockets.parse(self.address)
@@ -125,21 +130,23 @@ class AskingClients:
         round_number = 0
         while not self._stop.is_set():
             round_number += 1
-            question = f"client {number} round {round_number}".encode()
-            begin = time.monotonic()
             with connect(self.address) as client:
-                try:
-                    answer = ask(client, question, self.patience)
-                except ConnectionRefusedError:
-                    answer = None
-            with self._lock:
-                self.total.slowest = max(self.total.slowest, time.monotonic() - begin)
-                if answer == question:
-                    self.total.answered += 1
-                elif answer is None:
-                    self.total.unanswered.append(question)
-                else:
-                    self.total.wrong.append((question, answer))
+                self._ask(client, f"client {number} round {round_number}".encode())
+
+    def _ask(self, client, question):
+        begin = time.monotonic()
+        try:
+            answer = ask(client, question, self.patience)
+        except ConnectionRefusedError:
+            answer = None
+        with self._lock:
+            self.total.slowest = max(self.total.slowest, time.monotonic() - begin)
+            if answer == question:
+                self.total.answered += 1
+            elif answer is None:
+                self.total.unanswered.append(question)
+            else:
+                self.total.wrong.append((question, answer))
 
     def answered(self):
         with self._lock:
@@ -158,6 +165,15 @@ class AskingClients:
 
     def __exit__(self, *_):
         self.stop()
+
+
+class LastingClients(AskingClients):
+    """The same, but each client keeps its port."""
+
+    def _loop(self, number):
+        with connect(self.address) as client:
+            for round_number in itertools.takewhile(lambda _: not self._stop.is_set(), itertools.count()):
+                self._ask(client, f"client {number} round {round_number}".encode())
 
 
 @dataclass

@@ -121,6 +121,7 @@ int main(int argc, char** argv) {
 #ifndef VARIANT_LISTENERS_ONLY
   build.features.emplace_back(proto::kFeatureStatsDelta);
   build.features.emplace_back(proto::kFeatureMove);
+  build.features.emplace_back(proto::kFeatureSessions);
 #endif
   build.moving = [](baton::proxy::MovePoint point, std::uint64_t generation) {
     hold_if_asked(name_of(point), generation);

@@ -29,8 +29,19 @@ struct Succession {
     auto pair = proto::make_pair();
     REQUIRE(pair);
     old_end = std::move(pair->first);
-    predecessor = std::make_unique<Predecessor>(loop, std::move(pair->second),
-                                                [](proto::Fds, const os::UniqueFd&) {});
+    predecessor = std::make_unique<Predecessor>(
+        loop, std::move(pair->second),
+        Predecessor::Events{.arriving = [](proto::Fds, const os::UniqueFd&) {},
+                            .lending =
+                                [this](std::vector<SessionChannel> channels) {
+                                  lent = std::move(channels);
+                                  loop.stop();
+                                },
+                            .gone =
+                                [this] {
+                                  gone = true;
+                                  loop.stop();
+                                }});
     deadline.set<Succession, &Succession::on_deadline>(this);
     deadline.start(10);
   }
@@ -69,6 +80,8 @@ struct Succession {
   ev::timer deadline{loop.ref()};
   ListeningSockets held;
   os::UniqueFd old_end;
+  std::vector<SessionChannel> lent;
+  bool gone = false;
   std::unique_ptr<Predecessor> predecessor;
 };
 
@@ -122,4 +135,45 @@ TEST_CASE("succession: garbage from the old generation is no failure") {
   Succession test;
   REQUIRE(::write(test.old_end.get(), "what is this", 12) == 12);
   CHECK(test.inherit({}).empty());
+}
+
+TEST_CASE(
+    "succession: sessions are lent by who can, over channels for the workers of who borrows") {
+  Succession both;
+  proto::Hello old_hello = hello(1);
+  old_hello.add_features(std::string(proto::kFeatureSessions));
+  proto::Hello new_hello = old_hello;
+  new_hello.set_workers(3);
+  Successor successor(both.loop, std::move(both.old_end), old_hello, both.held);
+  both.predecessor->inherit(new_hello, {}, [&](auto) { both.loop.stop(); });
+  both.loop.run();
+  CHECK(both.predecessor->will_lend_sessions());
+  CHECK(successor.borrowing_workers() == 3);
+
+  std::vector<SessionChannel> channels;
+  for (const std::uint32_t worker : {2, 0}) {
+    channels.push_back({worker, std::move(proto::make_pair()->first)});
+  }
+  successor.send_session_channels(std::move(channels));
+  both.loop.run();
+  REQUIRE(both.lent.size() == 2);
+  CHECK(both.lent[0].worker == 2);
+  CHECK(both.lent[1].worker == 0);
+  CHECK(both.lent[1].fd.valid());
+}
+
+TEST_CASE("succession: an old generation that does not lend sessions is not waited for") {
+  Succession both;
+  Successor successor(both.loop, std::move(both.old_end), hello(1), both.held);
+  CHECK(both.inherit({}).empty());
+  CHECK_FALSE(both.predecessor->will_lend_sessions());
+  CHECK(successor.borrowing_workers() == 0);
+}
+
+TEST_CASE("succession: nor one that has died") {
+  Succession both;
+  both.old_end.reset();
+  both.loop.run();
+  CHECK(both.gone);
+  CHECK_FALSE(both.predecessor->will_lend_sessions());
 }

@@ -13,9 +13,12 @@ UdpPeer::UdpPeer(const std::string& address) {
   fd_.reset(::socket(parsed->family(), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   REQUIRE(fd_.valid());
   const int on = 1;
-  ::setsockopt(fd_.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+  const bool shared = parsed->port() != 0;
+  if (shared) ::setsockopt(fd_.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   if (parsed->is_any()) ::setsockopt(fd_.get(), IPPROTO_IP, IP_PKTINFO, &on, sizeof on);
   REQUIRE(::bind(fd_.get(), parsed->data(), parsed->length()) == 0);
+  // Not before, or the kernel may choose a port that another peer has.
+  if (!shared) ::setsockopt(fd_.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
   address_ = *os::SocketAddress::of_socket(fd_.get());
 }
 

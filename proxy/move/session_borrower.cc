@@ -1,0 +1,104 @@
+#include "proxy/move/session_borrower.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/config/fd_budget.h"
+#include "proxy/move/session_record.h"
+#include "shared/os/fd_limit.h"
+
+namespace baton::proxy {
+namespace {
+
+proto::MoveVerdict verdict_of(udp::UdpListener::Borrowed borrowed) {
+  switch (borrowed) {
+    case udp::UdpListener::Borrowed::Yes:
+      return proto::MOVE_ACCEPTED;
+    case udp::UdpListener::Borrowed::NoSocket:
+      return proto::MOVE_NO_LISTENER;
+    case udp::UdpListener::Borrowed::Duplicate:
+      return proto::MOVE_DUPLICATE;
+  }
+  return proto::MOVE_MALFORMED;
+}
+
+}  // namespace
+
+SessionBorrower::SessionBorrower(Options options)
+    : options_(std::move(options)),
+      fd_ceiling_(os::fd_limit() - std::min(os::fd_limit(), kFdReserve)),
+      patience_(options_.loop),
+      channel_(options_.loop, std::move(options_.channel), "old generation's worker") {
+  using proto::Fds;
+  using proto::Responder;
+  patience_.set<SessionBorrower, &SessionBorrower::settle>(this);
+  patience_.start(std::chrono::duration<double>(kPatience).count());
+  channel_.handle<proto::SessionBatch>(
+      proto::SESSIONS_LEND,
+      [this](const proto::SessionBatch& batch, Fds fds, const Responder& answer) {
+        if (static_cast<std::size_t>(batch.sessions_size()) != fds.size()) {
+          return channel_.fail("lends sessions without their descriptors");
+        }
+        const proto::MoveVerdicts verdicts = borrow(batch, fds);
+        reached(MovePoint::Prepared);
+        answer.reply(verdicts);
+        reached(MovePoint::Answered);
+      });
+  const auto on = [this](proto::MoveKindOfMessage kind, void (SessionBorrower::*act)()) {
+    channel_.handle<proto::SessionsEvent>(
+        kind, [this, act](const proto::SessionsEvent&, Fds, const Responder&) { (this->*act)(); });
+  };
+  on(proto::SESSIONS_LENT, &SessionBorrower::settle);
+  on(proto::SESSIONS_COMMIT, &SessionBorrower::keep);
+  on(proto::SESSIONS_RETURN, &SessionBorrower::give_back);
+  channel_.on_close([this](const std::string&) {
+    keep();
+    settle();
+  });
+}
+
+proto::MoveVerdicts SessionBorrower::borrow(const proto::SessionBatch& batch,
+                                            std::span<os::UniqueFd> fds) {
+  proto::MoveVerdicts verdicts;
+  for (int i = 0; i < batch.sessions_size(); ++i) {
+    verdicts.add_verdicts(
+        borrow_one(batch.sessions(i), std::move(fds[static_cast<std::size_t>(i)])));
+  }
+  return verdicts;
+}
+
+proto::MoveVerdict SessionBorrower::borrow_one(const proto::SessionRecord& record,
+                                               os::UniqueFd fd) {
+  if (static_cast<std::uint64_t>(fd.get()) >= fd_ceiling_) return proto::MOVE_NO_DESCRIPTORS;
+  auto read = read_record(record, std::move(fd));
+  if (!read) return read.error();
+  const auto found = std::ranges::find_if(options_.listeners, [&](const auto& listener) {
+    return listener->name() == record.listener();
+  });
+  if (found == options_.listeners.end()) return proto::MOVE_NO_LISTENER;
+  udp::UdpListener& listener = **found;
+  if (listener.cluster() != record.cluster()) return proto::MOVE_NO_CLUSTER;
+  const udp::FlowKey flow = read->state.flow;
+  const auto borrowed = listener.borrow(std::move(read->state), read->endpoint, record.socket());
+  if (borrowed == udp::UdpListener::Borrowed::Yes) loans_.push_back({&listener, flow});
+  return verdict_of(borrowed);
+}
+
+void SessionBorrower::keep() {
+  const std::vector<Loan> loans = std::exchange(loans_, {});
+  options_.counters.moved_in(static_cast<std::uint64_t>(std::ranges::count_if(
+      loans, [](const Loan& loan) { return loan.listener->keep(loan.flow); })));
+  if (!loans.empty()) reached(MovePoint::Started);
+}
+
+void SessionBorrower::give_back() {
+  for (const Loan& loan : std::exchange(loans_, {})) loan.listener->give_back(loan.flow);
+  settle();
+}
+
+void SessionBorrower::settle() {
+  patience_.stop();
+  if (options_.settled) std::exchange(options_.settled, nullptr)();
+}
+
+}  // namespace baton::proxy

@@ -1,0 +1,68 @@
+// Goes on with the UDP sessions that a worker of the generation before lends: on loan until that
+// commits them or is gone, and then as this process's own.
+//
+// It is gone when the channel ends without a word. Should it still live, it goes on with the
+// sessions, too, which datagrams allow: each is read once, by either.
+//
+// Thread: its worker's. Owns: the channel. Borrows: listeners, counters.
+#pragma once
+
+#include <ev++.h>
+
+#include <expected>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "proto/channel.h"
+#include "proto/move.pb.h"
+#include "proxy/move/move_counters.h"
+#include "proxy/move/move_point.h"
+#include "proxy/udp/udp_listener.h"
+
+namespace baton::proxy {
+
+class SessionBorrower {
+ public:
+  using Listeners = std::vector<std::unique_ptr<udp::UdpListener>>;
+  struct Options {
+    ev::loop_ref loop;
+    os::UniqueFd channel;
+    const Listeners& listeners;
+    MoveCounters& counters;
+    const MoveObserver& on_move;
+    // All are here, or no more will come; called once. Datagrams must not wait for longer.
+    std::function<void()> settled;
+  };
+
+  explicit SessionBorrower(Options options);
+  SessionBorrower(const SessionBorrower&) = delete;
+  SessionBorrower& operator=(const SessionBorrower&) = delete;
+
+  // Clients' datagrams wait for the sessions at most as long.
+  static constexpr std::chrono::milliseconds kPatience{1000};
+
+ private:
+  struct Loan {
+    udp::UdpListener* listener;
+    udp::FlowKey flow;
+  };
+
+  proto::MoveVerdicts borrow(const proto::SessionBatch& batch, std::span<os::UniqueFd> fds);
+  proto::MoveVerdict borrow_one(const proto::SessionRecord& record, os::UniqueFd fd);
+  void keep();
+  void give_back();
+  void settle();
+  void reached(MovePoint point) const {
+    if (options_.on_move) options_.on_move(point);
+  }
+
+  Options options_;
+  std::uint64_t fd_ceiling_;
+  std::vector<Loan> loans_;
+  ev::timer patience_;
+  proto::Channel channel_;
+};
+
+}  // namespace baton::proxy

@@ -1,0 +1,50 @@
+#include "proxy/move/session_loans.h"
+
+#include <utility>
+
+namespace baton::proxy {
+
+void SessionLoans::lend(os::UniqueFd channel, std::vector<int> sockets) {
+  lenders_.push_back(
+      std::make_unique<SessionLender>(SessionLender::Options{.loop = options_.loop,
+                                                             .channel = std::move(channel),
+                                                             .sockets = std::move(sockets),
+                                                             .listeners = options_.listeners,
+                                                             .counters = options_.counters,
+                                                             .on_move = options_.on_move}));
+}
+
+void SessionLoans::commit() {
+  for (const auto& lender : lenders_) lender->commit();
+}
+
+void SessionLoans::take_back() {
+  for (const auto& lender : lenders_) lender->end();
+  lenders_.clear();
+}
+
+void SessionLoans::hold() {
+  for (const auto& listener : options_.listeners) listener->hold();
+}
+
+void SessionLoans::read() {
+  for (const auto& listener : options_.listeners) listener->read();
+}
+
+void SessionLoans::borrow(std::vector<os::UniqueFd> channels) {
+  unsettled_ += channels.size();
+  if (unsettled_ == 0) return read();
+  for (os::UniqueFd& channel : channels) {
+    borrowers_.push_back(
+        std::make_unique<SessionBorrower>(SessionBorrower::Options{.loop = options_.loop,
+                                                                   .channel = std::move(channel),
+                                                                   .listeners = options_.listeners,
+                                                                   .counters = options_.counters,
+                                                                   .on_move = options_.on_move,
+                                                                   .settled = [this] {
+                                                                     if (--unsettled_ == 0) read();
+                                                                   }}));
+  }
+}
+
+}  // namespace baton::proxy

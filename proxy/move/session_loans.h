@@ -1,0 +1,50 @@
+// All that one worker lends to the next generation and borrows from the one before.
+//
+//   new: hold() ─► borrow() ─ all are here, or cannot come ─► datagrams are read
+//   old: lend() ─► commit() or take_back()
+//
+// Thread: its worker's. Owns: the channels. Borrows: everything in Options.
+#pragma once
+
+#include <ev++.h>
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "proxy/move/session_borrower.h"
+#include "proxy/move/session_lender.h"
+
+namespace baton::proxy {
+
+class SessionLoans {
+ public:
+  using Listeners = std::vector<std::unique_ptr<udp::UdpListener>>;
+  struct Options {
+    ev::loop_ref loop;
+    const Listeners& listeners;
+    MoveCounters& counters;
+    const MoveObserver& on_move;
+  };
+
+  explicit SessionLoans(const Options& options) : options_(options) {}
+
+  // Sessions that reply through `sockets`, which are not read here any more.
+  void lend(os::UniqueFd channel, std::vector<int> sockets);
+  void commit();
+  void take_back();
+
+  // Clients' datagrams wait from now on until borrow() is through, or read() is called.
+  void hold();
+  void read();
+  // Those of all workers that have any for this one; called once.
+  void borrow(std::vector<os::UniqueFd> channels);
+
+ private:
+  Options options_;
+  std::vector<std::unique_ptr<SessionLender>> lenders_;
+  std::vector<std::unique_ptr<SessionBorrower>> borrowers_;
+  std::size_t unsettled_ = 0;
+};
+
+}  // namespace baton::proxy

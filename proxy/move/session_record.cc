@@ -1,0 +1,79 @@
+#include "proxy/move/session_record.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "proxy/move/address_bytes.h"
+
+namespace baton::proxy {
+namespace {
+
+using std::chrono::steady_clock;
+
+bool is_datagram_socket(const os::UniqueFd& fd) {
+  int type = 0;
+  socklen_t length = sizeof type;
+  return ::getsockopt(fd.get(), SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_DGRAM;
+}
+
+bool is_ip(const std::optional<os::SocketAddress>& address) {
+  if (!address) return false;
+  const bool v4 = address->family() == AF_INET && address->length() == sizeof(sockaddr_in);
+  const bool v6 = address->family() == AF_INET6 && address->length() == sizeof(sockaddr_in6);
+  return v4 || v6;
+}
+
+// Nothing: it is none.
+std::optional<udp::FlowKey> read_flow(const proto::SessionRecord& record) {
+  const auto client = from_address_bytes(record.client());
+  if (!is_ip(client)) return std::nullopt;
+  sockaddr_storage storage{};
+  std::memcpy(&storage, client->data(), client->length());
+  udp::FlowKey flow = udp::FlowKey::of_client(storage);
+  if (record.local().empty()) return flow;
+  if (record.local().size() != flow.local.size()) return std::nullopt;
+  std::memcpy(flow.local.data(), record.local().data(), flow.local.size());
+  return flow;
+}
+
+}  // namespace
+
+void write_record(const udp::SessionState& state, std::uint64_t socket,
+                  proto::SessionRecord& record) {
+  record.set_schema(kSessionSchema);
+  record.set_socket(socket);
+  record.set_client(to_address_bytes(state.flow.client_address()));
+  if (state.flow.has_local()) record.set_local(state.flow.local.data(), state.flow.local.size());
+  record.set_endpoint(to_address_bytes(state.endpoint->address));
+  record.set_opened_ns(static_cast<std::uint64_t>(state.opened.time_since_epoch().count()));
+  record.set_last_activity_ms(
+      static_cast<std::uint64_t>(state.last_activity.time_since_epoch().count()));
+  record.set_answered(state.answered);
+}
+
+std::expected<ReadSession, proto::MoveVerdict> read_record(const proto::SessionRecord& record,
+                                                           os::UniqueFd upstream) {
+  if (record.schema() != kSessionSchema) return std::unexpected(proto::MOVE_UNKNOWN_KIND);
+  const auto flow = read_flow(record);
+  const auto endpoint = from_address_bytes(record.endpoint());
+  if (!flow || !is_ip(endpoint) || !is_datagram_socket(upstream)) {
+    return std::unexpected(proto::MOVE_MALFORMED);
+  }
+  return ReadSession{.state = {.flow = *flow,
+                               .upstream = std::move(upstream),
+                               .endpoint = nullptr,
+                               .opened = steady_clock::time_point(steady_clock::duration(
+                                   static_cast<steady_clock::rep>(record.opened_ns()))),
+                               .last_activity = std::min(
+                                   CoarseClock::now(),
+                                   CoarseClock::time_point(CoarseClock::duration(
+                                       static_cast<CoarseClock::rep>(record.last_activity_ms())))),
+                               .answered = record.answered()},
+                     .endpoint = *endpoint};
+}
+
+}  // namespace baton::proxy
