@@ -84,4 +84,11 @@ void HttpWorker::reap(ev::prepare&, int) {
   retired_.clear();
 }
 
+UpstreamPool* HttpWorker::find_pool(std::string_view cluster) const {
+  for (const auto& [each, use] : clusters_) {
+    if (each->name() == cluster) return &use->pool;
+  }
+  return nullptr;
+}
+
 }  // namespace baton::proxy::http

@@ -54,6 +54,14 @@ class HttpWorker {
   // What it is set to is called when this event is over.
   void run_soon(Timeout& timeout);
 
+  // Of a cluster that any HTTP listener leads to; null: none does.
+  UpstreamPool* find_pool(std::string_view cluster) const;
+  // `visit(UpstreamPool&)`
+  template <class Visit>
+  void for_each_pool(Visit visit) {
+    for (auto& [cluster, use] : clusters_) visit(use->pool);
+  }
+
  private:
   struct ClusterUse {
     ClusterUse(HttpWorker& worker, Cluster& cluster);

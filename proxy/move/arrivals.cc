@@ -5,6 +5,7 @@
 
 #include "proxy/config/fd_budget.h"
 #include "proxy/move/connection_record.h"
+#include "proxy/move/idle_upstream_record.h"
 #include "shared/os/fd_limit.h"
 #include "shared/os/log.h"
 
@@ -40,24 +41,27 @@ Arrivals::~Arrivals() = default;
 
 proto::MoveVerdicts Arrivals::prepare(const proto::MoveBatch& batch, proto::Fds fds) {
   proto::MoveVerdicts verdicts;
-  Batch guests;
+  Batch prepared;
   std::span<os::UniqueFd> rest(fds);
   for (const proto::ConnectionRecord& record : batch.connections()) {
     const std::size_t count = descriptors_of(record);
     // Of a kind that is unknown here nobody knows which descriptors are whose.
     const bool known = count > 0 && count <= rest.size();
-    verdicts.add_verdicts(known ? prepare_one(record, rest.first(count), guests)
+    verdicts.add_verdicts(known ? prepare_one(record, rest.first(count), prepared)
                                 : proto::MOVE_UNKNOWN_KIND);
     rest = known ? rest.subspan(count) : rest.first(0);
   }
-  offered_[batch.id()] = std::move(guests);
+  offered_[batch.id()] = std::move(prepared);
   return verdicts;
 }
 
 proto::MoveVerdict Arrivals::prepare_one(const proto::ConnectionRecord& record,
-                                         std::span<os::UniqueFd> fds, Batch& guests) {
+                                         std::span<os::UniqueFd> fds, Batch& batch) {
   if (static_cast<std::uint64_t>(fds.back().get()) >= fd_ceiling_) {
     return proto::MOVE_NO_DESCRIPTORS;
+  }
+  if (record.kind() == proto::IDLE_UPSTREAM) {
+    return prepare_upstream(record, std::move(fds.front()), batch);
   }
   auto read = read_record(record, fds);
   if (!read) return read.error();
@@ -65,7 +69,19 @@ proto::MoveVerdict Arrivals::prepare_one(const proto::ConnectionRecord& record,
   if (listener == nullptr) return proto::MOVE_NO_LISTENER;
   auto session = listener->restore(std::move(read->state), read->details);
   if (!session) return proto::MOVE_NO_LISTENER;
-  guests.push_back({listener, std::move(session)});
+  batch.guests.push_back({listener, std::move(session)});
+  return proto::MOVE_ACCEPTED;
+}
+
+proto::MoveVerdict Arrivals::prepare_upstream(const proto::ConnectionRecord& record,
+                                              os::UniqueFd socket, Batch& batch) const {
+  auto read = read_idle_upstream(record, std::move(socket));
+  if (!read) return read.error();
+  http::UpstreamPool* const pool = options_.http.find_pool(record.cluster());
+  if (pool == nullptr) return proto::MOVE_NOT_WANTED;
+  auto connection = pool->restore(std::move(read->leg), read->endpoint, record.requests());
+  if (!connection) return proto::MOVE_NOT_WANTED;
+  batch.upstreams.push_back({pool, std::move(connection)});
   return proto::MOVE_ACCEPTED;
 }
 
@@ -81,21 +97,23 @@ ActiveListener* Arrivals::listener_of(const proto::ConnectionRecord& record, Mov
 }
 
 void Arrivals::commit(std::uint64_t batch) {
-  auto guests = offered_.extract(batch);
-  if (guests.empty()) return channel_.fail("commits a batch that was not prepared");
-  start(guests.mapped());
+  auto prepared = offered_.extract(batch);
+  if (prepared.empty()) return channel_.fail("commits a batch that was not prepared");
+  start(prepared.mapped());
   reached(MovePoint::Started);
 }
 
-void Arrivals::start(Batch& guests) {
-  options_.counters.moved_in(guests.size());
-  for (Guest& guest : guests) guest.listener->admit_moved(std::move(guest.session));
+void Arrivals::start(Batch& batch) {
+  for (GuestUpstream& each : batch.upstreams) each.pool->admit_moved(std::move(each.connection));
+  options_.counters.moved_in(batch.guests.size());
+  for (Guest& guest : batch.guests) guest.listener->admit_moved(std::move(guest.session));
 }
 
 void Arrivals::abort(std::uint64_t batch) {
-  auto guests = offered_.extract(batch);
-  if (guests.empty()) return;
-  for (Guest& guest : guests.mapped()) guest.listener->forget_moved(std::move(guest.session));
+  auto prepared = offered_.extract(batch);
+  if (prepared.empty()) return;
+  for (Guest& guest : prepared.mapped().guests)
+    guest.listener->forget_moved(std::move(guest.session));
 }
 
 void Arrivals::abort_all() {
@@ -118,7 +136,7 @@ void Arrivals::on_death() {
   death_.stop();
   patience_.stop();
   log::info("the old generation has died: going on with what it had offered");
-  for (auto& [id, guests] : offered_) start(guests);
+  for (auto& [id, batch] : offered_) start(batch);
   offered_.clear();
   options_.over(*this);
 }

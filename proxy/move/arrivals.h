@@ -3,7 +3,7 @@
 // died, so that nobody else can.
 //
 // Thread: its worker's. Owns: the channel, connections that are not committed yet.
-// Borrows: listeners, counters.
+// Borrows: listeners, pools, counters.
 #pragma once
 
 #include <ev++.h>
@@ -16,6 +16,7 @@
 
 #include "proto/channel.h"
 #include "proto/move.pb.h"
+#include "proxy/http/http_worker.h"
 #include "proxy/listener/active_listener.h"
 #include "proxy/move/move_counters.h"
 #include "proxy/move/move_point.h"
@@ -30,6 +31,7 @@ class Arrivals {
     os::UniqueFd channel;
     os::UniqueFd old_process;  // a pidfd; invalid: its death cannot be seen
     const Listeners& listeners;
+    http::HttpWorker& http;
     MoveCounters& counters;
     const MoveObserver& on_move;
     std::function<void(Arrivals&)> over;  // the channel has ended; may destroy this
@@ -51,17 +53,27 @@ class Arrivals {
     ActiveListener* listener;
     std::unique_ptr<Session> session;
   };
-  using Batch = std::vector<Guest>;
+  struct GuestUpstream {
+    http::UpstreamPool* pool;
+    std::unique_ptr<http::UpstreamConnection> connection;
+  };
+  struct Batch {
+    std::vector<Guest> guests;
+    std::vector<GuestUpstream> upstreams;
+    bool empty() const { return guests.empty() && upstreams.empty(); }
+  };
 
   proto::MoveVerdicts prepare(const proto::MoveBatch& batch, proto::Fds fds);
   proto::MoveVerdict prepare_one(const proto::ConnectionRecord& record, std::span<os::UniqueFd> fds,
-                                 Batch& guests);
+                                 Batch& batch);
+  proto::MoveVerdict prepare_upstream(const proto::ConnectionRecord& record, os::UniqueFd socket,
+                                      Batch& batch) const;
   ActiveListener* listener_of(const proto::ConnectionRecord& record, MoveKind kind) const;
   void reached(MovePoint point) const {
     if (options_.on_move) options_.on_move(point);
   }
   void commit(std::uint64_t batch);
-  void start(Batch& guests);
+  void start(Batch& batch);
   void abort(std::uint64_t batch);
   void abort_all();
   void on_close();

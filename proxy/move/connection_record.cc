@@ -1,11 +1,10 @@
 #include "proxy/move/connection_record.h"
 
-#include <sys/stat.h>
-
 #include <utility>
 
 #include "proxy/move/address_bytes.h"
 #include "proxy/move/http_tunnel_record.h"
+#include "proxy/move/socket_type.h"
 
 namespace baton::proxy {
 namespace {
@@ -63,11 +62,6 @@ LegState read_leg(const proto::LegRecord& record, os::UniqueFd fd) {
   return leg;
 }
 
-bool is_socket(const os::UniqueFd& fd) {
-  struct stat status{};
-  return ::fstat(fd.get(), &status) == 0 && S_ISSOCK(status.st_mode);
-}
-
 }  // namespace
 
 void write_record(const std::string& listener, const TunnelState& state, const MoveDetails& details,
@@ -91,6 +85,7 @@ void write_record(const std::string& listener, const TunnelState& state, const M
 }
 
 std::size_t descriptors_of(const proto::ConnectionRecord& record) {
+  if (record.kind() == proto::IDLE_UPSTREAM) return 1;
   switch (from_message(record.kind())) {
     case MoveKind::TcpTunnel:
     case MoveKind::HttpTunnel:
@@ -110,7 +105,7 @@ std::expected<ReadRecord, proto::MoveVerdict> read_record(const proto::Connectio
     return std::unexpected(proto::MOVE_UNKNOWN_KIND);
   }
   for (const os::UniqueFd& fd : fds) {
-    if (!is_socket(fd)) return std::unexpected(proto::MOVE_MALFORMED);
+    if (!is_socket(fd, SOCK_STREAM)) return std::unexpected(proto::MOVE_MALFORMED);
   }
   const auto client = from_address_bytes(record.client());
   if (!client) return std::unexpected(proto::MOVE_MALFORMED);

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "proxy/move/connection_record.h"
+#include "proxy/move/idle_upstream_record.h"
+#include "proxy/upstream/cluster.h"
 #include "shared/os/log.h"
 
 namespace baton::proxy {
@@ -16,6 +18,7 @@ constexpr ev::tstamp kLookAgainSeconds = 0.02;
 
 Departures::Departures(Options options)
     : listeners_(options.listeners),
+      http_(options.http),
       counters_(options.counters),
       drain_(options.drain),
       on_move_(options.on_move),
@@ -33,23 +36,32 @@ Departures::~Departures() {
 }
 
 void Departures::pass() {
-  if (over_ || !travellers_.empty()) return;
-  collect();
-  if (travellers_.empty()) return next_.start(kLookAgainSeconds);
+  if (over_ || waiting()) return;
   proto::MoveBatch batch;
-  batch.set_id(++batch_);
   std::vector<int> fds;
-  for (const Traveller& traveller : travellers_) {
-    write_record(traveller.listener->config().name, traveller.session->state(),
-                 traveller.session->move_details(), *batch.add_connections(), fds);
-  }
+  collect_upstreams(batch, fds);
+  if (!waiting()) collect_connections(batch, fds);
+  if (!waiting()) return next_.start(kLookAgainSeconds);
+  batch.set_id(++batch_);
   channel_.request<proto::MoveVerdicts>(
       proto::MOVE_PREPARE, batch, fds, kAnswerTime,
       [this](const Answer& answer, const proto::Fds&) { on_answer(answer); });
   reached(MovePoint::Offered);
 }
 
-void Departures::collect() {
+void Departures::collect_upstreams(proto::MoveBatch& batch, std::vector<int>& fds) {
+  if (!upstreams_travel_) return;
+  http_.for_each_pool([&](http::UpstreamPool& pool) {
+    while (upstreams_.size() < batch_size_) {
+      http::UpstreamConnection* const connection = pool.take_out();
+      if (connection == nullptr) return;
+      upstreams_.push_back({&pool, connection});
+      write_record(pool.cluster().name(), *connection, *batch.add_connections(), fds);
+    }
+  });
+}
+
+void Departures::collect_connections(proto::MoveBatch& batch, std::vector<int>& fds) {
   for (const auto& listener : listeners_) {
     auto& sessions = listener->sessions();
     for (auto next = sessions.begin(); next != sessions.end();) {
@@ -58,13 +70,15 @@ void Departures::collect() {
       if (session.stays() || !session.freeze()) continue;
       listener->take_out(session);
       travellers_.push_back({listener.get(), &session});
+      write_record(listener->config().name, session.state(), session.move_details(),
+                   *batch.add_connections(), fds);
     }
   }
 }
 
 void Departures::on_answer(const Answer& answer) {
   if (!answer) return on_failure(answer.error());
-  if (static_cast<std::size_t>(answer->verdicts_size()) != travellers_.size()) {
+  if (static_cast<std::size_t>(answer->verdicts_size()) != travellers_.size() + upstreams_.size()) {
     return on_failure({proto::CallError::Code::Malformed, "malformed verdicts"});
   }
   settle(*answer);
@@ -73,7 +87,8 @@ void Departures::on_answer(const Answer& answer) {
 
 // The abort comes first in the channel's order, so new will not start what is taken back.
 void Departures::on_failure(const proto::CallError& error) {
-  log::warning("{} connections are not taken over: {}", travellers_.size(), error.text);
+  log::warning("{} connections are not taken over: {}", travellers_.size() + upstreams_.size(),
+               error.text);
   proto::MoveDecision abort;
   abort.set_id(batch_);
   if (channel_.open()) channel_.notify(proto::MOVE_ABORT, abort);
@@ -97,6 +112,7 @@ void Departures::settle(const proto::MoveVerdicts& verdicts) {
     end();
     return take_all_back();
   }
+  settle_upstreams(verdicts);
   std::uint64_t moved = 0;
   const auto travellers = std::exchange(travellers_, {});
   for (std::size_t i = 0; i < travellers.size(); ++i) {
@@ -115,6 +131,23 @@ void Departures::settle(const proto::MoveVerdicts& verdicts) {
   reached(MovePoint::Committed);
 }
 
+void Departures::settle_upstreams(const proto::MoveVerdicts& verdicts) {
+  std::uint64_t moved = 0;
+  const auto upstreams = std::exchange(upstreams_, {});
+  for (std::size_t i = 0; i < upstreams.size(); ++i) {
+    const auto [pool, connection] = upstreams[i];
+    const proto::MoveVerdict verdict = verdicts.verdicts(static_cast<int>(i));
+    if (verdict == proto::MOVE_UNKNOWN_KIND) {
+      upstreams_travel_ = false;
+      pool->put_back(*connection);
+      continue;
+    }
+    if (verdict == proto::MOVE_ACCEPTED) ++moved;
+    pool->has_moved(*connection);
+  }
+  counters_.upstreams_moved(moved);
+}
+
 // Who is still here drains.
 void Departures::end() {
   over_ = true;
@@ -126,6 +159,7 @@ void Departures::take_all_back() {
   for (const auto [listener, session] : std::exchange(travellers_, {})) {
     listener->put_back(*session);
   }
+  for (const auto [pool, connection] : std::exchange(upstreams_, {})) pool->put_back(*connection);
 }
 
 }  // namespace baton::proxy

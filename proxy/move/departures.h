@@ -14,7 +14,11 @@
 //
 // What cannot move now (a request in progress, a connect) is looked at again.
 //
-// Thread: its worker's. Owns: the channel, connections on their way. Borrows: listeners, counters.
+// Idle connections to endpoints go ahead of everything, so that they are there when the first
+// request comes; one that new has no use for is closed.
+//
+// Thread: its worker's. Owns: the channel, connections on their way. Borrows: listeners, pools,
+// counters.
 #pragma once
 
 #include <ev++.h>
@@ -25,6 +29,7 @@
 
 #include "proto/channel.h"
 #include "proto/move.pb.h"
+#include "proxy/http/http_worker.h"
 #include "proxy/listener/active_listener.h"
 #include "proxy/move/move_counters.h"
 #include "proxy/move/move_point.h"
@@ -40,6 +45,7 @@ class Departures {
     ev::loop_ref loop;
     os::UniqueFd channel;
     const Listeners& listeners;
+    http::HttpWorker& http;
     MoveCounters& counters;
     DrainState& drain;
     const MoveObserver& on_move;
@@ -59,13 +65,20 @@ class Departures {
     ActiveListener* listener;
     Session* session;
   };
+  struct TravellingUpstream {
+    http::UpstreamPool* pool;
+    http::UpstreamConnection* connection;
+  };
   using Answer = std::expected<proto::MoveVerdicts, proto::CallError>;
 
   void pass();
-  void collect();
+  void collect_upstreams(proto::MoveBatch& batch, std::vector<int>& fds);
+  void collect_connections(proto::MoveBatch& batch, std::vector<int>& fds);
+  bool waiting() const { return !travellers_.empty() || !upstreams_.empty(); }
   void on_answer(const Answer& answer);
   void on_failure(const proto::CallError& error);
   void settle(const proto::MoveVerdicts& verdicts);
+  void settle_upstreams(const proto::MoveVerdicts& verdicts);
   void take_all_back();
   void end();
 
@@ -74,10 +87,14 @@ class Departures {
   }
 
   const Listeners& listeners_;
+  http::HttpWorker& http_;
   MoveCounters& counters_;
   DrainState& drain_;
   const MoveObserver& on_move_;
-  std::vector<Traveller> travellers_;  // offered, no answer yet
+  // Offered, no answer yet: a batch is of the one or of the other.
+  std::vector<Traveller> travellers_;
+  std::vector<TravellingUpstream> upstreams_;
+  bool upstreams_travel_ = true;  // new knows what they are
   std::uint64_t batch_ = 0;
   std::size_t batch_size_ = kLargestBatch;
   bool over_ = false;  // nobody is offered any more

@@ -18,6 +18,8 @@ const char* name_of(int reason) {
       return "no_cluster";
     case proto::MOVE_DUPLICATE:
       return "duplicate";
+    case proto::MOVE_NOT_WANTED:
+      return "not_wanted";
     default:
       return "malformed";
   }
@@ -33,6 +35,8 @@ MoveCounters::MoveCounters(StatsStore& store, StatsLane& lane) : store_(store) {
   };
   moved_total_ = counter("baton_connections_moved_total",
                          "Established connections handed to the next generation.");
+  upstreams_moved_total_ = counter("baton_upstream_connections_moved_total",
+                                   "Idle connections to endpoints handed to the next generation.");
   returned_total_ =
       counter("baton_connections_move_returned_total",
               "Connections offered to the next generation, which died or did not answer.");

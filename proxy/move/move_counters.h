@@ -17,6 +17,8 @@ class MoveCounters {
 
   void moved_out(std::uint64_t connections);
   void moved_in(std::uint64_t connections);
+  // Idle connections to endpoints, which are in none of the other counts.
+  void upstreams_moved(std::uint64_t connections) { upstreams_moved_total_.add(connections); }
   // By the next generation, for this reason.
   void rejected(proto::MoveVerdict reason);
   // Offered, and taken back because the next generation did not answer, or died.
@@ -27,6 +29,7 @@ class MoveCounters {
 
   StatsStore& store_;
   region::Counter moved_total_;
+  region::Counter upstreams_moved_total_;
   region::Counter returned_total_;
   std::array<region::Counter, kReasons> rejected_total_;
 };

@@ -8,17 +8,12 @@
 #include <utility>
 
 #include "proxy/move/address_bytes.h"
+#include "proxy/move/socket_type.h"
 
 namespace baton::proxy {
 namespace {
 
 using std::chrono::steady_clock;
-
-bool is_datagram_socket(const os::UniqueFd& fd) {
-  int type = 0;
-  socklen_t length = sizeof type;
-  return ::getsockopt(fd.get(), SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_DGRAM;
-}
 
 bool is_ip(const std::optional<os::SocketAddress>& address) {
   if (!address) return false;
@@ -60,7 +55,7 @@ std::expected<ReadSession, proto::MoveVerdict> read_record(const proto::SessionR
   if (record.schema() != kSessionSchema) return std::unexpected(proto::MOVE_UNKNOWN_KIND);
   const auto flow = read_flow(record);
   const auto endpoint = from_address_bytes(record.endpoint());
-  if (!flow || !is_ip(endpoint) || !is_datagram_socket(upstream)) {
+  if (!flow || !is_ip(endpoint) || !is_socket(upstream, SOCK_DGRAM)) {
     return std::unexpected(proto::MOVE_MALFORMED);
   }
   return ReadSession{.state = {.flow = *flow,

@@ -93,6 +93,7 @@ void Worker::depart(os::UniqueFd channel) {
   departures_ = std::make_unique<Departures>(Departures::Options{.loop = loop_.ref(),
                                                                  .channel = std::move(channel),
                                                                  .listeners = streams_,
+                                                                 .http = http_,
                                                                  .counters = move_counters_,
                                                                  .drain = drain_,
                                                                  .on_move = on_move_});
@@ -104,6 +105,7 @@ void Worker::welcome(os::UniqueFd channel, os::UniqueFd old_process) {
       .channel = std::move(channel),
       .old_process = std::move(old_process),
       .listeners = streams_,
+      .http = http_,
       .counters = move_counters_,
       .on_move = on_move_,
       .over = [this](Arrivals& over) {

@@ -144,23 +144,77 @@ def test_bytes_that_nobody_takes_yet_move(start, address):
 
 
 def test_idle_http_connections_move_and_keep_their_upstream_in_sight(start, address):
-    def server(connection):
-        while b"\r\n\r\n" in (request := connection.recv(1 << 16)):
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" * request.count(b"\r\n\r\n"))
-
-    with Upstream(server) as upstream:
+    with Upstream(answer_each_request) as upstream:
         baton = start(relay(address, upstream.address, supervisor=QUICK, listener={"protocol": "http"}))
         clients = [sockets.connect(address) for _ in range(20)]
-        for number in range(10):
+        for _ in range(10):
             for client in clients:
-                client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-                assert sockets.read_exactly(client, 40).endswith(b"ok"), number
+                get(client)
             baton.reload()
             baton.wait_drained()
         assert baton.metric("baton_http_requests_total") == 200
         assert baton.metric("baton_listener_connections_total") == 20
         close_all(clients)
         assert_nothing_is_left_of_http(baton)
+
+
+def answer_each_request(connection):
+    while b"\r\n\r\n" in (request := connection.recv(1 << 16)):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" * request.count(b"\r\n\r\n"))
+
+
+def get(client):
+    client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert sockets.read_exactly(client, 40).endswith(b"ok")
+
+
+def test_idle_upstream_connections_move_with_their_clients(start, address):
+    """The backend sees no new connection, however often the proxy is replaced."""
+    with Upstream(answer_each_request) as upstream:
+        baton = start(relay(address, upstream.address, supervisor=QUICK, listener={"protocol": "http"}))
+        clients = [sockets.connect(address) for _ in range(8)]
+        for client in clients:
+            get(client)
+        accepted = upstream.accepted
+        for number in range(10):
+            baton.reload("--proxy", (NEXT_PROXY, PROXY)[number % 2])
+            for client in clients:
+                get(client)
+        baton.wait_drained()
+        assert upstream.accepted == accepted
+        assert baton.metric("baton_upstream_connections_total") == accepted
+        assert baton.metric("baton_upstream_connections_active") == upstream.open_connections
+        assert baton.metric("baton_upstream_connections_moved_total") >= 10
+        close_all(clients)
+
+
+def test_idle_upstream_connections_that_nobody_wants_any_more_are_closed(start, address):
+    with Upstream(answer_each_request) as upstream, Upstream(answer_each_request) as other:
+        baton = start(relay(address, upstream.address, supervisor=QUICK, listener={"protocol": "http"}))
+        with sockets.connect(address) as client:
+            get(client)
+            assert upstream.open_connections == 1
+            baton.write(relay(address, other.address, supervisor=QUICK, listener={"protocol": "http"}))
+            baton.reload()
+            wait_until(lambda: upstream.open_connections == 0, 10, "its endpoint has left the cluster")
+            get(client)
+            assert other.accepted == 1
+        baton.wait_drained()
+        assert baton.metric("baton_upstream_connections_active") == 1
+
+
+def test_an_idle_upstream_connection_keeps_what_is_left_of_its_time(start, address):
+    with Upstream(answer_each_request) as upstream:
+        baton = start(relay(address, upstream.address, supervisor=QUICK, listener={"protocol": "http"},
+                            cluster={"keepalive": {"idle_timeout": "1s"}}))
+        with sockets.connect(address) as client:
+            get(client)
+
+            def is_closed():
+                baton.reload()
+                return upstream.open_connections == 0
+
+            wait_until(is_closed, 10, "it is idle although there are reloads all the time")
 
 
 def assert_nothing_is_left_of_http(baton):

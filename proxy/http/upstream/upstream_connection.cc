@@ -18,6 +18,19 @@ UpstreamConnection::UpstreamConnection(const Options& options, os::UniqueFd sock
   connection_.start();
 }
 
+UpstreamConnection::UpstreamConnection(const Options& options, LegState leg,
+                                       std::shared_ptr<const Endpoint> endpoint,
+                                       std::uint32_t requests_served)
+    : pool_(options.pool),
+      endpoint_(std::move(endpoint)),
+      leg_(std::move(leg)),
+      connection_(options.loop, leg_, options.scratch, options.counters, *this),
+      received_before_(leg_.received_bytes),
+      requests_served_(requests_served) {
+  idle_timeout_.set<UpstreamConnection, &UpstreamConnection::on_idle_timeout>(this);
+  connection_.restore();
+}
+
 void UpstreamConnection::begin_idle() {
   user_ = nullptr;
   ++requests_served_;

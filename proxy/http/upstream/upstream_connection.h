@@ -47,11 +47,16 @@ class UpstreamConnection final : public boost::intrusive::list_base_hook<
 
   UpstreamConnection(const Options& options, os::UniqueFd socket,
                      std::shared_ptr<const Endpoint> endpoint, CircuitGuard circuit);
+  // One that has come, idle, from another process: frozen until thaw().
+  UpstreamConnection(const Options& options, LegState leg, std::shared_ptr<const Endpoint> endpoint,
+                     std::uint32_t requests_served);
   ~UpstreamConnection() = default;
   UpstreamConnection(const UpstreamConnection&) = delete;
   UpstreamConnection& operator=(const UpstreamConnection&) = delete;
 
   const std::shared_ptr<const Endpoint>& endpoint() const { return endpoint_; }
+  int fd() const { return leg_.fd.get(); }
+  CoarseClock::time_point last_activity() const { return leg_.last_activity; }
   // How many requests it has served before this one.
   std::uint32_t requests_served() const { return requests_served_; }
   // Both ends are open, nothing waits to be sent, and nothing was received that nobody wants.

@@ -20,20 +20,27 @@ UpstreamPool::~UpstreamPool() {
   const auto disposer = [this](UpstreamConnection* connection) { dispose(connection); };
   close_idle();
   used_.clear_and_dispose(disposer);
+  away_.clear_and_dispose(disposer);
   closed_.clear_and_dispose(disposer);
 }
 
 UpstreamConnection* UpstreamPool::take(const Endpoint& endpoint, CircuitGuard& circuit) {
   const auto found = idle_.find(key_of(endpoint));
   if (found == idle_.end()) return nullptr;
-  UpstreamConnection& connection = found->second.back();
-  found->second.pop_back();
-  if (found->second.empty()) spare_ = idle_.extract(found);
-  --idle_count_;
-  connection.idle_timeout_.disarm();
+  UpstreamConnection& connection = take_last(found);
   connection.circuit_ = std::exchange(circuit, CircuitGuard());
   used_.push_back(connection);
   return &connection;
+}
+
+// The one that was used last.
+UpstreamConnection& UpstreamPool::take_last(Idle::iterator list) {
+  UpstreamConnection& connection = list->second.back();
+  list->second.pop_back();
+  if (list->second.empty()) spare_ = idle_.extract(list);
+  --idle_count_;
+  connection.idle_timeout_.disarm();
+  return connection;
 }
 
 UpstreamConnection& UpstreamPool::add(os::UniqueFd socket, std::shared_ptr<const Endpoint> endpoint,
@@ -47,18 +54,23 @@ UpstreamConnection& UpstreamPool::add(os::UniqueFd socket, std::shared_ptr<const
   return *connection;
 }
 
+bool UpstreamPool::full() const {
+  return idle_count_ >= config_.max_idle_connections || cluster_.too_many_open();
+}
+
 void UpstreamPool::give_back(UpstreamConnection& connection) {
-  if (!connection.reusable() || idle_count_ >= config_.max_idle_connections ||
-      cluster_.too_many_open()) {
-    return close(connection);
-  }
+  if (!connection.reusable() || full()) return close(connection);
   connection.begin_idle();
   connection.circuit_ = cluster_.acquire_idle();
   connection.resume();
   connection.unlink();
+  make_idle(connection);
+  idle_timeouts_.arm(connection.idle_timeout_);
+}
+
+void UpstreamPool::make_idle(UpstreamConnection& connection) {
   list_of(*connection.endpoint()).push_back(connection);
   ++idle_count_;
-  idle_timeouts_.arm(connection.idle_timeout_);
 }
 
 // Where one connection goes to and fro this allocates nothing.
@@ -101,6 +113,49 @@ void UpstreamPool::close_idle() {
   }
   idle_.clear();
   idle_count_ = 0;
+}
+
+// The one that was used last comes first, as when requests take them: those beyond the limit of the
+// other side are the oldest.
+UpstreamConnection* UpstreamPool::take_out() {
+  const auto any = idle_.begin();
+  if (any == idle_.end()) return nullptr;
+  UpstreamConnection& connection = take_last(any);
+  connection.connection_.freeze();
+  away_.push_back(connection);
+  return &connection;
+}
+
+void UpstreamPool::put_back(UpstreamConnection& connection) {
+  connection.unlink();
+  make_idle(connection);
+  idle_timeouts_.arm(connection.idle_timeout_, connection.last_activity());
+  connection.connection_.thaw();
+}
+
+// Frozen, so it is out of epoll, and no callback of it can be on the stack.
+void UpstreamPool::has_moved(UpstreamConnection& connection) {
+  connection.unlink();
+  dispose(&connection);
+}
+
+std::unique_ptr<UpstreamConnection> UpstreamPool::restore(LegState leg,
+                                                          const os::SocketAddress& endpoint,
+                                                          std::uint32_t requests_served) {
+  auto member = cluster_.find(endpoint);
+  if (!member || full()) return nullptr;
+  return std::make_unique<UpstreamConnection>(
+      UpstreamConnection::Options{
+          .loop = loop_, .scratch = scratch_, .counters = cluster_.stats().bytes, .pool = *this},
+      std::move(leg), std::move(member), requests_served);
+}
+
+void UpstreamPool::admit_moved(std::unique_ptr<UpstreamConnection> connection) {
+  cluster_.stats().connections_active.add();
+  UpstreamConnection& idle = *connection.release();
+  idle.circuit_ = cluster_.acquire_idle();
+  away_.push_back(idle);
+  put_back(idle);
 }
 
 void UpstreamPool::reap(ev::prepare&, int) {

@@ -60,10 +60,23 @@ class UpstreamPool {
 
   std::size_t idle() const { return idle_count_; }
 
+  // An idle one on its way to another process, frozen; null: there is none. It is idle again here
+  // by put_back(), or gone by has_moved(), which closes this process's copy of the socket and
+  // nothing else.
+  UpstreamConnection* take_out();
+  void put_back(UpstreamConnection& connection);
+  void has_moved(UpstreamConnection& connection);
+  // One from another process, frozen and the caller's until it is idle here by admit_moved(). Null:
+  // its endpoint has left the cluster, or there are enough.
+  std::unique_ptr<UpstreamConnection> restore(LegState leg, const os::SocketAddress& endpoint,
+                                              std::uint32_t requests_served);
+  void admit_moved(std::unique_ptr<UpstreamConnection> connection);
+
  private:
   friend class UpstreamConnection;
   using List =
       boost::intrusive::list<UpstreamConnection, boost::intrusive::constant_time_size<false>>;
+  using Idle = std::unordered_map<const void*, List>;
 
   // An endpoint is the same one in each snapshot of the members that names its address.
   static const void* key_of(const Endpoint& endpoint) {
@@ -71,6 +84,9 @@ class UpstreamPool {
   }
   void close_idle();
   List& list_of(const Endpoint& endpoint);
+  UpstreamConnection& take_last(Idle::iterator list);
+  bool full() const;
+  void make_idle(UpstreamConnection& connection);
   void discard(UpstreamConnection& idle);
   void reap(ev::prepare& watcher, int events);
   void dispose(UpstreamConnection* connection);
@@ -82,10 +98,10 @@ class UpstreamPool {
   TimeoutQueue& idle_timeouts_;
   // By key_of(); none is empty, so nothing is left of endpoints that have gone. The last used one
   // is the last.
-  using Idle = std::unordered_map<const void*, List>;
   Idle idle_;
   Idle::node_type spare_;
   List used_;
+  List away_;  // perhaps another process's
   List closed_;
   std::size_t idle_count_ = 0;
   ev::prepare reaper_;

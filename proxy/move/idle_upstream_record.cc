@@ -1,0 +1,36 @@
+#include "proxy/move/idle_upstream_record.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/move/address_bytes.h"
+#include "proxy/move/connection_record.h"
+#include "proxy/move/socket_type.h"
+
+namespace baton::proxy {
+
+void write_record(const std::string& cluster, const http::UpstreamConnection& connection,
+                  proto::ConnectionRecord& record, std::vector<int>& fds) {
+  record.set_kind(proto::IDLE_UPSTREAM);
+  record.set_schema(kMoveSchema);
+  record.set_cluster(cluster);
+  record.set_endpoint(to_address_bytes(connection.endpoint()->address));
+  record.set_requests(connection.requests_served());
+  record.mutable_upstream()->set_last_activity_ms(
+      static_cast<std::uint64_t>(connection.last_activity().time_since_epoch().count()));
+  fds.push_back(connection.fd());
+}
+
+std::expected<IdleUpstream, proto::MoveVerdict> read_idle_upstream(
+    const proto::ConnectionRecord& record, os::UniqueFd socket) {
+  if (record.schema() != kMoveSchema) return std::unexpected(proto::MOVE_UNKNOWN_KIND);
+  const auto endpoint = from_address_bytes(record.endpoint());
+  if (!endpoint || !is_socket(socket, SOCK_STREAM)) return std::unexpected(proto::MOVE_MALFORMED);
+  IdleUpstream read{.leg = {.fd = std::move(socket)}, .endpoint = *endpoint};
+  const CoarseClock::time_point last_activity{
+      CoarseClock::duration(static_cast<CoarseClock::rep>(record.upstream().last_activity_ms()))};
+  read.leg.last_activity = std::min(CoarseClock::now(), last_activity);
+  return read;
+}
+
+}  // namespace baton::proxy
