@@ -30,11 +30,14 @@ class CircuitGuard {
     return *this;
   }
   ~CircuitGuard() {
-    if (count_ != nullptr) count_->fetch_sub(1, std::memory_order_relaxed);
+    if (count_ != nullptr && count_ != &uncounted_) count_->fetch_sub(1, std::memory_order_relaxed);
   }
+  // Admitted where nobody counts.
+  static CircuitGuard uncounted() { return CircuitGuard(&uncounted_); }
   explicit operator bool() const { return count_ != nullptr; }
 
  private:
+  static inline std::atomic<std::uint32_t> uncounted_{0};  // stays so
   std::atomic<std::uint32_t>* count_ = nullptr;
 };
 
@@ -46,6 +49,7 @@ class CircuitBreaker {
   CircuitBreaker& operator=(const CircuitBreaker&) = delete;
 
   CircuitGuard try_acquire(Circuit circuit) {
+    if (!counts(circuit)) return CircuitGuard::uncounted();
     const auto i = static_cast<std::size_t>(circuit);
     std::atomic<std::uint32_t>& count = counts_[i].value;
     if (count.fetch_add(1, std::memory_order_relaxed) >= limits_[i] && limits_[i] != 0) {
@@ -56,6 +60,7 @@ class CircuitBreaker {
   }
   // For what exists already, whatever the limit: a connection that has moved here.
   CircuitGuard acquire(Circuit circuit) {
+    if (!counts(circuit)) return CircuitGuard::uncounted();
     std::atomic<std::uint32_t>& count = counts_[static_cast<std::size_t>(circuit)].value;
     count.fetch_add(1, std::memory_order_relaxed);
     return CircuitGuard(&count);
@@ -65,7 +70,7 @@ class CircuitBreaker {
   }
   // For a connection that waits for its next use: that is in nobody's way.
   CircuitGuard acquire_idle() {
-    if (limits_[static_cast<std::size_t>(Circuit::Connections)] == 0) return CircuitGuard();
+    if (!counts(Circuit::Connections)) return CircuitGuard::uncounted();
     idle_.value.fetch_add(1, std::memory_order_relaxed);
     return CircuitGuard(&idle_.value);
   }
@@ -77,6 +82,11 @@ class CircuitBreaker {
   }
 
  private:
+  // How many connections there are without a limit nobody asks; workers share no cache line for it.
+  bool counts(Circuit circuit) const {
+    return circuit != Circuit::Connections || limits_[static_cast<std::size_t>(circuit)] != 0;
+  }
+
   struct alignas(64) Count {  // a cache line of its own
     std::atomic<std::uint32_t> value{0};
   };

@@ -132,11 +132,14 @@ TEST_CASE("circuit breaker: what is beyond a limit is refused until something is
 }
 
 TEST_CASE("circuit breaker: 0 is no limit") {
-  CircuitBreaker breaker({.connections = 0});
+  CircuitBreaker breaker({.connections = 0, .pending_requests = 0});
   std::vector<CircuitGuard> guards;
   for (int i = 0; i < 5000; ++i) {
     guards.push_back(breaker.try_acquire(Circuit::Connections));
     REQUIRE(guards.back());
+    guards.push_back(breaker.try_acquire(Circuit::PendingRequests));
+    REQUIRE(guards.back());
   }
-  CHECK(breaker.in_use(Circuit::Connections) == 5000);
+  CHECK(breaker.in_use(Circuit::PendingRequests) == 5000);
+  CHECK_FALSE(breaker.too_many_open());
 }
