@@ -18,8 +18,9 @@ inline constexpr std::uint32_t kProtocolMax = 1;
 // Feature names. A generation that names none but kFeatureListeners still hands over cleanly.
 inline constexpr std::string_view kFeatureListeners = "listeners";     // passes listening sockets
 inline constexpr std::string_view kFeatureStatsDelta = "stats-delta";  // counters travel by RPC
-inline constexpr std::string_view kFeatureMove = "move";          // connections travel, move.proto
-inline constexpr std::string_view kFeatureSessions = "sessions";  // UDP sessions are lent
+inline constexpr std::string_view kFeatureMove = "move";               // connections travel
+inline constexpr std::string_view kFeatureSessions = "sessions";       // UDP sessions are lent
+inline constexpr std::string_view kFeatureReturn = "return";  // comes back to a new supervisor
 
 struct Agreement {
   std::uint32_t protocol = 0;

@@ -10,5 +10,6 @@ int main(int argc, char** argv) {
       {.version = kVersion,
        .region_layout = region::kLayoutVersion,
        .features = {std::string(proto::kFeatureListeners), std::string(proto::kFeatureMove),
-                    std::string(proto::kFeatureSessions), std::string(proto::kFeatureStatsDelta)}});
+                    std::string(proto::kFeatureSessions), std::string(proto::kFeatureReturn),
+                    std::string(proto::kFeatureStatsDelta)}});
 }

@@ -98,6 +98,14 @@ void Commands::reopen_logs(const proto::Responder& client) {
   answer(client, 0, "");
 }
 
+// Only a supervisor that has just replaced one takes any back: see Reunion.
+void Commands::come_back(const proto::ComeBack& request, proto::Fds, pid_t peer,
+                         const proto::Responder& generation) {
+  log::warning("process {} says it is generation {}, which is not missed", peer,
+               request.generation());
+  generation.fail(ErrorReply::REFUSED, "no generation is missed");
+}
+
 void Commands::upgrade(const proto::UpgradeRequest& request, const proto::Responder& client) {
   std::optional<std::string> binary;
   if (request.has_binary()) binary = request.binary();

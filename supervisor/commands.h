@@ -19,6 +19,8 @@ class Commands final : public ControlHandler {
   void stats(const proto::StatsRequest& request, const proto::Responder& client) override;
   void stop(const proto::StopRequest& request, const proto::Responder& client) override;
   void reopen_logs(const proto::Responder& client) override;
+  void come_back(const proto::ComeBack& request, proto::Fds fds, pid_t peer,
+                 const proto::Responder& generation) override;
   void upgrade(const proto::UpgradeRequest& request, const proto::Responder& client) override;
 
  private:

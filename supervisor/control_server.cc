@@ -22,8 +22,9 @@ constexpr std::string_view kNotPermitted =
 // One connection. Its channel closes it; it is gone when the peer is.
 class ControlServer::Client {
  public:
-  Client(ControlServer& server, os::UniqueFd socket, bool permitted)
+  Client(ControlServer& server, os::UniqueFd socket, pid_t peer, bool permitted)
       : server_(server),
+        peer_(peer),
         channel_(server.loop_, std::move(socket), "command line"),
         patience_(server.loop_) {
     patience_.set<Client, &Client::on_idle>(this);
@@ -82,6 +83,11 @@ class ControlServer::Client {
                               [](Handler& handler, const auto& request, const Responder& r) {
                                 handler.upgrade(request, r);
                               });
+    channel_.handle<proto::ComeBack>(
+        proto::COME_BACK,
+        [this](const proto::ComeBack& request, proto::Fds fds, const Responder& responder) {
+          server_.handler_.come_back(request, std::move(fds), peer_, responder);
+        });
   }
 
   void refuse() {
@@ -94,6 +100,7 @@ class ControlServer::Client {
   }
 
   ControlServer& server_;
+  const pid_t peer_;
   proto::Channel channel_;
   ev::timer patience_;
 };
@@ -125,13 +132,16 @@ void ControlServer::on_acceptable() {
     log::warning("refused a command: {} others are connected", clients_.size());
     return;
   }
-  const bool is_permitted = permitted(socket.get());
-  clients_.push_back(std::make_unique<Client>(*this, std::move(socket), is_permitted));
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return;
+  const bool is_permitted = permitted(peer, socket.get());
+  clients_.push_back(std::make_unique<Client>(*this, std::move(socket), peer.pid, is_permitted));
 }
 
 proto::Responder ControlServer::adopt(os::UniqueFd socket, std::uint16_t kind,
                                       std::uint32_t request) {
-  clients_.push_back(std::make_unique<Client>(*this, std::move(socket), true));
+  clients_.push_back(std::make_unique<Client>(*this, std::move(socket), 0, true));
   return clients_.back()->answer_to(kind, request);
 }
 
@@ -141,15 +151,12 @@ void ControlServer::remove(const Client* client) {
   clients_.remove_if([client](const auto& each) { return each.get() == client; });
 }
 
-bool ControlServer::permitted(int socket) const {
-  ucred peer{};
-  socklen_t length = sizeof peer;
-  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
+bool ControlServer::permitted(const ucred& peer, int socket) const {
   if (peer.uid == 0 || peer.uid == ::geteuid()) return true;
   if (!group_) return false;
   if (peer.gid == *group_) return true;
   std::vector<gid_t> groups(256);
-  length = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+  auto length = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &length) != 0) return false;
   groups.resize(length / sizeof(gid_t));
   return std::ranges::find(groups, *group_) != groups.end();

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <ev++.h>
+#include <sys/socket.h>
 
 #include <chrono>
 #include <list>
@@ -15,6 +16,7 @@
 
 #include "proto/channel.h"
 #include "proto/control.pb.h"
+#include "proto/generation.pb.h"
 #include "shared/os/unique_fd.h"
 
 namespace baton::supervisor {
@@ -30,6 +32,9 @@ class ControlHandler {
   virtual void stats(const proto::StatsRequest& request, const proto::Responder& client) = 0;
   virtual void stop(const proto::StopRequest& request, const proto::Responder& client) = 0;
   virtual void reopen_logs(const proto::Responder& client) = 0;
+  // `peer`: the process at the other end, when it connected.
+  virtual void come_back(const proto::ComeBack& request, proto::Fds fds, pid_t peer,
+                         const proto::Responder& generation) = 0;
   virtual void upgrade(const proto::UpgradeRequest& request, const proto::Responder& client) = 0;
 };
 
@@ -52,7 +57,7 @@ class ControlServer {
   void on_acceptable();
   void on_retry();
   void remove(const Client* client);
-  bool permitted(int socket) const;
+  bool permitted(const ucred& peer, int socket) const;
 
   ev::loop_ref loop_;
   int listener_;

@@ -15,6 +15,8 @@
 #include <optional>
 #include <utility>
 
+#include "supervisor/state_file.h"
+
 namespace baton::supervisor {
 namespace {
 
@@ -139,6 +141,7 @@ std::expected<ControlSocket, ControlSocketError> claim_control_socket(FdTable& f
 }
 
 void release_control_socket(FdTable& fds, ControlSocket& socket) {
+  ::unlink(state_file_path(socket.path).c_str());
   ::unlink(socket.path.c_str());
   ::unlink(lock_path(socket.path).c_str());
   if (!socket.made_directory.empty()) ::rmdir(socket.made_directory.c_str());

@@ -39,7 +39,8 @@ std::expected<ControlSocket, ControlSocketError> claim_control_socket(FdTable& f
                                                                       const std::string& group,
                                                                       MissingDirectory missing);
 
-// Removes the socket, the lock file and the directory that claim_control_socket() has made.
+// Removes the socket, the state file, the lock file and the directory that claim_control_socket()
+// has made.
 void release_control_socket(FdTable& fds, ControlSocket& socket);
 
 // Where it is unless told otherwise: $RUNTIME_DIRECTORY/control.sock, else /run/baton/control.sock

@@ -32,7 +32,11 @@ void Escrow::put(const SocketKey& key, std::uint32_t index, std::uint64_t genera
                  os::UniqueFd fd) {
   EscrowEntry entry{.key = key, .index = index, .added_by = generation};
   const auto place = std::ranges::lower_bound(state_.escrow, entry, before);
-  if (place != state_.escrow.end() && place->key == key && place->index == index) return;
+  if (place != state_.escrow.end() && place->key == key && place->index == index) {
+    if (place->fd == kNoFd) place->fd = state_.fds.add(std::move(fd));
+    return;
+  }
+  state_.touch();
   entry.fd = state_.fds.add(std::move(fd));
   state_.escrow.insert(place, std::move(entry));
 }
@@ -64,6 +68,7 @@ std::vector<EscrowEntry>::iterator Escrow::find(const SocketKey& key, std::uint3
 
 void Escrow::hand_over(const SocketKey& key, std::uint32_t index, std::uint64_t to) {
   if (const auto entry = find(key, index); entry != state_.escrow.end()) entry->added_by = to;
+  state_.touch();
 }
 
 void Escrow::drop(const SocketKey& key, std::uint32_t index) {
@@ -71,9 +76,11 @@ void Escrow::drop(const SocketKey& key, std::uint32_t index) {
   if (entry == state_.escrow.end()) return;
   state_.fds.close(entry->fd);
   state_.escrow.erase(entry);
+  state_.touch();
 }
 
 void Escrow::keep_only(std::span<const SocketKey> keys) {
+  state_.touch();
   const KeySet kept(keys);
   std::vector<std::string> paths;
   for (const EscrowEntry& entry : state_.escrow) {

@@ -22,6 +22,7 @@ class Escrow {
   explicit Escrow(SupervisorState& state) : state_(state) {}
 
   // Keeps a socket; one that is there already under this key and index stays, and `fd` is closed.
+  // An entry without its socket, of a supervisor before this one, gets it.
   void put(const SocketKey& key, std::uint32_t index, std::uint64_t generation, os::UniqueFd fd);
 
   // Positions in state.escrow, in order.

@@ -46,6 +46,10 @@ class FdTable {
     BATON_CHECK(index < fds_.size() && fds_[index].valid());
     return fds_[index].get();
   }
+  os::UniqueFd take(FdIndex index) {
+    BATON_CHECK(has(index));
+    return std::move(fds_[index]);
+  }
   // kNoFd: nothing to do.
   void close(FdIndex index) {
     if (index == kNoFd) return;

@@ -1,6 +1,7 @@
 #include "supervisor/generation_process.h"
 
 #include <signal.h>
+#include <sys/random.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -14,6 +15,7 @@ namespace baton::supervisor {
 namespace {
 
 constexpr int kChannelFdInChild = 3;
+constexpr ssize_t kTokenBytes = 32;
 
 double seconds(std::chrono::milliseconds time) { return static_cast<double>(time.count()) / 1000; }
 
@@ -34,6 +36,13 @@ std::string wording(const proto::CallError& error) {
   return error.text;
 }
 
+// Empty: there is no randomness, and so no way back for it.
+std::string new_token() {
+  std::string token(kTokenBytes, '\0');
+  if (::getrandom(token.data(), token.size(), GRND_NONBLOCK) == kTokenBytes) return token;
+  return "";
+}
+
 }  // namespace
 
 os::Result<std::unique_ptr<GenerationProcess>> GenerationProcess::spawn(
@@ -50,6 +59,8 @@ os::Result<std::unique_ptr<GenerationProcess>> GenerationProcess::spawn(
   if (!child) return std::unexpected(child.error());
   record.pid = child->pid;
   record.pidfd = state.fds.add(std::move(child->pidfd));
+  record.identity = os::process_identity(record.pid).value_or("");
+  record.token = new_token();
   std::unique_ptr<GenerationProcess> process(new GenerationProcess(
       loop, state, record, observer, std::move(channel->first), settings.start_timeout));
   process->start_limit_.start(seconds(settings.start_timeout));

@@ -9,6 +9,7 @@ namespace baton::supervisor {
 os::Result<GenerationProcess*> GenerationSet::spawn(PairId pair, const SpawnSettings& settings) {
   const std::uint64_t id = state_.next_generation++;
   GenerationRecord& record = state_.generations[id];
+  state_.touch();
   record.id = id;
   record.pair = pair;
   record.started = now();
@@ -69,11 +70,13 @@ std::vector<GenerationProcess*> GenerationSet::all() const {
 
 void GenerationSet::set_phase(GenerationProcess& generation, Phase phase) {
   generation.record().phase = phase;
+  state_.touch();
   region_.publish(generation.record());
 }
 
 void GenerationSet::set_role(GenerationProcess& generation, Role role) {
   generation.record().role = role;
+  state_.touch();
   region_.publish(generation.record());
 }
 
@@ -87,6 +90,7 @@ void GenerationSet::drain(GenerationProcess& generation, std::chrono::millisecon
   record.drain_deadline = now() + std::chrono::duration<double>(time).count();
   record.role = Role::Draining;
   record.phase = Phase::Draining;
+  state_.touch();
   region_.publish(record);
   generation.drain(time, strategy, kept);
 }
@@ -97,8 +101,13 @@ void GenerationSet::kill(GenerationProcess& generation) {
 }
 
 void GenerationSet::remove(GenerationProcess& generation, Metrics metrics) {
-  GenerationRecord& record = generation.record();
-  const std::uint64_t id = record.id;
+  const std::uint64_t id = generation.record().id;
+  processes_.erase(id);
+  bury(id, metrics);
+}
+
+void GenerationSet::bury(std::uint64_t id, Metrics metrics) {
+  GenerationRecord& record = state_.generations.at(id);
   record.role = Role::Dying;
   region_.publish(record);
   region_.reclaim(record);
@@ -107,13 +116,14 @@ void GenerationSet::remove(GenerationProcess& generation, Metrics metrics) {
   } else {
     region_.forget(record.region_slot);
   }
-  processes_.erase(id);
   state_.generations.erase(id);
+  state_.touch();
 }
 
 void GenerationSet::forget_orphans() {
   for (const std::uint32_t slot : state_.orphaned_slots) region_.forget(slot);
   state_.orphaned_slots.clear();
+  state_.touch();
 }
 
 void GenerationSet::drop_unused_pairs() {
@@ -126,6 +136,7 @@ void GenerationSet::drop_unused_pairs() {
     }
     close_pair(state_.fds, pair->second);
     pair = state_.pairs.erase(pair);
+    state_.touch();
   }
 }
 

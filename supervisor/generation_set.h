@@ -50,6 +50,8 @@ class GenerationSet {
   enum class Metrics : std::uint8_t { Forget, KeepForReplacement };
   // After its process was reaped; destroys `generation`.
   void remove(GenerationProcess& generation, Metrics metrics);
+  // The same for one that is in the state and has ended without having been adopted.
+  void bury(std::uint64_t id, Metrics metrics);
   // The replacement has taken over what crashed generations counted.
   void forget_orphans();
   // Closes binaries and configurations that nothing can go back to any more.

@@ -433,11 +433,15 @@ Step step(const State& state, Event event) {
 
 Step resume(const State& state, const Survivors& survivors) {
   if (survivors.in_charge) {
-    const bool settled = state.stage == Stage::Serving || !can_roll_back(state.stage);
+    const bool settled = !can_roll_back(state.stage) && !survivors.in_charge_paused;
     if (settled) return to(state, Stage::Serving, {AnnounceReady});
     return to(state, Stage::Restoring, {AnnounceReady, KillCandidate, ResumeInCharge});
   }
-  if (survivors.candidate_serves) return committed(state, {Commit, AnnounceReady});
+  if (survivors.candidate_serves) {
+    const bool reloading = can_roll_back(state.stage);
+    return reloading ? committed(state, {Commit, AnnounceReady})
+                     : to(state, Stage::Serving, {TakeCharge, AnnounceReady});
+  }
   if (!survivors.has_good_pair) return to(state, Stage::Idle, {KillCandidate});
   // A supervisor that replaces itself between two starts of a crash loop.
   if (state.stage == Stage::BackingOff) return {state, {ArmBackOff, AnnounceReady}};

@@ -121,7 +121,8 @@ Step step(const State& state, Event event);
 
 // What a supervisor finds of the generations when it goes on in place of another one.
 struct Survivors {
-  bool in_charge = false;         // lives, and does what it is told
+  bool in_charge = false;  // lives, and does what it is told
+  bool in_charge_paused = false;
   bool candidate_serves = false;  // the same, and it accepts: it was on probation, or about to be
   bool has_good_pair = false;     // what a fresh generation can be started from
 };

@@ -4,7 +4,9 @@
 
 #include "shared/os/fd_limit.h"
 #include "supervisor/activation.h"
+#include "supervisor/earlier_state.h"
 #include "supervisor/inherited_fds.h"
+#include "supervisor/reunion.h"
 #include "supervisor/supervise.h"
 
 namespace baton::supervisor {
@@ -26,22 +28,31 @@ int exit_status_of(ControlSocketError::Code code) {
 }  // namespace
 
 int run_command(const CommandLine& line) {
-  SupervisorState state;
-  state.started = now();
-  state.flags = line.flags;
-  state.log = {.level = line.log_level, .format = line.log_format};
-  init_log(state.log);
+  const LogSettings log{.level = line.log_level, .format = line.log_format};
+  init_log(log);
   std::vector<InheritedFd> inherited = take_inherited_fds();
   os::raise_fd_limit();  // generations inherit it
   // This, too. They bind low ports by a capability that is ambient, or as root.
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   const auto missing = line.usual_control ? MissingDirectory::Create : MissingDirectory::Refuse;
-  auto control = claim_control_socket(state.fds, line.control, line.control_group, missing);
+  FdTable claimed;
+  auto control = claim_control_socket(claimed, line.control, line.control_group, missing);
   if (!control) return complain(exit_status_of(control.error().code), control.error().text);
+  const StartPaths paths{line.proxy.value_or(default_proxy_path()), line.config.value_or("")};
+
+  std::optional<SupervisorState> earlier = find_earlier_state(line.control);
+  const bool goes_on = earlier.has_value();
+  SupervisorState state = goes_on ? std::move(*earlier) : SupervisorState();
+  state.started = now();
+  state.flags = line.flags;
+  state.log = log;
+  control->lock = state.fds.add(claimed.take(control->lock));
+  control->listener = state.fds.add(claimed.take(control->listener));
   state.control = std::move(*control);
+  if (goes_on) Reunion(state).run();
   Escrow escrow(state);
   adopt_activated(escrow, std::move(inherited));
-  return supervise(state, {line.proxy.value_or(default_proxy_path()), line.config.value_or("")});
+  return goes_on ? supervise_on(state, paths) : supervise(state, paths);
 }
 
 }  // namespace baton::supervisor

@@ -149,6 +149,9 @@ struct SupervisorState {
   std::string note;  // what an operator should know: that a crash loop was ended by falling back
   std::vector<WaitingClient> clients;  // at an exec only
   std::string version;                 // of the supervisor that wrote it down
+  // Grows with every change that a supervisor after this one must know of.
+  std::uint64_t revision = 1;
+  void touch() { ++revision; }
 };
 
 // Seconds since the epoch.

@@ -75,6 +75,7 @@ std::expected<DecodedState, StateError> decode_state(std::string_view bytes) {
   auto decoded = load_state(saved);
   if (!decoded) return error(Code::Corrupt, "the state is damaged: " + decoded.error());
   decoded->sequence = sequence;
+  decoded->state.revision = sequence;
   return std::move(*decoded);
 }
 

@@ -9,6 +9,7 @@
 #include "supervisor/commands.h"
 #include "supervisor/control_server.h"
 #include "supervisor/signals.h"
+#include "supervisor/state_keeper.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/version.h"
 
@@ -21,7 +22,8 @@ struct Program {
       : supervisor(loop, state, region),
         commands(supervisor),
         server(loop, state.fds.get(state.control.listener), state.control.group, commands),
-        signals(loop, supervisor) {
+        signals(loop, supervisor),
+        keeper(loop, state) {
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     ::prctl(PR_SET_NAME, "supervisor");  // run from a descriptor, it is named after its number
     os::release_signals();  // those that came while the program before made room for this one
@@ -33,6 +35,7 @@ struct Program {
   Commands commands;
   ControlServer server;
   Signals signals;
+  StateKeeper keeper;
 };
 
 int finish(SupervisorState& state, const RunResult& result) {
@@ -53,7 +56,9 @@ int supervise(SupervisorState& state, const StartPaths& paths) {
 }
 
 int supervise_on(SupervisorState& state, const StartPaths& paths) {
-  auto region = SupervisorRegion::attach(state, os::UniqueFd(state.region_fd));
+  auto region = state.region_fd >= 0
+                    ? SupervisorRegion::attach(state, os::UniqueFd(state.region_fd))
+                    : SupervisorRegion::replace(state);
   if (!region) return finish(state, {kFailed, region.error().text()});
   Program program(state, **region);
   std::vector<Supervisor::AdoptedClient> clients;

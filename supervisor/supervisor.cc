@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <sys/wait.h>
 
+#include <algorithm>
+
 #include "proto/negotiation.h"
 #include "proto/seqpacket.h"
 #include "shared/os/duration.h"
@@ -171,6 +173,7 @@ void Supervisor::feed(lifecycle::Event event) {
                lifecycle::name(step.state.stage));
     state_.life = step.state;
     for (const lifecycle::Action action : step.actions) act(action);
+    state_.touch();
     if (events_.empty() && state_.life.stage == Stage::Stopping && generations_.empty()) {
       events_.push_back({EventKind::AllGone});
     }
@@ -196,6 +199,7 @@ void Supervisor::on_hello(GenerationProcess& generation, const proto::Hello& hel
   self.set_protocol_max(proto::kProtocolMax);
   self.add_features(std::string(proto::kFeatureListeners));
   self.add_features(std::string(proto::kFeatureStatsDelta));
+  self.add_features(std::string(proto::kFeatureReturn));
   const auto agreement = proto::negotiate(self, hello);
   if (!agreement) {
     responder.fail(proto::ErrorReply::REFUSED, agreement.error());
@@ -228,9 +232,16 @@ void Supervisor::welcome(GenerationProcess& generation, const proto::Hello& hell
   welcome.set_config_path(pair.config_path);
   welcome.set_region_slot(record.region_slot);
   welcome.set_region_layout(SupervisorRegion::layout());
+  const bool returns = std::ranges::find(features, proto::kFeatureReturn) != features.end();
+  if (returns) {
+    welcome.set_control_path(state_.control.path);
+    welcome.set_token(record.token);
+  }
   const os::UniqueFd succession = introduce_to_in_charge(generation);
   attach(proto::FD_CONFIG, state_.fds.get(pair.config));
-  attach(proto::FD_REGION, record.shares_region ? region_.fd() : -1);
+  if (record.shares_region || returns) {
+    attach(record.shares_region ? proto::FD_REGION : proto::FD_KEPT_REGION, region_.fd());
+  }
   attach(proto::FD_SUCCESSION, succession.get());
   responder.reply(welcome, fds);
 }

@@ -127,6 +127,8 @@ class Supervisor final : private GenerationObserver {
   void upgrade_failed(const std::string& text);
   void replace();
   std::vector<int> pack_for_exec();
+  void adopt_generations();
+  void note_broken_reload();
   void answer_clients(std::vector<AdoptedClient> clients);
 
   Settings settings_of(PairId pair, const SettingsLayer& more) const;

@@ -84,6 +84,19 @@ os::Result<std::unique_ptr<SupervisorRegion>> SupervisorRegion::attach(Superviso
   return result;
 }
 
+os::Result<std::unique_ptr<SupervisorRegion>> SupervisorRegion::replace(SupervisorState& state) {
+  auto result = create(state);
+  if (!result) return result;
+  state.orphaned_slots.clear();
+  for (auto& [id, generation] : state.generations) {
+    generation.shares_region = false;
+    if (const auto claimed = (*result)->claim_slot(generation); !claimed) {
+      return std::unexpected(claimed.error());
+    }
+  }
+  return result;
+}
+
 os::Result<void> SupervisorRegion::count_reported_gauges() {
   const auto gauges = region_->directory().gauge_cells();
   if (!gauges) return std::unexpected(gauges.error());

@@ -26,6 +26,9 @@ class SupervisorRegion {
   static os::Result<std::unique_ptr<SupervisorRegion>> attach(SupervisorState& state,
                                                               os::UniqueFd fd);
 
+  // A new one for a state whose region is lost: its generations get new slots.
+  static os::Result<std::unique_ptr<SupervisorRegion>> replace(SupervisorState& state);
+
   int fd() const { return region_->fd(); }
   static std::uint64_t layout() { return region::kLayoutVersion; }
 

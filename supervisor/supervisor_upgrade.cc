@@ -120,25 +120,62 @@ std::vector<int> Supervisor::pack_for_exec() {
 
 RunResult Supervisor::resume(const std::string& binary_path, const std::string& config_path,
                              std::vector<AdoptedClient> clients) {
-  for (auto& [id, record] : state_.generations) {
-    generations_.adopt(record, os::UniqueFd(record.channel_fd));
-  }
+  adopt_generations();
   GenerationProcess* in_charge = generations_.in_charge();
   GenerationProcess* candidate = generations_.candidate();
   if (candidate != nullptr) candidate_id_ = candidate->record().id;
   const lifecycle::Step step = lifecycle::resume(
       state_.life,
       {.in_charge = in_charge != nullptr,
+       .in_charge_paused = in_charge != nullptr && in_charge->record().phase == Phase::Paused,
        .candidate_serves = candidate != nullptr && candidate->record().phase == Phase::Serving,
        .has_good_pair = state_.good != kNoPair});
   log::info("going on as process {}: {} -> {}", ::getpid(), lifecycle::name(state_.life.stage),
             lifecycle::name(step.state.stage));
+  if (lifecycle::can_roll_back(state_.life.stage)) note_broken_reload();
   state_.life = step.state;
   answer_clients(std::move(clients));
   for (const lifecycle::Action action : step.actions) act(action);
+  state_.life.has_previous = state_.previous != kNoPair;
   reap_children();  // those that have ended meanwhile
   if (state_.life.stage == Stage::Idle) return run(binary_path, config_path);
   return run_loop();
+}
+
+// Those that run go on; those that have ended meanwhile leave what they have counted.
+void Supervisor::adopt_generations() {
+  std::vector<std::uint64_t> ended;
+  for (auto& [id, record] : state_.generations) {
+    if (record.pidfd == kNoFd) {
+      ended.push_back(id);
+      continue;
+    }
+    const bool told_to_drain = record.role != Role::Draining || record.phase == Phase::Draining;
+    generations_.adopt(record, os::UniqueFd(record.channel_fd));
+    if (told_to_drain) continue;
+    const std::chrono::duration<double> left(
+        std::max(0.0, record.drain_deadline.value_or(0) - now()));
+    generations_.drain(*generations_.with_id(id),
+                       std::chrono::ceil<std::chrono::milliseconds>(left),
+                       settings_of(record.pair, {}).drain_strategy, {});
+  }
+  for (const std::uint64_t id : ended) {
+    const bool crashed = state_.generations.at(id).role == Role::InCharge;
+    if (crashed) region_.count_crash();
+    generations_.bury(
+        id, crashed ? GenerationSet::Metrics::KeepForReplacement : GenerationSet::Metrics::Forget);
+  }
+  generations_.drop_unused_pairs();
+}
+
+// A reload that the supervisor before has not finished.
+void Supervisor::note_broken_reload() {
+  const std::uint64_t from = in_charge_id();
+  state_.last_reload = LastReload{.from = from,
+                                  .to = state_.next_generation - 1,
+                                  .reason = "the supervisor was killed during the reload",
+                                  .phases = {}};
+  log::error("{}", state_.last_reload->reason);
 }
 
 void Supervisor::answer_clients(std::vector<AdoptedClient> clients) {

@@ -19,12 +19,23 @@ std::string identity(const std::string& name, const std::string& labels) {
 }  // namespace
 
 StatsReporter::StatsReporter(ev::loop_ref loop, const StatsStore& store, proto::Channel& supervisor)
-    : store_(store), supervisor_(supervisor), tick_(loop), patience_(loop) {
+    : store_(store), supervisor_(&supervisor), tick_(loop), patience_(loop) {
   tick_.set<StatsReporter, &StatsReporter::on_tick>(this);
   patience_.set<StatsReporter, &StatsReporter::flushed>(this);
 }
 
 void StatsReporter::start() { tick_.start(kReportSeconds, kReportSeconds); }
+
+void StatsReporter::go_on(proto::Channel& supervisor) {
+  supervisor_ = &supervisor;
+  in_flight_ = false;
+  for (const StatsStore::PrivateMetric& metric : store_.private_metrics()) {
+    const region::MetricDescription& description = metric.description;
+    if (description.kind != region::MetricKind::Gauge) continue;
+    reported_.erase(identity(description.name, description.labels));
+  }
+  start();
+}
 
 void StatsReporter::on_tick(ev::timer&, int) noexcept {
   if (!in_flight_) report();
@@ -46,9 +57,9 @@ void StatsReporter::flushed() {
 // counted once, however late its answer comes.
 void StatsReporter::report() {
   const proto::StatsDelta delta = delta_since_last();
-  if (delta.metrics_size() == 0 || !supervisor_.open()) return flushed();
+  if (delta.metrics_size() == 0 || !supervisor_->open()) return flushed();
   in_flight_ = true;
-  supervisor_.request<proto::Done>(
+  supervisor_->request<proto::Done>(
       proto::STATS_DELTA, delta, {}, kNoDeadline,
       [this, delta](std::expected<proto::Done, proto::CallError> reply, proto::Fds) {
         in_flight_ = false;

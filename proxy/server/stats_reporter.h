@@ -2,7 +2,7 @@
 // so nothing is lost when the region is full or has another layout. Reports what has come since the
 // last acknowledged report.
 //
-// Thread: main. Borrows: the store and the channel (both outlive it).
+// Thread: main. Borrows: the store (outlives it) and the channel (until the next).
 #pragma once
 
 #include <ev++.h>
@@ -25,6 +25,8 @@ class StatsReporter {
 
   // Reports every second from now on.
   void start();
+  // Goes on over another channel, to a supervisor that knows nothing of gauges reported before.
+  void go_on(proto::Channel& supervisor);
   // A last report; `done` once it is acknowledged, cannot be, or has not been for a while.
   void flush(std::function<void()> done);
 
@@ -36,7 +38,7 @@ class StatsReporter {
   void acknowledge(const proto::StatsDelta& delta);
 
   const StatsStore& store_;
-  proto::Channel& supervisor_;
+  proto::Channel* supervisor_;
   ev::timer tick_;
   ev::timer patience_;  // how long a flush may take
   bool in_flight_ = false;

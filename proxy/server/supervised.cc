@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "proto/control.pb.h"
 #include "proto/negotiation.h"
 #include "proxy/config/fd_budget.h"
@@ -9,6 +11,7 @@
 #include "proxy/server/socket_messages.h"
 #include "shared/os/fd_limit.h"
 #include "shared/os/memfd.h"
+#include "shared/region/region.h"
 
 namespace baton::proxy {
 namespace {
@@ -18,6 +21,8 @@ constexpr std::size_t kMaxStatsBytes = 256 * 1024 * 1024;
 // The supervisor bounds the whole start by its start_timeout; these only say who is at fault.
 constexpr std::chrono::milliseconds kSupervisorAnswerTime{10'000};
 constexpr std::chrono::milliseconds kStatsTime{2000};
+// How long one that has paused waits for a supervisor that tells it what became of the reload.
+constexpr std::chrono::seconds kPausedPatience{15};
 // When the supervisor is gone nobody can say otherwise: the documented default.
 constexpr std::chrono::milliseconds kOrphanDrainTime{30'000};
 
@@ -34,16 +39,17 @@ SupervisedGeneration::SupervisedGeneration(EventLoop& loop, const BuildInfo& bui
     : loop_(loop),
       build_(build),
       log_(std::move(log)),
-      supervisor_(loop.ref(), std::move(channel), "supervisor"),
-      deadline_(loop.ref()) {
+      supervisor_(std::make_unique<proto::Channel>(loop.ref(), std::move(channel), "supervisor")),
+      deadline_(loop.ref()),
+      patience_(loop.ref()) {
   deadline_.set<SupervisedGeneration, &SupervisedGeneration::on_deadline>(this);
-  supervisor_.on_close([this](const std::string& reason) { on_supervisor_lost(reason); });
+  patience_.set<SupervisedGeneration, &SupervisedGeneration::on_supervisor_gone>(this);
   accept_orders();
 }
 
 int SupervisedGeneration::run() {
   build_.reached(StartPoint::Start, generation_);
-  supervisor_.request<proto::Welcome>(
+  supervisor_->request<proto::Welcome>(
       proto::WELCOME_ME, hello(), {}, kSupervisorAnswerTime,
       [this](std::expected<proto::Welcome, proto::CallError> reply, proto::Fds fds) {
         on_welcome(std::move(reply), std::move(fds));
@@ -77,10 +83,19 @@ void SupervisedGeneration::on_welcome(std::expected<proto::Welcome, proto::CallE
   log_.generation = generation_;
   log::init(log_);
   if (!configure(*reply, fds)) return;
+  if (!reply->token().empty()) {
+    homecoming_ = std::make_unique<Homecoming>(
+        loop_.ref(),
+        Homecoming::Door{.control_path = reply->control_path(),
+                         .generation = generation_,
+                         .token = reply->token()},
+        [this] { return belongings(); },
+        [this](os::UniqueFd channel) { on_home(std::move(channel)); });
+  }
 
   proto::Reached reached;
   reached.set_phase(proto::NEGOTIATED);
-  supervisor_.notify(proto::REACHED, reached);
+  supervisor_->notify(proto::REACHED, reached);
   build_.reached(StartPoint::Negotiated, generation_);
 
   if (!predecessor_) return ask_escrow();
@@ -103,8 +118,11 @@ bool SupervisedGeneration::configure(const proto::Welcome& welcome, proto::Fds& 
       if (!read) return fail(welcome.config_path() + ": " + read.error().text()), false;
       bytes = std::move(*read);
       file = welcome.config_path();
+      config_file_ = std::move(fd);
     } else if (welcome.fds(i) == proto::FD_REGION) {
       region = std::move(fd);
+    } else if (welcome.fds(i) == proto::FD_KEPT_REGION) {
+      kept_region_ = std::move(fd);
     } else if (welcome.fds(i) == proto::FD_SUCCESSION) {
       predecessor_ = std::make_unique<Predecessor>(loop_, std::move(fd), predecessor_events());
     }
@@ -165,7 +183,7 @@ void SupervisedGeneration::ask_escrow() {
     *request.add_keys() = wanted.key;
     request.add_held(static_cast<std::uint32_t>(server_->sockets().of(wanted.key).size()));
   }
-  supervisor_.request_raw(
+  supervisor_->request_raw(
       proto::ESCROW_GET, request, {}, kSupervisorAnswerTime,
       [this](std::expected<proto::RawReply, proto::CallError> raw) { on_escrow(std::move(raw)); });
 }
@@ -200,7 +218,7 @@ void SupervisedGeneration::put_in_escrow() {
   send_in_parts<proto::Sockets>(
       server_->sockets().bound_here(),
       [this](const proto::Sockets& part, std::span<const int> fds, bool last) {
-        supervisor_.request<proto::Done>(
+        supervisor_->request<proto::Done>(
             proto::ESCROW_PUT, part, fds, kSupervisorAnswerTime,
             [this, last](std::expected<proto::Done, proto::CallError> reply, proto::Fds) {
               if (!reply) return fail("the supervisor's escrow: " + reply.error().text);
@@ -216,7 +234,7 @@ void SupervisedGeneration::put_delayed_in_escrow() {
   if (sockets.empty()) return;
   send_in_parts<proto::Sockets>(
       sockets, [this](const proto::Sockets& part, std::span<const int> fds, bool) {
-        supervisor_.request<proto::Done>(
+        supervisor_->request<proto::Done>(
             proto::ESCROW_PUT, part, fds, kSupervisorAnswerTime,
             [](std::expected<proto::Done, proto::CallError> reply, proto::Fds) {
               if (!reply) log::warning("the supervisor's escrow: {}", reply.error().text);
@@ -228,7 +246,7 @@ void SupervisedGeneration::become_ready() {
   if (exit_status_ != 0) return;  // an earlier part of the escrow was refused
   proto::Reached reached;
   reached.set_phase(proto::INHERITED);
-  supervisor_.notify(proto::REACHED, reached);
+  supervisor_->notify(proto::REACHED, reached);
   build_.reached(StartPoint::Inherited, generation_);
 
   server_->start_workers();
@@ -238,17 +256,17 @@ void SupervisedGeneration::become_ready() {
 void SupervisedGeneration::on_warm() {
   if (exit_status_ != 0 || leaving_) return;
   proto::Reached reached;
-  reporter_.emplace(loop_.ref(), server_->stats(), supervisor_);
+  reporter_.emplace(loop_.ref(), server_->stats(), *supervisor_);
   reporter_->start();
   reached.set_phase(proto::WARMED);
-  supervisor_.notify(proto::REACHED, reached);
+  supervisor_->notify(proto::REACHED, reached);
   build_.reached(StartPoint::Warmed, generation_);
 
   state_ = step(state_, GenerationEvent::Warmed).state;
   proto::Ready ready;
   for (const WantedSockets& wanted : server_->wanted()) *ready.add_keys() = wanted.key;
   for (const std::string& name : server_->listener_names()) ready.add_listeners(name);
-  supervisor_.notify(proto::READY, ready);
+  supervisor_->notify(proto::READY, ready);
   build_.reached(StartPoint::Ready, generation_);
 }
 
@@ -259,7 +277,7 @@ void SupervisedGeneration::fail(const std::string& reason) {
     server_->sockets().remove_unix_paths_bound_here();
   proto::StartFailed message;
   message.set_reason(reason);
-  supervisor_.notify(proto::START_FAILED, message);
+  supervisor_->notify(proto::START_FAILED, message);
   exit_status_ = 1;
   loop_.stop();
 }
@@ -269,31 +287,33 @@ void SupervisedGeneration::fail(const std::string& reason) {
 void SupervisedGeneration::accept_orders() {
   using proto::Fds;
   using proto::Responder;
-  supervisor_.handle<proto::Serve>(
+  supervisor_->on_close([this](const std::string& reason) { on_supervisor_lost(reason); });
+  supervisor_->handle<proto::Serve>(
       proto::SERVE,
       [this](const proto::Serve&, Fds, const Responder& answer) { order_serve(answer); });
-  supervisor_.handle<proto::Pause>(proto::PAUSE,
-                                   [this](const proto::Pause& order, Fds, const Responder& answer) {
-                                     order_pause(order, answer);
-                                   });
-  supervisor_.handle<proto::Resume>(
+  supervisor_->handle<proto::Pause>(
+      proto::PAUSE, [this](const proto::Pause& order, Fds, const Responder& answer) {
+        order_pause(order, answer);
+      });
+  supervisor_->handle<proto::Resume>(
       proto::RESUME, [this](const proto::Resume& order, Fds fds, const Responder& answer) {
         order_resume(order, std::move(fds), answer);
       });
-  supervisor_.handle<proto::Drain>(proto::DRAIN,
-                                   [this](const proto::Drain& order, Fds, const Responder& answer) {
-                                     order_drain(order, answer);
-                                   });
-  supervisor_.handle<proto::Ping>(
+  supervisor_->handle<proto::Drain>(
+      proto::DRAIN, [this](const proto::Drain& order, Fds, const Responder& answer) {
+        order_drain(order, answer);
+      });
+  supervisor_->handle<proto::Ping>(
       proto::PING,
       [this](const proto::Ping&, Fds, const Responder& answer) { order_ping(answer); });
-  supervisor_.handle<proto::Introduce>(
+  supervisor_->handle<proto::Introduce>(
       proto::INTRODUCE,
       [this](const proto::Introduce&, Fds fds, const Responder&) { introduce(std::move(fds)); });
   // Access logs only: standard error is the supervisor's to reopen.
-  supervisor_.handle<proto::Done>(proto::REOPEN, [this](const proto::Done&, Fds, const Responder&) {
-    if (server_) server_->reopen_logs();
-  });
+  supervisor_->handle<proto::Done>(proto::REOPEN,
+                                   [this](const proto::Done&, Fds, const Responder&) {
+                                     if (server_) server_->reopen_logs();
+                                   });
 }
 
 GenerationAction SupervisedGeneration::advance(GenerationEvent event,
@@ -440,9 +460,19 @@ void SupervisedGeneration::exit() {
 }
 
 void SupervisedGeneration::on_supervisor_lost(const std::string& reason) {
+  log::warning("the supervisor is gone ({}); this generation is {}", reason, state_name(state_));
+  const bool served = state_ == GenerationState::Serving || state_ == GenerationState::Paused ||
+                      state_ == GenerationState::Draining;
+  if (!homecoming_ || !served || leaving_) return on_supervisor_gone();
+  homecoming_->start();
+  if (state_ == GenerationState::Paused) {
+    patience_.start(std::chrono::duration<double>(kPausedPatience).count());
+  }
+}
+
+// Nobody has replaced it in time, or nobody who does could be found.
+void SupervisedGeneration::on_supervisor_gone() noexcept {
   const GenerationStep next = step(state_, GenerationEvent::SupervisorLost);
-  log::warning("the supervisor is gone ({}); this generation is {}{}", reason, state_name(state_),
-               next.state == GenerationState::Serving ? " and goes on" : "");
   state_ = next.state;
   if (next.action == GenerationAction::BeginDrain) {
     begin_drain(kOrphanDrainTime, DrainStrategy::Gradual, paused_keys_, [] {});
@@ -452,11 +482,38 @@ void SupervisedGeneration::on_supervisor_lost(const std::string& reason) {
   }
 }
 
+Homecoming::Belongings SupervisedGeneration::belongings() {
+  Homecoming::Belongings mine;
+  const auto add = [&mine](proto::FdRole role, int fd) {
+    if (fd >= 0) mine.fds.emplace_back(role, fd);
+  };
+  add(proto::FD_CONFIG, config_file_.get());
+  region::Region* const region = server_->stats().region();
+  add(proto::FD_REGION, region == nullptr ? kept_region_.get() : region->fd());
+  if (state_ == GenerationState::Draining) {
+    mine.standing = proto::STANDS_DRAINING;
+    const std::chrono::duration<double> left(std::max(0.0, deadline_.remaining()));
+    mine.drain_left = std::chrono::ceil<std::chrono::milliseconds>(left);
+    return mine;
+  }
+  mine.standing = state_ == GenerationState::Paused ? proto::STANDS_PAUSED : proto::STANDS_SERVING;
+  mine.sockets = server_->sockets().all();
+  return mine;
+}
+
+void SupervisedGeneration::on_home(os::UniqueFd channel) {
+  log::info("back under a supervisor");
+  patience_.stop();
+  supervisor_ = std::make_unique<proto::Channel>(loop_.ref(), std::move(channel), "supervisor");
+  accept_orders();
+  if (reporter_) reporter_->go_on(*supervisor_);
+}
+
 AdminServer::StatsSource SupervisedGeneration::stats_from_supervisor() {
   return [this](std::function<void(std::string)> deliver) {
     proto::StatsTextRequest request;
     request.set_format(proto::STATS_PROMETHEUS);
-    supervisor_.request<proto::StatsReply>(
+    supervisor_->request<proto::StatsReply>(
         proto::STATS_TEXT_GET, request, {}, kStatsTime,
         [this, deliver = std::move(deliver)](
             std::expected<proto::StatsReply, proto::CallError> reply, proto::Fds fds) {

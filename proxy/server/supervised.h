@@ -2,7 +2,8 @@
 //
 // Thread: main. Owns: everything of the generation. Borrows: the loop and the build information.
 // It ends in three ways only: told to drain and empty (or at the deadline), failed to start, or
-// without a supervisor before it ever served.
+// without a supervisor before it ever served. Once it has served it outlives its supervisor, and
+// comes back to the one that replaces it.
 #pragma once
 
 #include <ev++.h>
@@ -16,6 +17,7 @@
 #include "proto/channel.h"
 #include "proto/generation.pb.h"
 #include "proxy/server/build_info.h"
+#include "proxy/server/homecoming.h"
 #include "proxy/server/lifecycle.h"
 #include "proxy/server/predecessor.h"
 #include "proxy/server/server.h"
@@ -67,6 +69,9 @@ class SupervisedGeneration {
   void hand_over_connections();
   MoveObserver move_observer() const;
   void on_supervisor_lost(const std::string& reason);
+  void on_supervisor_gone() noexcept;
+  Homecoming::Belongings belongings();
+  void on_home(os::UniqueFd channel);
   void on_deadline(ev::timer&, int) noexcept;
   void exit();
 
@@ -85,11 +90,16 @@ class SupervisedGeneration {
   std::uint64_t generation_ = 0;
   std::vector<proto::SocketKey> paused_keys_;
   std::unique_ptr<Server> server_;
-  proto::Channel supervisor_;
+  std::unique_ptr<proto::Channel> supervisor_;
+  // What a supervisor that has replaced this one needs.
+  os::UniqueFd config_file_;
+  os::UniqueFd kept_region_;
+  std::unique_ptr<Homecoming> homecoming_;
   std::unique_ptr<Predecessor> predecessor_;
   std::vector<std::unique_ptr<Successor>> successors_;
   std::optional<StatsReporter> reporter_;
   ev::timer deadline_;
+  ev::timer patience_;  // while paused without a supervisor
 };
 
 }  // namespace baton::proxy

@@ -148,6 +148,15 @@ class Baton:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running after {seconds} s; log:\n{self.log()}") from None
 
+    def kill_supervisor(self):
+        """kill -9; its generations live on."""
+        self.process.kill()
+        self.process.wait()
+
+    def start_again(self):
+        """After kill_supervisor(): another one on the same control socket, which must serve."""
+        return self.start()
+
     # --- the command line
 
     def ask(self, subcommand, *arguments, seconds=PATIENCE):

@@ -122,6 +122,7 @@ int main(int argc, char** argv) {
   build.features.emplace_back(proto::kFeatureStatsDelta);
   build.features.emplace_back(proto::kFeatureMove);
   build.features.emplace_back(proto::kFeatureSessions);
+  build.features.emplace_back(proto::kFeatureReturn);
 #endif
   build.moving = [](baton::proxy::MovePoint point, std::uint64_t generation) {
     hold_if_asked(name_of(point), generation);

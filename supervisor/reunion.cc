@@ -1,0 +1,227 @@
+#include "supervisor/reunion.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "proto/negotiation.h"
+#include "proto/seqpacket.h"
+#include "shared/os/log.h"
+#include "shared/os/process.h"
+#include "supervisor/escrow.h"
+#include "supervisor/open_pair.h"
+
+namespace baton::supervisor {
+namespace {
+
+// As long for one that is nearly right as for one that is not.
+bool same_secret(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  unsigned difference = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
+  }
+  return difference == 0;
+}
+
+bool comes_back(const GenerationRecord& generation) {
+  const auto& features = generation.features;
+  return !generation.token.empty() && generation.phase >= Phase::Serving &&
+         generation.role != Role::Dying &&
+         std::ranges::find(features, proto::kFeatureReturn) != features.end();
+}
+
+bool is_socket(int fd) {
+  struct stat status{};
+  return ::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
+}  // namespace
+
+// One whose process runs.
+class Reunion::Missed {
+ public:
+  Missed(Reunion& reunion, std::uint64_t generation, int pidfd)
+      : reunion_(reunion), generation_(generation), ended_(reunion.loop_) {
+    ended_.set<Missed, &Missed::on_ended>(this);
+    ended_.start(pidfd, ev::READ);
+  }
+
+ private:
+  void on_ended() { reunion_.on_ended(generation_); }
+
+  Reunion& reunion_;
+  const std::uint64_t generation_;
+  ev::io ended_;
+};
+
+Reunion::Reunion(SupervisorState& state)
+    : state_(state),
+      server_(loop_, state.fds.get(state.control.listener), state.control.group, *this),
+      patience_(loop_) {
+  patience_.set<Reunion, &Reunion::on_patience_over>(this);
+}
+
+Reunion::~Reunion() = default;
+
+void Reunion::run() {
+  find_processes();
+  if (!missed_.empty()) {
+    log::info("waiting for {} generations of the supervisor before to come back", missed_.size());
+    patience_.start(std::chrono::duration<double>(kPatience).count());
+    loop_.run();
+    // Killed, and not ended for all that: the kernel has it.
+    for (const auto& [id, missed] : missed_) state_.generations.at(id).role = Role::Dying;
+    missed_.clear();
+  }
+  std::erase_if(state_.escrow, [](const EscrowEntry& entry) { return entry.fd == kNoFd; });
+  complete_pairs();
+}
+
+// Who of them is still there, and whom to wait for. Of no use is a candidate that had not served,
+// and one of a release that does not come back: nobody could tell it anything.
+void Reunion::find_processes() {
+  for (auto& [id, record] : state_.generations) {
+    auto process = os::find_process(record.pid, record.identity);
+    if (!process) {
+      log::warning("generation {} has ended with its supervisor, or after it", id);
+      continue;
+    }
+    record.pidfd = state_.fds.add(std::move(*process));
+    const bool useless = !comes_back(record);
+    if (useless && record.role == Role::Draining) continue;
+    if (useless) kill(record);
+    missed_[id] = std::make_unique<Missed>(*this, id, state_.fds.get(record.pidfd));
+  }
+}
+
+void Reunion::on_ended(std::uint64_t generation) {
+  log::warning("generation {} has ended without its supervisor", generation);
+  missed_.erase(generation);
+  GenerationRecord& record = state_.generations.at(generation);
+  state_.fds.close(std::exchange(record.pidfd, kNoFd));
+  settle();
+}
+
+void Reunion::on_patience_over() {
+  bool killed = false;
+  for (auto missed = missed_.begin(); missed != missed_.end();) {
+    GenerationRecord& record = state_.generations.at(missed->first);
+    if (record.role == Role::Draining) {
+      missed = missed_.erase(missed);
+      continue;
+    }
+    kill(record);
+    killed = true;
+    ++missed;
+  }
+  if (!killed || patience_.repeat > 0) return loop_.break_loop(ev::ALL);
+  patience_.repeat = std::chrono::duration<double>(kEndTime).count();
+  patience_.again();
+}
+
+void Reunion::kill(GenerationRecord& record) {
+  log::warning("generation {} {}: killing it", record.id,
+               comes_back(record) ? "has not come back" : "is of no use without its supervisor");
+  os::send_signal(state_.fds.get(record.pidfd), SIGKILL);
+  if (record.role == Role::Candidate) record.role = Role::Dying;
+}
+
+void Reunion::settle() {
+  if (missed_.empty()) loop_.break_loop(ev::ALL);
+}
+
+void Reunion::refuse(const proto::Responder& client) {
+  client.fail(proto::ErrorReply::REFUSED,
+              "busy: waiting for the generations of a supervisor that was killed");
+}
+
+void Reunion::come_back(const proto::ComeBack& request, proto::Fds fds, pid_t peer,
+                        const proto::Responder& generation) {
+  const auto found = state_.generations.find(request.generation());
+  const bool known = found != state_.generations.end() && missed_.contains(request.generation()) &&
+                     found->second.pid == peer && comes_back(found->second) &&
+                     same_secret(found->second.token, request.token());
+  if (!known) {
+    log::warning("process {} is not generation {}, as it says", peer, request.generation());
+    return generation.fail(proto::ErrorReply::REFUSED, "no such generation is missed");
+  }
+  if (static_cast<std::size_t>(request.fds_size() + request.sockets_size()) != fds.size()) {
+    return generation.fail(proto::ErrorReply::BAD_REQUEST, "another number of descriptors");
+  }
+  GenerationRecord& record = found->second;
+  accept(record, request, std::move(fds));
+  if (!request.last()) return generation.reply(proto::CameBack());
+  auto channel = proto::make_pair();
+  if (!channel) return generation.fail(proto::ErrorReply::FAILED, channel.error().text());
+  const int theirs[] = {channel->second.get()};
+  generation.reply(proto::CameBack(), theirs);
+  record.channel_fd = channel->first.release();
+  log::info("generation {} is back: {}", record.id, status_name(record));
+  missed_.erase(record.id);
+  settle();
+}
+
+void Reunion::accept(GenerationRecord& record, const proto::ComeBack& request, proto::Fds fds) {
+  const auto roles = static_cast<std::size_t>(request.fds_size());
+  for (std::size_t i = 0; i < roles; ++i) {
+    take(record, request.fds(static_cast<int>(i)), std::move(fds[i]));
+  }
+  Escrow escrow(state_);
+  for (int i = 0; i < request.sockets_size(); ++i) {
+    os::UniqueFd& fd = fds[roles + static_cast<std::size_t>(i)];
+    if (!is_socket(fd.get())) continue;
+    const proto::SocketInfo& info = request.sockets(i);
+    escrow.put(SocketKey::from_message(info.key()), info.index(), record.id, std::move(fd));
+  }
+  // What it was told last may not be in the state any more.
+  if (request.standing() == proto::STANDS_DRAINING) {
+    record.role = Role::Draining;
+    record.phase = Phase::Draining;
+    if (!record.draining_since) record.draining_since = now();
+    record.drain_deadline = now() + static_cast<double>(request.drain_left_ms()) / 1000;
+  } else if (request.standing() == proto::STANDS_PAUSED) {
+    record.phase = Phase::Paused;
+  } else {
+    record.phase = Phase::Serving;
+  }
+}
+
+void Reunion::take(GenerationRecord& record, proto::FdRole role, os::UniqueFd fd) {
+  Pair& pair = state_.pairs.at(record.pair);
+  if (role == proto::FD_REGION && state_.region_fd < 0) {
+    state_.region_fd = fd.release();
+  } else if (role == proto::FD_BINARY && pair.binary == kNoFd) {
+    pair.binary = state_.fds.add(std::move(fd));
+  } else if (role == proto::FD_CONFIG && pair.config == kNoFd && !pair.config_path.empty()) {
+    pair.config = state_.fds.add(std::move(fd));
+  }
+}
+
+// What nobody has brought is opened anew for the pair in charge, and forgotten otherwise.
+void Reunion::complete_pairs() {
+  for (auto& [id, pair] : state_.pairs) {
+    const bool whole = pair.binary != kNoFd && (pair.config_path.empty() || pair.config != kNoFd);
+    if (whole) continue;
+    if (id == state_.previous) {
+      state_.previous = kNoPair;
+      state_.life.has_previous = false;
+    }
+    if (id != state_.good) continue;
+    auto again = open_pair(state_.fds, pair.binary_path, pair.config_path);
+    if (again) {
+      log::warning("{}: as it is on disk now", pair.files());
+      close_pair(state_.fds, pair);
+      again->generation = pair.generation;
+      again->version = pair.version;
+      pair = std::move(*again);
+    } else {
+      log::error("{}", again.error().text());
+      state_.good = kNoPair;
+    }
+  }
+}
+
+}  // namespace baton::supervisor

@@ -1,0 +1,23 @@
+// The state in the runtime directory, beside the control socket: for a supervisor that is started
+// after this one was killed. Always a whole one, replaced by rename. It holds the generations'
+// tokens, so it is for its owner only.
+// Thread: any. Source: open(2), rename(2).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "shared/os/error.h"
+
+namespace baton::supervisor {
+
+std::string state_file_path(const std::string& control_path);
+
+// Error: what was there before is still there, whole.
+os::Result<void> write_state_file(const std::string& path, std::string_view bytes);
+
+// Nothing: there is none. Error: it cannot be read, or anyone else could have written it.
+os::Result<std::optional<std::string>> read_state_file(const std::string& path);
+
+}  // namespace baton::supervisor

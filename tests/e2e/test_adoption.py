@@ -1,0 +1,308 @@
+"""kill -9 of the supervisor: its generations serve on, and the next one finds them again."""
+
+import os
+import re
+import socket
+import struct
+
+import pytest
+from harness import processes, sockets
+from harness.baton import DONE, FAILED, NEXT_PROXY, OTHER_LAYOUT_PROXY, REFUSED
+from harness.load import ShortClients
+from harness.tables import relay, staying
+from harness.waiting import wait_until
+
+COME_BACK = 9
+
+
+def state_path(baton):
+    return baton.control.with_name(baton.control.name + ".state")
+
+
+def token_in(state):
+    """Field 22 of a generation: 32 bytes."""
+    return re.search(rb"\xb2\x01\x20(.{32})", state, re.DOTALL)[1]
+
+
+def come_back(baton, generation, token):
+    """What a process that says it is this generation is answered: the flags of the frame."""
+    body = b"\x08" + bytes([generation]) + b"\x12" + bytes([len(token)]) + token + b"\x18\x01\x38\x01"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+        client.settimeout(10)
+        client.connect(str(baton.control))
+        client.send(struct.pack("<4sHHII", b"BTN1", COME_BACK, 0, 1, 0) + body)
+        answer, fds, _, _ = socket.recv_fds(client, 65536, 16)
+    for fd in fds:
+        os.close(fd)
+    return struct.unpack("<4sHHII", answer[:16])[2], len(fds)
+
+
+def test_nothing_restarts_and_nothing_fails_under_load(start, address, liner):
+    baton = start(relay(address, liner.address))
+    generation = baton.in_charge()["pid"]
+    with ShortClients(address) as load:
+        for round_number in range(5):
+            load.wait_for_more(20)
+            baton.kill_supervisor()
+            load.wait_for_more(20)
+            baton.start_again()
+            if round_number == 0:
+                fds = len(processes.fds(baton.pid)), len(processes.fds(generation))
+        load.wait_for_more(20)
+        tally = load.stop()
+    assert not tally.failures, tally
+    assert baton.in_charge()["id"] == 1 and baton.in_charge()["pid"] == generation
+    wait_until(lambda: baton.metric("baton_listener_connections_active", listener="front") == 0, 5,
+               "none is held")
+    assert baton.metric("baton_listener_connections_total", listener="front") == tally.completed
+    assert baton.metric("baton_generation_crashes_total") == 0
+    wait_until(lambda: len(processes.fds(baton.pid)) <= fds[0], 5, lambda: processes.fds(baton.pid))
+    wait_until(lambda: len(processes.fds(generation)) <= fds[1], 5, lambda: processes.fds(generation))
+
+
+def test_the_next_one_is_as_good_as_the_one_before(start, address, liner):
+    """It reloads, notices a crash, starts a fresh one from its sockets, upgrades, stops."""
+    baton = start(relay(address, liner.address))
+    baton.kill_supervisor()
+    baton.start_again()
+    with ShortClients(address) as load:
+        baton.reload("--proxy", NEXT_PROXY, "--wait-drained")
+        baton.do("upgrade")
+        baton.kill_supervisor()
+        baton.start_again()
+        load.wait_for_more(20)
+        processes.kill(baton.in_charge()["pid"])
+        wait_until(lambda: (baton.in_charge() or {"id": 0})["id"] == 3, 20, "a fresh one serves")
+        load.wait_for_more(20)
+        tally = load.stop()
+    assert not tally.refused(), tally.failures
+    assert baton.in_charge()["version"].endswith("next")
+    baton.stop()
+    assert not state_path(baton).exists()
+
+
+def test_a_killed_generation_is_replaced(start, address, liner):
+    baton = start(relay(address, liner.address))
+    generation = baton.in_charge()["pid"]
+    baton.kill_supervisor()
+    processes.kill(generation)
+    wait_until(lambda: not processes.is_alive(generation), 5, "it is gone")
+    baton.start_again()
+    assert baton.in_charge()["id"] == 2
+    assert baton.metric("baton_generation_crashes_total") in (0, 1)  # the region may be lost with it
+    with sockets.connect(address) as client:
+        client.sendall(b"line\n")
+        assert sockets.read_all(client) == b"answer to line\n"
+
+
+def test_one_that_hangs_is_killed_and_replaced(start, address, liner):
+    baton = start(relay(address, liner.address))
+    generation = baton.in_charge()["pid"]
+    processes.suspend(generation)
+    baton.kill_supervisor()
+    baton.start_again()
+    assert baton.in_charge()["id"] == 2
+    assert "has not come back: killing it" in baton.log()
+    assert not processes.is_alive(generation)
+
+
+@pytest.mark.parametrize("point", ["negotiated", "warmed", "ready"])
+def test_killed_while_new_starts_old_goes_on(start, address, liner, point):
+    baton = start(relay(address, liner.address), env={"BATON_TEST_HOLD": point})
+    with ShortClients(address) as load:
+        reload = baton.ask_in_background("reload", "--proxy", NEXT_PROXY)
+        baton.wait_for_log(f"holding at {point}")
+        baton.kill_supervisor()
+        reload.communicate(timeout=20)
+        baton.start_again()
+        load.wait_for_more(20)
+        tally = load.stop()
+    assert not tally.failures, tally
+    assert baton.wait_drained()["id"] == 1
+    last = baton.status()["last_reload"]
+    assert not last["ok"] and "killed during the reload" in last["reason"], last
+    baton.reload()
+    assert baton.in_charge()["id"] == 3
+
+
+def test_killed_in_probation_old_resumes(start, address, liner):
+    baton = start(relay(address, liner.address, supervisor={"probation": "60s"}))
+    with ShortClients(address) as load:
+        reload = baton.ask_in_background("reload")
+        baton.wait_generation(1, "paused")
+        baton.kill_supervisor()
+        reload.communicate(timeout=20)
+        load.wait_for_more(20)
+        baton.start_again()
+        assert baton.wait_drained()["id"] == 1
+        load.wait_for_more(20)
+        tally = load.stop()
+    # What the one on probation had accepted ends with it, as in any rollback.
+    assert not tally.refused() and len(tally.failures) <= 8, tally
+    assert not baton.status()["last_reload"]["ok"]
+
+
+def test_killed_in_probation_together_with_old_new_goes_on(start, address, liner):
+    baton = start(relay(address, liner.address, supervisor={"probation": "60s"}))
+    reload = baton.ask_in_background("reload")
+    old = baton.wait_generation(1, "paused")["pid"]
+    with ShortClients(address) as load:
+        baton.kill_supervisor()
+        processes.kill(old)
+        reload.communicate(timeout=20)
+        baton.start_again()
+        load.wait_for_more(20)
+        tally = load.stop()
+    assert not tally.refused(), tally
+    assert baton.wait_drained()["id"] == 2
+
+
+def test_killed_during_a_drain_the_deadline_goes_on(start, address, echoer):
+    baton = start(staying(address, echoer.address, supervisor={"drain_time": "4s"}))
+    with sockets.connect(address) as client:
+        sockets.ask(client, b"held")
+        baton.reload()
+        before = baton.wait_generation(1, "draining")
+        baton.kill_supervisor()
+        sockets.ask(client, b"still held")
+        baton.start_again()
+        after = baton.wait_generation(1, "draining")
+        assert after["pid"] == before["pid"]
+        assert abs(after["drain_deadline"] - before["drain_deadline"]) < 1
+        sockets.ask(client, b"held by nobody's child")
+        baton.wait_generation(1, "gone")
+        assert sockets.is_closed_by_peer(client)
+    assert baton.in_charge()["id"] == 2
+
+
+def test_a_drain_can_be_retuned_by_the_next_one(start, address, echoer):
+    baton = start(staying(address, echoer.address, supervisor={"drain_time": "1h"}))
+    with sockets.connect(address) as client:
+        sockets.ask(client, b"held")
+        baton.reload()
+        baton.kill_supervisor()
+        baton.start_again()
+        baton.wait_generation(1, "draining")
+        baton.do("drain", "--drain-time", "0s")
+        assert sockets.is_closed_by_peer(client)
+    baton.wait_drained()
+
+
+def test_counts_of_a_generation_that_cannot_share_the_region_go_on(start, address, echoer):
+    baton = start(relay(address, echoer.address), proxy=OTHER_LAYOUT_PROXY)
+
+    def active():
+        return baton.metric("baton_listener_connections_active", listener="front")
+
+    clients = [sockets.connect(address) for _ in range(3)]
+    for client in clients:
+        sockets.ask(client, b"hello")
+    wait_until(lambda: active() == 3, 10, "three are reported")
+    baton.kill_supervisor()
+    baton.start_again()
+    wait_until(lambda: active() == 3, 10, "they are reported again")
+    baton.do("upgrade")
+    assert active() == 3
+    for client in clients:
+        client.close()
+    wait_until(lambda: active() == 0, 10, "none is left")
+    assert baton.metric("baton_listener_connections_total", listener="front") == 3
+
+
+# --- who is who
+
+
+def test_nobody_else_can_pose_as_a_generation(start, address, liner):
+    baton = start(relay(address, liner.address))
+    generation = baton.in_charge()["pid"]
+    processes.suspend(generation)
+    baton.kill_supervisor()
+    state = state_path(baton).read_bytes()
+    token = token_in(state)
+    baton.launch()
+    baton.wait_for_log("waiting for 1 generations")
+    refused = (1 | 4, 0)  # reply, error; no descriptor
+    assert come_back(baton, 1, b"x" * 32) == refused
+    assert come_back(baton, 1, token) == refused  # the secret, but another process
+    assert come_back(baton, 7, token) == refused
+    status = baton.ask("status")
+    assert status.code == REFUSED and "waiting for" in status.err, status
+    os.kill(generation, 18)  # SIGCONT
+    wait_until(lambda: baton.in_charge() is not None, 10, "it is back")
+    assert baton.in_charge()["pid"] == generation
+    assert come_back(baton, 1, token) == refused  # it is not missed any more
+    assert token not in baton.log_path.read_bytes() and token.hex() not in baton.log()
+
+
+def test_the_state_is_for_its_owner_only(start, address, liner):
+    baton = start(relay(address, liner.address))
+    baton.reload()
+    assert state_path(baton).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_second_supervisor_is_refused_also_while_the_first_waits(start, address, liner):
+    baton = start(relay(address, liner.address))
+    generation = baton.in_charge()["pid"]
+    processes.suspend(generation)
+    baton.kill_supervisor()
+    first = baton.launch().process
+    baton.wait_for_log("waiting for 1 generations")
+    second = baton.launch().process
+    assert second.wait(10) == REFUSED
+    assert f"process {first.pid}" in baton.log()
+    baton.process = first
+    os.kill(generation, 18)  # SIGCONT
+    wait_until(lambda: baton.in_charge() is not None, 10, "it is back")
+
+
+# --- states that cannot be used
+
+
+def damage(kind, path):
+    whole = path.read_bytes()
+    if kind == "cut":
+        path.write_bytes(whole[:100])
+    elif kind == "changed":
+        path.write_bytes(whole[:60] + bytes([whole[60] ^ 1]) + whole[61:])
+    elif kind == "future":
+        path.write_bytes(whole[:4] + struct.pack("<I", 99) + whole[8:])
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "wide open":
+        path.chmod(0o644)
+    elif kind == "of somebody else":
+        os.chown(path, 65534, 65534)
+    elif kind == "a link":
+        path.rename(path.with_suffix(".real"))
+        path.symlink_to(path.with_suffix(".real"))
+
+
+@pytest.mark.parametrize(
+    "kind", ["cut", "changed", "future", "empty", "wide open", "of somebody else", "a link"])
+def test_a_state_that_cannot_be_used(start, address, liner, kind):
+    """It says so. What runs is not harmed; without it, a start is a start."""
+    baton = start(relay(address, liner.address))
+    generation = baton.in_charge()["pid"]
+    baton.kill_supervisor()
+    damage(kind, state_path(baton))
+    baton.launch()
+    assert baton.wait_gone() == FAILED
+    assert "cannot be used" in baton.log() and f"process {generation}" in baton.log()
+    with sockets.connect(address) as client:
+        client.sendall(b"line\n")
+        assert sockets.read_all(client) == b"answer to line\n"
+    processes.kill(generation)
+    wait_until(lambda: not processes.is_alive(generation), 5, "it is gone")
+    baton.start_again()
+    assert baton.in_charge()["id"] == 1
+
+
+def test_a_runtime_directory_that_cannot_be_written_is_said_once(prepare, address, liner):
+    baton = prepare(relay(address, liner.address))
+    blocker = state_path(baton).with_name(state_path(baton).name + ".new")
+    (blocker / "in the way").mkdir(parents=True)
+    baton.start()
+    baton.reload()
+    baton.do("upgrade")
+    assert baton.log().count("cannot go on with its generations") <= 2  # once a program
+    assert baton.stop().code == DONE
