@@ -3,11 +3,8 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <span>
 
 #include "proto/socket_key.h"
 #include "shared/os/log.h"
@@ -68,21 +65,9 @@ os::Result<void> prepare(int fd, const SocketKey& key) {
                                       : enable(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO);
 }
 
-// A generation of a supervisor before this one may have brought it already.
-bool has_same(const Escrow& escrow, const SocketKey& key, int fd) {
-  struct stat wanted{};
-  if (::fstat(fd, &wanted) != 0) return false;
-  return std::ranges::any_of(escrow.of(std::span(&key, 1)), [&](std::size_t position) {
-    struct stat held{};
-    return ::fstat(escrow.fd(position), &held) == 0 && held.st_ino == wanted.st_ino &&
-           held.st_dev == wanted.st_dev;
-  });
-}
-
 os::Result<void> adopt(Escrow& escrow, InheritedFd& inherited) {
   const auto key = key_of(inherited.fd.get());
   if (!key) return std::unexpected(key.error());
-  if (has_same(escrow, *key, inherited.fd.get())) return {};
   if (const auto prepared = prepare(inherited.fd.get(), *key); !prepared) return prepared;
   const auto index = static_cast<std::uint32_t>(escrow.count(*key));
   log::info("the service manager listens on {} for us ({})", key->address, inherited.name);
@@ -92,7 +77,11 @@ os::Result<void> adopt(Escrow& escrow, InheritedFd& inherited) {
 
 }  // namespace
 
+// A generation of a supervisor before this one may have brought one already.
 void adopt_activated(Escrow& escrow, std::vector<InheritedFd> fds) {
+  std::erase_if(fds, [&escrow](const InheritedFd& inherited) {
+    return escrow.holds_file(file_id(inherited.fd.get()));
+  });
   for (InheritedFd& inherited : fds) {
     if (const auto adopted = adopt(escrow, inherited); !adopted) {
       log::warning("descriptor {} of the service manager ({}) is of no use and closed: {}",

@@ -1,14 +1,64 @@
 #include "supervisor/earlier_state.h"
 
+#include <expected>
+#include <map>
+#include <set>
+
 #include "shared/os/log.h"
+#include "supervisor/fd_store.h"
 #include "supervisor/state_codec.h"
 #include "supervisor/state_file.h"
+#include "supervisor/state_memory.h"
+#include "supervisor/stored_names.h"
 
 namespace baton::supervisor {
 namespace {
 
-// Only descriptors that are there are named from here on.
-void forget_descriptors(SupervisorState& state) {
+using Decoded = std::expected<DecodedState, std::string>;  // "": there is none
+using Stored = std::map<std::string, os::UniqueFd>;        // what the manager has kept, by name
+
+Stored take_stored(std::vector<InheritedFd>& inherited) {
+  Stored stored;
+  for (InheritedFd& each : inherited) {
+    if (each.name.starts_with(kStoredPrefix)) stored[each.name] = std::move(each.fd);
+  }
+  std::erase_if(inherited, [](const InheritedFd& each) { return !each.fd.valid(); });
+  return stored;
+}
+
+Decoded read_file(const std::string& path) {
+  const auto bytes = read_state_file(path);
+  if (!bytes) return std::unexpected(bytes.error().text());
+  if (!*bytes) return std::unexpected("");
+  auto decoded = decode_state(**bytes);
+  if (!decoded) return std::unexpected(path + ": " + decoded.error().text);
+  return std::move(*decoded);
+}
+
+Decoded read_memory(const Stored& stored) {
+  const auto memory = stored.find(std::string(kStoredState));
+  if (memory == stored.end()) return std::unexpected("");
+  auto decoded = read_state_memory(memory->second.get());
+  if (!decoded) {
+    return std::unexpected("what the service manager has kept: " + decoded.error().text);
+  }
+  return std::move(*decoded);
+}
+
+// Puts each descriptor where the state says that it belongs, and names no other. All are noted as
+// stored: those that belong nowhere are taken out of the store later.
+void use_stored(SupervisorState& state, Stored stored, bool found) {
+  std::set<FdIndex> named;
+  for (const auto& [id, pair] : state.pairs) named.insert({pair.binary, pair.config});
+  for (const EscrowEntry& entry : state.escrow) named.insert(entry.fd);
+  state.stored.clear();
+  stored.erase(std::string(kStoredCanary));  // each supervisor sends its own
+  for (auto& [name, fd] : stored) {
+    state.stored[name] = file_id(fd.get());
+    if (const auto index = stored_index(name); index && named.contains(*index)) {
+      state.fds.put(*index, std::move(fd));
+    }
+  }
   const auto keep = [&state](FdIndex& index) {
     if (!state.fds.has(index)) index = kNoFd;
   };
@@ -17,40 +67,48 @@ void forget_descriptors(SupervisorState& state) {
     keep(pair.config);
   }
   for (EscrowEntry& entry : state.escrow) keep(entry.fd);
+  if (!found) return;
+  // Only now: an index that is free is not named by anything any more.
+  state.memory = kNoFd;
+  state.region_fd = -1;
+  if (os::UniqueFd& memory = stored[std::string(kStoredState)]) {
+    state.memory = state.fds.add(std::move(memory));
+  }
+  state.region_fd = stored[std::string(kStoredRegion)].release();
+}
+
+void forget_process(SupervisorState& state) {
   for (auto& [id, generation] : state.generations) {
     generation.pidfd = kNoFd;
     generation.channel_fd = -1;
     generation.channel_requests = 0;
     generation.reported_gauges.clear();  // they report them anew
   }
-  state.region_fd = -1;
   state.clients.clear();
-}
-
-void complain_of(const std::string& what) {
-  log::error(
-      "the state of the supervisor before cannot be used: {}. Its generations, if they still run, "
-      "hold their addresses until they are ended by hand",
-      what);
 }
 
 }  // namespace
 
-std::optional<SupervisorState> find_earlier_state(const std::string& control_path) {
-  const std::string path = state_file_path(control_path);
-  const auto bytes = read_state_file(path);
-  if (!bytes) {
-    complain_of(bytes.error().text());
-    return std::nullopt;
+EarlierState find_earlier_state(const std::string& control_path,
+                                std::vector<InheritedFd>& inherited) {
+  Stored stored = take_stored(inherited);
+  Decoded in_file = read_file(state_file_path(control_path));
+  Decoded in_memory = read_memory(stored);
+  for (const Decoded* each : {&in_file, &in_memory}) {
+    if (*each || each->error().empty()) continue;
+    log::error(
+        "a state of the supervisor before cannot be used: {}. Generations that only it knows hold "
+        "their addresses, if they still run, until they are ended by hand",
+        each->error());
   }
-  if (!*bytes) return std::nullopt;
-  auto decoded = decode_state(**bytes);
-  if (!decoded) {
-    complain_of(path + ": " + decoded.error().text);
-    return std::nullopt;
+  EarlierState earlier;
+  if (in_file || in_memory) {
+    const bool from_memory = in_memory && (!in_file || in_memory->sequence >= in_file->sequence);
+    earlier = {true, std::move(from_memory ? in_memory->state : in_file->state)};
+    forget_process(earlier.state);
   }
-  forget_descriptors(decoded->state);
-  return std::move(decoded->state);
+  use_stored(earlier.state, std::move(stored), earlier.found);
+  return earlier;
 }
 
 }  // namespace baton::supervisor

@@ -54,6 +54,12 @@ std::size_t Escrow::count(const SocketKey& key) const {
   return std::ranges::equal_range(state_.escrow, key, {}, &EscrowEntry::key).size();
 }
 
+bool Escrow::holds_file(const FileId& file) const {
+  return std::ranges::any_of(state_.escrow, [&](const EscrowEntry& entry) {
+    return file_id(state_.fds.get(entry.fd)) == file;
+  });
+}
+
 Escrow::Entries Escrow::added_by(std::uint64_t generation, std::span<const SocketKey> keys) const {
   Entries found = of(keys);
   std::erase_if(found, [&](std::size_t i) { return state_.escrow[i].added_by != generation; });

@@ -35,6 +35,9 @@ class Escrow {
   void hand_over(const SocketKey& key, std::uint32_t index, std::uint64_t to);
   void drop(const SocketKey& key, std::uint32_t index);
 
+  // Whether one of its sockets is this one, under whatever key.
+  bool holds_file(const FileId& file) const;
+
   const EscrowEntry& entry(std::size_t position) const { return state_.escrow[position]; }
   int fd(std::size_t position) const { return state_.fds.get(state_.escrow[position].fd); }
 

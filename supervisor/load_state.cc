@@ -191,6 +191,11 @@ std::expected<DecodedState, std::string> load_state(const proto::SavedState& sav
   state.region_layout = saved.region_layout();
   state.log = {.level = saved.log_level(), .format = saved.log_format()};
   state.version = saved.version();
+  for (const auto& stored : saved.stored()) {
+    state.stored[stored.name()] = {.device = stored.device(), .inode = stored.inode()};
+  }
+  if (!valid_index(saved.has_memory(), saved.memory())) return bad("a descriptor out of range");
+  if (saved.has_memory()) state.memory = saved.memory();
   for (const proto::SavedClient& client : saved.clients()) {
     state.clients.push_back({.fd = client.fd(),
                              .kind = static_cast<std::uint16_t>(client.kind()),

@@ -21,7 +21,7 @@ bool has_service_manager() {
   return path != nullptr && *path != '\0';
 }
 
-os::Result<void> notify(std::string_view lines) {
+os::Result<void> notify(std::string_view lines, int fd) {
   if (!has_service_manager()) return {};
   const char* path = std::getenv(kVariable);
   const std::size_t length = std::strlen(path);
@@ -33,9 +33,23 @@ os::Result<void> notify(std::string_view lines) {
   if (path[0] == '@') address.sun_path[0] = '\0';
   const os::UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return os::errno_error("socket");
-  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
-  if (::sendto(socket.get(), lines.data(), lines.size(), MSG_NOSIGNAL,
-               reinterpret_cast<const sockaddr*>(&address), size) < 0) {
+  iovec text{.iov_base = const_cast<char*>(lines.data()), .iov_len = lines.size()};
+  msghdr message{};
+  message.msg_name = &address;
+  message.msg_namelen = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length);
+  message.msg_iov = &text;
+  message.msg_iovlen = 1;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
+  if (fd >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof fd);
+    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  }
+  if (::sendmsg(socket.get(), &message, MSG_NOSIGNAL) < 0) {
     return os::errno_error("send to", path);
   }
   return {};

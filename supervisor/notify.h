@@ -16,6 +16,7 @@ bool has_service_manager();
 
 // `lines`: "READY=1\nSTATUS=generation 1 in charge". Never blocks: EAGAIN means that the manager is
 // busy, anything else that it cannot be told.
-os::Result<void> notify(std::string_view lines);
+// `fd`, if not -1, goes with the message.
+os::Result<void> notify(std::string_view lines, int fd = -1);
 
 }  // namespace baton::supervisor

@@ -40,9 +40,7 @@ int run_command(const CommandLine& line) {
   if (!control) return complain(exit_status_of(control.error().code), control.error().text);
   const StartPaths paths{line.proxy.value_or(default_proxy_path()), line.config.value_or("")};
 
-  std::optional<SupervisorState> earlier = find_earlier_state(line.control);
-  const bool goes_on = earlier.has_value();
-  SupervisorState state = goes_on ? std::move(*earlier) : SupervisorState();
+  auto [goes_on, state] = find_earlier_state(line.control, inherited);
   state.started = now();
   state.flags = line.flags;
   state.log = log;

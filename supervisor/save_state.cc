@@ -135,6 +135,13 @@ void save_state(const SupervisorState& state, proto::SavedState& saved) {
   saved.set_log_format(state.log.format);
   for (const WaitingClient& client : state.clients) save(client, *saved.add_clients());
   saved.set_version(state.version);
+  for (const auto& [name, file] : state.stored) {
+    auto& stored = *saved.add_stored();
+    stored.set_name(name);
+    stored.set_device(file.device);
+    stored.set_inode(file.inode);
+  }
+  save_index(state.memory, [&](FdIndex index) { saved.set_memory(index); });
 }
 
 }  // namespace baton::supervisor

@@ -1,5 +1,7 @@
 #include "supervisor/state.h"
 
+#include <sys/stat.h>
+
 #include <chrono>
 
 namespace baton::supervisor {
@@ -11,6 +13,12 @@ std::string Pair::files() const {
 
 std::string Pair::text() const {
   return "generation " + std::to_string(generation) + " (" + version + ": " + files() + ")";
+}
+
+FileId file_id(int fd) {
+  struct stat status{};
+  if (::fstat(fd, &status) != 0) return {};
+  return {.device = status.st_dev, .inode = status.st_ino};
 }
 
 double now() {

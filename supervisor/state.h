@@ -122,6 +122,15 @@ struct WaitingClient {
   std::uint64_t generation = 0;  // whose drain it waits for; 0: it asked for the upgrade
 };
 
+// What tells a file from another as long as both are open.
+struct FileId {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  friend bool operator==(const FileId&, const FileId&) = default;
+};
+
+FileId file_id(int fd);  // of nothing, if it is not open
+
 struct LogSettings {
   std::string level = "info";
   std::string format = "text";
@@ -143,6 +152,8 @@ struct SupervisorState {
   std::vector<EscrowEntry> escrow;  // by key, then index
   int region_fd = -1;               // the Region's own
   std::uint64_t region_layout = 0;
+  FdIndex memory = kNoFd;                // StateMemory, if the service manager is to keep it
+  std::map<std::string, FileId> stored;  // what the service manager keeps, by name
   // Slots of crashed generations whose metrics wait for the replacement to take them over.
   std::vector<std::uint32_t> orphaned_slots;
   std::optional<LastReload> last_reload;

@@ -47,6 +47,12 @@ std::string encode_state(const SupervisorState& state, std::uint64_t sequence) {
   return bytes + body;
 }
 
+std::size_t encoded_size(std::string_view head) {
+  if (head.size() < kStateHeadBytes || !head.starts_with(kMagic)) return 0;
+  const auto size = get<std::uint64_t>(head, 16);
+  return size > kMaxStateBytes - kStateHeadBytes ? 0 : kStateHeadBytes + size;
+}
+
 std::expected<DecodedState, StateError> decode_state(std::string_view bytes) {
   using Code = StateError::Code;
   const auto error = [](Code code, std::string text) {

@@ -47,6 +47,9 @@ struct DecodedState {
   std::vector<std::pair<FdIndex, int>> descriptors;
 };
 
+// How long what begins with this head is, head included; 0: it is no head.
+std::size_t encoded_size(std::string_view head);
+
 // Checked: sizes, the checksum, every enumerator, that what is referred to exists, and that no two
 // generations are in charge. Bytes behind the end are ignored.
 std::expected<DecodedState, StateError> decode_state(std::string_view bytes);

@@ -1,13 +1,21 @@
 #include "supervisor/state_keeper.h"
 
 #include "shared/os/log.h"
+#include "supervisor/notify.h"
 #include "supervisor/state_codec.h"
 #include "supervisor/state_file.h"
 
 namespace baton::supervisor {
 
-StateKeeper::StateKeeper(ev::loop_ref loop, const SupervisorState& state)
-    : state_(state), path_(state_file_path(state.control.path)), before_waiting_(loop) {
+StateKeeper::StateKeeper(ev::loop_ref loop, SupervisorState& state)
+    : state_(state),
+      path_(state_file_path(state.control.path)),
+      store_(loop, state),
+      before_waiting_(loop) {
+  if (state_.memory == kNoFd && has_service_manager()) {
+    if (auto memory = create_state_memory()) state_.memory = state_.fds.add(std::move(*memory));
+  }
+  if (state_.memory != kNoFd) memory_.emplace(state_.fds.get(state_.memory));
   before_waiting_.set<StateKeeper, &StateKeeper::on_loop_waits>(this);
   before_waiting_.start();
 }
@@ -16,7 +24,15 @@ void StateKeeper::on_loop_waits() {
   // At its end the control socket's directory is tidied up; nothing is to be found there then.
   if (state_.revision == kept_ || state_.life.stage == lifecycle::Stage::Stopped) return;
   kept_ = state_.revision;
-  const auto written = write_state_file(path_, encode_state(state_, state_.revision));
+  write(encode_state(state_, state_.revision));
+  store_.sync_soon();
+}
+
+void StateKeeper::write(const std::string& bytes) {
+  auto written = write_state_file(path_, bytes);
+  if (memory_) {
+    if (const auto in_memory = memory_->write(bytes); !in_memory) written = in_memory;
+  }
   if (!written && !failed_) {
     log::warning(
         "should the supervisor be killed, the next one cannot go on with its generations: {}",

@@ -1,33 +1,39 @@
-// Keeps what is written down of the state as it is: in the runtime directory at every change,
-// before the loop waits again. A supervisor that is killed at any moment leaves a whole and recent
-// one.
+// Keeps what is written down of the state as it is: in the runtime directory and, under a service
+// manager, in memory that this keeps (as it does descriptors), at every change, before the loop
+// waits again. A supervisor that is killed at any moment leaves a whole and recent one.
 //
-// Thread: the supervisor's loop. Owns: its watcher. Borrows: the state (outlives it).
+// Thread: the supervisor's loop. Owns: its watchers. Borrows: the state (outlives it).
 // What cannot be written is reported once in the log; everything else goes on.
 #pragma once
 
 #include <ev++.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
+#include "supervisor/fd_store.h"
 #include "supervisor/state.h"
+#include "supervisor/state_memory.h"
 
 namespace baton::supervisor {
 
 class StateKeeper {
  public:
-  StateKeeper(ev::loop_ref loop, const SupervisorState& state);
+  StateKeeper(ev::loop_ref loop, SupervisorState& state);
   StateKeeper(const StateKeeper&) = delete;
   StateKeeper& operator=(const StateKeeper&) = delete;
 
  private:
   void on_loop_waits();
+  void write(const std::string& bytes);
 
-  const SupervisorState& state_;
+  SupervisorState& state_;
   const std::string path_;
   std::uint64_t kept_ = 0;  // the state's revision
   bool failed_ = false;     // and the log has it
+  std::optional<StateMemory> memory_;
+  FdStore store_;
   ev::prepare before_waiting_;
 };
 

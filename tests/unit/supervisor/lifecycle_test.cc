@@ -271,5 +271,67 @@ TEST_CASE("lifecycle: the back-off doubles from 100 ms to 10 s") {
   CHECK(back_off(~0U).count() == 10'000);
 }
 
+struct GoingOn {
+  Stage before;
+  Survivors survivors;
+  Expected expected;
+};
+
+TEST_CASE("lifecycle: how a supervisor goes on in place of another") {
+  constexpr Survivors kOld{.in_charge = true, .has_good_pair = true};
+  constexpr Survivors kPausedOld{
+      .in_charge = true, .in_charge_paused = true, .has_good_pair = true};
+  constexpr Survivors kBoth{
+      .in_charge = true, .in_charge_paused = true, .candidate_serves = true, .has_good_pair = true};
+  constexpr Survivors kNew{.candidate_serves = true, .has_good_pair = true};
+  constexpr Survivors kNobody{.has_good_pair = true};
+  const GoingOn table[] = {
+      {S::Serving, kOld, {S::Serving, {AnnounceReady}}},
+      {S::BackingOff, kNobody, {S::BackingOff, {ArmBackOff, AnnounceReady}}},
+      {S::Preparing, kOld, {S::Restoring, {AnnounceReady, KillCandidate, ResumeInCharge}}},
+      {S::Pausing, kBoth, {S::Restoring, {AnnounceReady, KillCandidate, ResumeInCharge}}},
+      {S::Probation, kBoth, {S::Restoring, {AnnounceReady, KillCandidate, ResumeInCharge}}},
+      // Its order to pause was never written down.
+      {S::Serving, kPausedOld, {S::Restoring, {AnnounceReady, KillCandidate, ResumeInCharge}}},
+      {S::Probation, kNew, {S::Serving, {Commit, AnnounceReady}}},
+      {S::Starting, kNew, {S::Serving, {TakeCharge, AnnounceReady}}},
+      {S::Recovering, kNew, {S::Serving, {TakeCharge, AnnounceReady}}},
+      {S::Serving, kNobody, {S::Recovering, {KillCandidate, SpawnReplacement, AnnounceReady}}},
+      {S::Stopping, kNobody, {S::Recovering, {KillCandidate, SpawnReplacement, AnnounceReady}}},
+      {S::Serving, {}, {S::Idle, {KillCandidate}}},
+      {S::Starting, {}, {S::Idle, {KillCandidate}}},
+  };
+  for (const auto& [before, survivors, expected] : table) {
+    CAPTURE(name(before));
+    const Step step = resume({.stage = before}, survivors);
+    CHECK(step.state.stage == expected.next);
+    CHECK(step.actions == expected.actions);
+  }
+}
+
+TEST_CASE("lifecycle: wherever it goes on, it comes to serve or to start") {
+  for (int stage = 0; stage < kStages; ++stage) {
+    for (unsigned bits = 0; bits < 16; ++bits) {
+      const Survivors survivors{.in_charge = (bits & 1) != 0,
+                                .in_charge_paused = (bits & 2) != 0,
+                                .candidate_serves = (bits & 4) != 0,
+                                .has_good_pair = (bits & 8) != 0};
+      const Stage next = resume({.stage = static_cast<Stage>(stage)}, survivors).state.stage;
+      const bool sound = next == S::Serving || next == S::Restoring || next == S::Recovering ||
+                         next == S::BackingOff || next == S::Idle;
+      CHECK_MESSAGE(sound, name(static_cast<Stage>(stage)) << " " << bits);
+      CHECK_FALSE((next == S::Recovering && !survivors.has_good_pair));
+    }
+  }
+}
+
+TEST_CASE("lifecycle: a supervisor is replaced only when nothing is pending") {
+  for (int stage = 0; stage < kStages; ++stage) {
+    const auto each = static_cast<Stage>(stage);
+    CHECK(accepts_upgrade(each) == (each == S::Serving || each == S::BackingOff));
+    CHECK(accepts_upgrade(each) == refusal(each).empty());
+  }
+}
+
 }  // namespace
 }  // namespace baton::supervisor::lifecycle

@@ -95,6 +95,8 @@ SupervisorState full_state() {
   state.note = "after 3 crashes";
   state.clients = {{.fd = 46, .kind = 1, .request = 17, .generation = 7}};
   state.version = "0.1.0";
+  state.memory = 10;
+  state.stored = {{"baton-fd-8", {.device = 8, .inode = 1234}}};
   return state;
 }
 
@@ -135,6 +137,8 @@ TEST_CASE("state: what is written down is read back, every field of it") {
   CHECK(read.orphaned_slots == state.orphaned_slots);
   CHECK(read.last_reload->phases.at(1).ms == 2.5);
   CHECK(read.clients.at(0).request == 17);
+  CHECK(read.memory == 10);
+  CHECK(read.stored == state.stored);
 }
 
 TEST_CASE("state: every enumerator survives") {
