@@ -71,6 +71,18 @@ def test_a_reload_keeps_the_process_and_replaces_the_generation(running):
     assert running.show("ActiveState") == "active"
 
 
+def test_an_upgrade_of_the_supervisor_is_nothing_to_systemd(running):
+    before = running.processes()
+    done = running.ask("upgrade")
+    assert done.code == 0, f"{done}\n{running.log()}"
+    assert running.processes() == before
+    assert running.show("ActiveState") == "active"
+    # It goes on speaking for the service: the watchdog would end it otherwise.
+    running.systemd.do("systemctl", "reload", UNIT)
+    running.wait_until(lambda: running.show("StatusText").startswith("generation 2 in charge"), "status")
+    assert running.show("NRestarts") == "0"
+
+
 def test_a_reload_that_fails_makes_systemctl_fail_and_the_journal_says_why(running):
     running.configure("[proxi]\n")
     assert running.systemd.run("systemctl", "reload", UNIT).code != 0
