@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from harness.load import Wrk
 from harness.ports import free_port
 from harness.service import CONFIG_OF, QUICK, UNIT, Service
 from harness.systemd import ROOT, Systemd, why_not
@@ -81,6 +82,20 @@ def test_an_upgrade_of_the_supervisor_is_nothing_to_systemd(running):
     running.systemd.do("systemctl", "reload", UNIT)
     running.wait_until(lambda: running.show("StatusText").startswith("generation 2 in charge"), "status")
     assert running.show("NRestarts") == "0"
+
+
+def test_reloads_and_upgrades_under_load_are_not_noticed(running):
+    before = running.pid()
+    with Wrk(running.address, connections=32) as kept, Wrk(running.address, connections=4, close=True) as short:
+        for _ in range(5):
+            running.systemd.do("systemctl", "reload", UNIT)
+            assert running.ask("upgrade").code == 0, running.log()
+        for load in (kept, short):
+            result = load.finish()
+            assert not result.failed() and result.requests > 100, result.text
+    running.wait_until(lambda: len(running.processes()) == 2, "old generations have gone")
+    assert running.pid() == before
+    assert running.answer() == "generation 6"
 
 
 def test_a_reload_that_fails_makes_systemctl_fail_and_the_journal_says_why(running):
