@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from harness import http
 from harness.load import Wrk
 from harness.ports import free_port
 from harness.service import CONFIG_OF, QUICK, UNIT, Service
@@ -112,6 +113,18 @@ def test_a_stop_leaves_nothing(running):
     assert running.show("ActiveState") == "inactive"
     assert running.processes() == []
     assert running.systemd.run("test", "-e", "/run/baton").code == 1
+
+
+def test_a_drain_may_take_longer_than_the_stop_of_a_unit(running):
+    running.configure(drain_time="4s")  # TimeoutStopSec is 2 s
+    running.systemd.do("systemctl", "reload", UNIT)
+    with http.Client(running.address) as client:
+        assert client.ask().status == 200
+        running.systemd.do("systemctl", "stop", UNIT)
+        assert client.is_closed()
+    assert running.show("Result") == "success"
+    running.wait_for_log("the drain deadline has passed with 1 connections left")
+    assert running.processes() == []
 
 
 def test_a_stop_leaves_nothing_even_of_a_supervisor_that_hangs(running):

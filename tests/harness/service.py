@@ -29,11 +29,11 @@ class Service:
         self.address = f"127.0.0.1:{free_port()}"
         self.configure()
 
-    def configure(self, text=None, access_log=None, workers=2):
+    def configure(self, text=None, access_log=None, workers=2, drain_time="5s"):
         said = {"status": 200, "body": "generation %GENERATION%"}
         listener = {"access_log": {"path": access_log}} if access_log else None
         usual = tables.web(self.address, routes=[{"direct_response": said}], listener=listener,
-                           workers=workers)
+                           workers=workers, supervisor={"drain_time": drain_time})
         self.systemd.write(self.config, text or toml.dumps(**usual))
 
     def drop_in(self, text, unit=UNIT):
