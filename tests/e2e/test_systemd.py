@@ -147,11 +147,15 @@ def test_the_watchdog_replaces_a_supervisor_that_hangs_while_its_generation_serv
     hung, generation = sorted(running.processes())
     assert running.pid() == hung
     running.signal(hung, "STOP")
-    running.wait_until(lambda: hung not in running.processes(), "the hung supervisor has gone")
-    running.wait_until(lambda: running.show("NRestarts") != "0", "another supervisor")
+    running.wait_until(lambda: running.show("NRestarts") == "1" and running.show("ActiveState") == "active",
+                       "another supervisor that is ready")
     running.wait_for_log("Watchdog timeout")
-    assert generation in running.processes()
+    assert sorted(running.processes()) == sorted([running.pid(), generation])
     assert running.answer() == "generation 1"
+    running.systemd.do("systemctl", "reload", UNIT)
+    assert running.answer() == "generation 2"
+    running.systemd.do("systemctl", "stop", UNIT)
+    assert running.processes() == []
 
 
 def test_a_configuration_that_is_wrong_is_not_tried_again(service):
