@@ -18,9 +18,7 @@ TEST_CASE("http: a request goes to the upstream and its response comes back") {
 
 TEST_CASE("http: both connections are kept for the next request") {
   HttpRig rig;
-  REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-  TestPeer server = rig.accept();
-  REQUIRE(rig.contains(server, "\r\n\r\n"));
+  TestPeer server = rig.ask();
   REQUIRE(rig.send(server, "HTTP/1.1 204 No Content\r\n\r\n"));
   REQUIRE(rig.has(rig.client, "HTTP/1.1 204 No Content\r\n\r\n"));
   TestPeer next_client = rig.worker->connect();
@@ -118,9 +116,7 @@ TEST_CASE("http: 100-continue and other interim responses pass to a client of 1.
 
 TEST_CASE("http: HEAD and 304 have a length and no body, and the connection goes on") {
   HttpRig rig;
-  REQUIRE(rig.send("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"));
-  TestPeer server = rig.accept();
-  REQUIRE(rig.contains(server, "\r\n\r\n"));
+  TestPeer server = rig.ask("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
   REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"));
   CHECK(rig.has(rig.client, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"));
   rig.client = rig.worker->connect();
@@ -155,9 +151,7 @@ TEST_CASE("http: a bad chunk in a request ends it on both sides") {
 
 TEST_CASE("http: a client that goes away frees the upstream") {
   HttpRig rig;
-  REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-  TestPeer server = rig.accept();
-  REQUIRE(rig.contains(server, "\r\n\r\n"));
+  TestPeer server = rig.ask();
   rig.client.close();
   CHECK(rig.worker->until([&] { return server.read() != Peer::Open; }));
   CHECK(rig.worker->is_empty());
@@ -166,7 +160,7 @@ TEST_CASE("http: a client that goes away frees the upstream") {
 
 TEST_CASE("http: a client that half-closes gets its answer") {
   HttpRig rig;
-  REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  REQUIRE(rig.send(kGet));
   rig.client.end();
   TestPeer server = rig.accept();
   REQUIRE(rig.contains(server, "\r\n\r\n"));
@@ -192,9 +186,7 @@ TEST_CASE("http: what a client has sent before it half-closed is answered, all o
 
 TEST_CASE("http: while draining a response says that it is the last one") {
   HttpRig rig;
-  REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-  TestPeer server = rig.accept();
-  REQUIRE(rig.contains(server, "\r\n\r\n"));
+  TestPeer server = rig.ask();
   rig.worker->drain.begin(10s, proxy::DrainStrategy::Immediate);
   REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
   CHECK(rig.has(rig.client, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"));
@@ -265,10 +257,8 @@ TEST_CASE("http: a request of 1.0 without a Host is for the address that its cli
 
 TEST_CASE("http: behind an answer to a client that waits for a 100 nothing is read") {
   HttpRig rig;
-  REQUIRE(
-      rig.send("PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 30\r\n\r\n"));
-  TestPeer server = rig.accept();
-  REQUIRE(rig.contains(server, "\r\n\r\n"));
+  TestPeer server =
+      rig.ask("PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 30\r\n\r\n");
   REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
   CHECK(rig.has(rig.client, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"));
   // A body, or a request of its own: to be neither.

@@ -27,6 +27,8 @@ inline proxy::http::HttpConfig forwarded(proxy::http::ForwardAction action) {
   return routed(std::move(action));
 }
 
+inline const std::string kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
 struct HttpRig {
   using Config = proxy::http::HttpConfig;
 
@@ -54,6 +56,13 @@ struct HttpRig {
   bool send(std::string_view bytes) { return send(client, bytes); }
   // The server's end of the next connection to it.
   TestPeer accept(std::size_t server = 0) { return worker->accept(servers[server]); }
+  // The server's end of a new connection, on which this request's head has come.
+  TestPeer ask(std::string_view request = kGet, std::size_t server = 0) {
+    REQUIRE(send(request));
+    TestPeer peer = accept(server);
+    REQUIRE(contains(peer, "\r\n\r\n"));
+    return peer;
+  }
   // Reads until `peer` has received exactly these bytes, all in all.
   bool has(TestPeer& peer, std::string_view bytes) {
     worker->until([&] {
@@ -80,7 +89,7 @@ struct HttpRig {
   bool exchange(TestPeer& server) {
     const std::string before = client.received();
     const std::string seen = server.received();
-    return send("GET / HTTP/1.1\r\nHost: a\r\n\r\n") && worker->until([&] {
+    return send(kGet) && worker->until([&] {
       server.read();
       return std::string_view(server.received()).substr(seen.size()).ends_with("\r\n\r\n");
     }) && send(server, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") &&

@@ -12,8 +12,6 @@ proxy::http::HttpConfig answering(std::string body) {
   return routed(proxy::http::DirectResponseAction{.body = std::move(body)});
 }
 
-const std::string kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-
 std::string repeated(std::string_view text, int times) {
   std::string all;
   for (int i = 0; i < times; ++i) all += text;

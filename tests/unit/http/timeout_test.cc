@@ -16,7 +16,6 @@ void pass(HttpRig& rig, milliseconds time) {
   rig.worker->until([&] { return steady_clock::now() >= until; });
 }
 
-const std::string kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const proxy::http::RetryPolicy kOnReset{.on =
                                             static_cast<std::uint8_t>(proxy::http::RetryOn::Reset)};
 
@@ -24,9 +23,7 @@ const proxy::http::RetryPolicy kOnReset{.on =
 
 TEST_CASE("timeout: empty lines behind a request begin no other") {
   HttpRig rig({.timeouts = {.header = 200ms}});
-  REQUIRE(rig.send(kGet));
-  TestPeer server = rig.accept();
-  REQUIRE(rig.contains(server, "\r\n\r\n"));
+  TestPeer server = rig.ask();
   REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
   REQUIRE(rig.contains(rig.client, "ok"));
   for (const char* piece : {"\r", "\n", "\r\n"}) {
@@ -88,10 +85,8 @@ TEST_CASE("timeout: a route may have an idle time of its own") {
 
 TEST_CASE("timeout: a tunnel on which nothing moves ends") {
   HttpRig rig({.timeouts = {.stream_idle = 50ms}});
-  REQUIRE(
-      rig.send("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"));
-  TestPeer server = rig.accept();
-  REQUIRE(rig.contains(server, "\r\n\r\n"));
+  TestPeer server =
+      rig.ask("GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
   REQUIRE(rig.send(server,
                    "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n"
                    "Upgrade: websocket\r\n\r\n"));

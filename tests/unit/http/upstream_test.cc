@@ -18,9 +18,7 @@ TEST_CASE("upstream: what it says that is not HTTP becomes a 502") {
         "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"}) {
     CAPTURE(response);
     HttpRig rig;
-    REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-    TestPeer server = rig.accept();
-    REQUIRE(rig.contains(server, "\r\n\r\n"));
+    TestPeer server = rig.ask();
     REQUIRE(rig.send(server, response));
     CHECK(rig.starts_with(rig.client, "HTTP/1.1 502 Bad Gateway\r\n"));
     CHECK(rig.worker->until([&] { return server.read() != Peer::Open; }));
@@ -30,9 +28,7 @@ TEST_CASE("upstream: what it says that is not HTTP becomes a 502") {
 
 TEST_CASE("upstream: a flood of interim responses becomes a 502") {
   HttpRig rig;
-  REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-  TestPeer server = rig.accept();
-  REQUIRE(rig.contains(server, "\r\n\r\n"));
+  TestPeer server = rig.ask();
   for (int i = 0; i < 20; ++i) server.write("HTTP/1.1 103 Early Hints\r\n\r\n");
   CHECK(rig.contains(rig.client, "HTTP/1.1 502 Bad Gateway\r\n"));
 }
@@ -40,18 +36,14 @@ TEST_CASE("upstream: a flood of interim responses becomes a 502") {
 TEST_CASE("upstream: one that closes before its answer is a 502, in the middle of it a reset") {
   SUBCASE("before") {
     HttpRig rig;
-    REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-    TestPeer server = rig.accept();
-    REQUIRE(rig.contains(server, "\r\n\r\n"));
+    TestPeer server = rig.ask();
     server.close();
     CHECK(rig.starts_with(rig.client, "HTTP/1.1 502 Bad Gateway\r\n"));
     CHECK(rig.worker->cluster_metric("resets_total") == 1);
   }
   SUBCASE("in the middle") {
     HttpRig rig;
-    REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-    TestPeer server = rig.accept();
-    REQUIRE(rig.contains(server, "\r\n\r\n"));
+    TestPeer server = rig.ask();
     REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel"));
     REQUIRE(rig.contains(rig.client, "hel"));
     server.close();
@@ -63,13 +55,13 @@ TEST_CASE("upstream: one that closes before its answer is a 502, in the middle o
 TEST_CASE("upstream: nobody there is a 503 at once") {
   HttpRig rig;
   rig.servers.clear();
-  REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  REQUIRE(rig.send(kGet));
   CHECK(rig.starts_with(rig.client, "HTTP/1.1 503 Service Unavailable\r\n"));
 }
 
 TEST_CASE("upstream: one that never answers is a 504 after the route's timeout") {
   HttpRig rig(forwarded({.timeout = 50ms}));
-  REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  REQUIRE(rig.send(kGet));
   TestPeer server = rig.accept();
   CHECK(rig.starts_with(rig.client, "HTTP/1.1 504 Gateway Timeout\r\n"));
   CHECK(rig.worker->until([&] { return server.read() != Peer::Open; }));
@@ -78,9 +70,7 @@ TEST_CASE("upstream: one that never answers is a 504 after the route's timeout")
 
 TEST_CASE("upstream: a kept connection that was closed meanwhile costs nobody a request") {
   HttpRig rig;
-  REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-  TestPeer server = rig.accept();
-  REQUIRE(rig.contains(server, "\r\n\r\n"));
+  TestPeer server = rig.ask();
   REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
   REQUIRE(rig.contains(rig.client, "\r\n\r\n"));
   // Both at once: the proxy learns of the end only after it has sent the request.
@@ -96,14 +86,12 @@ TEST_CASE("upstream: an idle connection that speaks or closes is not used again"
   for (const bool speaks : {false, true}) {
     CAPTURE(speaks);
     HttpRig rig;
-    REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-    TestPeer server = rig.accept();
-    REQUIRE(rig.contains(server, "\r\n\r\n"));
+    TestPeer server = rig.ask();
     REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
     REQUIRE(rig.contains(rig.client, "\r\n\r\n"));
     speaks ? static_cast<void>(server.write("HTTP/1.1 200 OK\r\n\r\n")) : server.close();
     CHECK(rig.worker->until([&] { return rig.worker->cluster_metric("connections_active") == 0; }));
-    REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    REQUIRE(rig.send(kGet));
     TestPeer fresh = rig.accept();
     CHECK(rig.contains(fresh, "\r\n\r\n"));
   }
@@ -131,9 +119,7 @@ TEST_CASE("upstream: what is not idempotent is not sent twice") {
   proxy::http::RetryPolicy policy{.on =
                                       static_cast<std::uint8_t>(proxy::http::RetryOn::ServerError)};
   HttpRig rig(forwarded({.retry = policy}), {}, 2);
-  REQUIRE(rig.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"));
-  TestPeer first = rig.accept(0);
-  REQUIRE(rig.contains(first, "\r\n\r\n"));
+  TestPeer first = rig.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
   REQUIRE(rig.send(first, "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"));
   CHECK(rig.starts_with(rig.client, "HTTP/1.1 500 Oops\r\n"));
   CHECK(retries(rig) == 0);
@@ -143,9 +129,7 @@ TEST_CASE("upstream: an interim response of an attempt that is repeated goes to 
   proxy::http::RetryPolicy policy{.on =
                                       static_cast<std::uint8_t>(proxy::http::RetryOn::ServerError)};
   HttpRig rig(forwarded({.retry = policy}), {}, 2);
-  REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-  TestPeer first = rig.accept(0);
-  REQUIRE(rig.contains(first, "\r\n\r\n"));
+  TestPeer first = rig.ask();
   REQUIRE(rig.send(first,
                    "HTTP/1.1 103 Early Hints\r\nX-Secret: 1\r\n\r\n"
                    "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"));
@@ -163,9 +147,7 @@ TEST_CASE("upstream: a header of the PROXY protocol is for one client, and so is
   HttpRig rig({}, cluster);
   for (int i = 0; i < 2; ++i) {
     CAPTURE(i);
-    REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-    TestPeer server = rig.accept();
-    REQUIRE(rig.contains(server, "\r\n\r\n"));
+    TestPeer server = rig.ask();
     REQUIRE(rig.worker->receives(server, 28));
     const auto header = proxy::parse_proxy_header(server.received());
     CHECK(header.client.text() == rig.worker->only_session().state().client.text());
@@ -184,9 +166,7 @@ TEST_CASE("upstream: a request counts once for outlier detection, as what became
   HttpRig rig({}, cluster);
   const auto fail_with = [&](const std::string& head) {
     rig.client = rig.worker->connect();
-    REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-    TestPeer server = rig.accept();
-    REQUIRE(rig.contains(server, "\r\n\r\n"));
+    TestPeer server = rig.ask();
     REQUIRE(rig.send(server, head + "\r\nContent-Length: 5\r\n\r\nhel"));
     REQUIRE(rig.contains(rig.client, "hel"));
     server.close();
@@ -201,9 +181,7 @@ TEST_CASE("upstream: a request counts once for outlier detection, as what became
 
 TEST_CASE("upstream: a reset is not the end of a body that ends with its connection") {
   HttpRig rig;
-  REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-  TestPeer server = rig.accept();
-  REQUIRE(rig.contains(server, "\r\n\r\n"));
+  TestPeer server = rig.ask();
   REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\n\r\nhalf"));
   REQUIRE(rig.contains(rig.client, "half"));
   server.reset();
@@ -216,9 +194,7 @@ TEST_CASE("upstream: the limit of request bodies is none of responses") {
        {"Content-Length: 5\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n5\r\n"}) {
     CAPTURE(head);
     HttpRig rig({.limits = {.body_bytes = 4}});
-    REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-    TestPeer server = rig.accept();
-    REQUIRE(rig.contains(server, "\r\n\r\n"));
+    TestPeer server = rig.ask();
     REQUIRE(rig.send(server, std::string("HTTP/1.1 200 OK\r\n") + head + "hello\r\n"));
     CHECK(rig.contains(rig.client, "hello"));
     CHECK(rig.starts_with(rig.client, "HTTP/1.1 200 OK\r\n"));
@@ -233,7 +209,7 @@ TEST_CASE("upstream: idle connections to others do not use up the limit") {
   for (std::size_t i = 0; i < 4; ++i) {
     CAPTURE(i);
     rig.client = rig.worker->connect();
-    REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+    REQUIRE(rig.send(kGet));
     TestPeer& server = servers.emplace_back(rig.accept(i % 2));
     REQUIRE(rig.contains(server, "\r\n\r\n"));
     REQUIRE(rig.send(server, "HTTP/1.1 204 No Content\r\n\r\n"));
