@@ -113,17 +113,11 @@ int drain_command(const CommandLine& line) {
 }
 
 int status_command(const CommandLine& line) {
-  auto client = Client::connect(line.control);
+  const auto client = Client::connect(line.control);
   if (!client) return complain(client.error());
   const bool redraw = line.watch && !line.json && ::isatty(STDOUT_FILENO);
   for (;;) {
-    auto status = ask_status(**client);
-    if (!status && line.watch && status.error().exit_status == kNoSupervisor) {
-      // One that replaces itself closes its connections and goes on listening.
-      client = Client::connect(line.control);
-      if (!client) return complain(client.error());
-      status = ask_status(**client);
-    }
+    const auto status = ask_status(**client);
     if (!status) return complain(status.error());
     print((redraw ? "\x1b[H\x1b[2J" : "") +
           (line.json ? status_json(*status) : status_text(*status, now())));

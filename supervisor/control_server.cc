@@ -37,6 +37,7 @@ class ControlServer::Client {
     }
   }
 
+  int quiet_fd() const { return channel_.queued_bytes() == 0 ? channel_.fd() : -1; }
   // No more patience is needed with one that has asked already.
   proto::Responder answer_to(std::uint16_t kind, std::uint32_t request) {
     patience_.stop();
@@ -132,17 +133,30 @@ void ControlServer::on_acceptable() {
     log::warning("refused a command: {} others are connected", clients_.size());
     return;
   }
-  ucred peer{};
-  socklen_t length = sizeof peer;
-  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return;
-  const bool is_permitted = permitted(peer, socket.get());
-  clients_.push_back(std::make_unique<Client>(*this, std::move(socket), peer.pid, is_permitted));
+  serve(std::move(socket));
 }
 
-proto::Responder ControlServer::adopt(os::UniqueFd socket, std::uint16_t kind,
-                                      std::uint32_t request) {
-  clients_.push_back(std::make_unique<Client>(*this, std::move(socket), 0, true));
+std::vector<int> ControlServer::quiet_connections() const {
+  std::vector<int> quiet;
+  for (const auto& client : clients_) {
+    if (const int fd = client->quiet_fd(); fd >= 0) quiet.push_back(fd);
+  }
+  return quiet;
+}
+
+std::optional<proto::Responder> ControlServer::adopt(os::UniqueFd socket, std::uint16_t kind,
+                                                     std::uint32_t request) {
+  if (!serve(std::move(socket)) || request == 0) return std::nullopt;
   return clients_.back()->answer_to(kind, request);
+}
+
+bool ControlServer::serve(os::UniqueFd socket) {
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
+  const bool is_permitted = permitted(peer, socket.get());
+  clients_.push_back(std::make_unique<Client>(*this, std::move(socket), peer.pid, is_permitted));
+  return true;
 }
 
 void ControlServer::on_retry() { acceptable_.start(listener_, ev::READ); }

@@ -12,7 +12,9 @@
 #include <chrono>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "proto/channel.h"
 #include "proto/control.pb.h"
@@ -45,8 +47,12 @@ class ControlServer {
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
 
-  // Goes on with a connection of the supervisor before and the request that waits on it.
-  proto::Responder adopt(os::UniqueFd socket, std::uint16_t kind, std::uint32_t request);
+  // Connections that can be gone on with over an exec: what their peers have sent and nobody has
+  // read waits in the socket, and no answer is on its way. Borrowed.
+  std::vector<int> quiet_connections() const;
+  // Goes on with one, and with the request that waits on it; 0: none is known.
+  std::optional<proto::Responder> adopt(os::UniqueFd socket, std::uint16_t kind,
+                                        std::uint32_t request);
 
   static constexpr std::size_t kMaxClients = 64;
   static constexpr std::chrono::seconds kPatience{10};
@@ -56,6 +62,7 @@ class ControlServer {
 
   void on_acceptable();
   void on_retry();
+  bool serve(os::UniqueFd socket);
   void remove(const Client* client);
   bool permitted(const ucred& peer, int socket) const;
 

@@ -200,8 +200,13 @@ void Reunion::take(GenerationRecord& record, proto::FdRole role, os::UniqueFd fd
   }
 }
 
-// What nobody has brought is opened anew for the pair in charge, and forgotten otherwise.
+// What nobody has brought cannot be gone back to. The one in charge needs its own to be reloaded:
+// that is opened anew. If nobody is in charge any more, what is to run is the command line's to
+// say.
 void Reunion::complete_pairs() {
+  const bool in_charge = std::ranges::any_of(state_.generations, [](const auto& entry) {
+    return entry.second.role == Role::InCharge && entry.second.channel_fd >= 0;
+  });
   for (auto& [id, pair] : state_.pairs) {
     const bool whole = pair.binary != kNoFd && (pair.config_path.empty() || pair.config != kNoFd);
     if (whole) continue;
@@ -210,18 +215,22 @@ void Reunion::complete_pairs() {
       state_.life.has_previous = false;
     }
     if (id != state_.good) continue;
-    auto again = open_pair(state_.fds, pair.binary_path, pair.config_path);
-    if (again) {
-      log::warning("{}: as it is on disk now", pair.files());
-      close_pair(state_.fds, pair);
-      again->generation = pair.generation;
-      again->version = pair.version;
-      pair = std::move(*again);
+    if (in_charge) {
+      open_again(pair);
     } else {
-      log::error("{}", again.error().text());
       state_.good = kNoPair;
     }
   }
+}
+
+void Reunion::open_again(Pair& pair) {
+  auto again = open_pair(state_.fds, pair.binary_path, pair.config_path);
+  if (!again) return log::error("{}", again.error().text());
+  log::warning("{}: from here on as it is on disk now", pair.files());
+  close_pair(state_.fds, pair);
+  again->generation = pair.generation;
+  again->version = pair.version;
+  pair = std::move(*again);
 }
 
 }  // namespace baton::supervisor

@@ -51,6 +51,7 @@ class Reunion final : public ControlHandler {
   void accept(GenerationRecord& record, const proto::ComeBack& request, proto::Fds fds);
   void take(GenerationRecord& record, proto::FdRole role, os::UniqueFd fd);
   void complete_pairs();
+  void open_again(Pair& pair);
 
   void reload(const proto::ReloadRequest&, const proto::Responder& client) override {
     refuse(client);

@@ -114,11 +114,12 @@ struct LastReload {
   std::vector<PhaseTime> phases;
 };
 
-// A command that waits for its answer while the supervisor replaces itself.
+// A connection of the command line that is kept while the supervisor replaces itself, and the
+// request that waits on it, if one has been read.
 struct WaitingClient {
   int fd = -1;  // its connection
   std::uint16_t kind = 0;
-  std::uint32_t request = 0;
+  std::uint32_t request = 0;     // 0: none
   std::uint64_t generation = 0;  // whose drain it waits for; 0: it asked for the upgrade
 };
 

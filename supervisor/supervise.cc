@@ -24,6 +24,7 @@ struct Program {
         server(loop, state.fds.get(state.control.listener), state.control.group, commands),
         signals(loop, supervisor),
         keeper(loop, state) {
+    supervisor.on_replace([this] { return server.quiet_connections(); });
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     ::prctl(PR_SET_NAME, "supervisor");  // run from a descriptor, it is named after its number
     os::release_signals();  // those that came while the program before made room for this one
@@ -63,8 +64,8 @@ int supervise_on(SupervisorState& state, const StartPaths& paths) {
   Program program(state, **region);
   std::vector<Supervisor::AdoptedClient> clients;
   for (const WaitingClient& client : std::exchange(state.clients, {})) {
-    clients.emplace_back(client.generation, program.server.adopt(os::UniqueFd(client.fd),
-                                                                 client.kind, client.request));
+    auto responder = program.server.adopt(os::UniqueFd(client.fd), client.kind, client.request);
+    if (responder) clients.emplace_back(client.generation, std::move(*responder));
   }
   return finish(state, program.supervisor.resume(paths.binary, paths.config, std::move(clients)));
 }

@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -55,6 +56,10 @@ class Supervisor final : private GenerationObserver {
   RunResult resume(const std::string& binary_path, const std::string& config_path,
                    std::vector<AdoptedClient> clients);
 
+  // Where to learn which connections are to be kept when this program is replaced.
+  void on_replace(std::function<std::vector<int>()> connections) {
+    connections_ = std::move(connections);
+  }
   // Replaces this program by the binary, by default what is where this one was found. On success
   // that one answers the client. Refused: not begun, and why.
   std::optional<std::string> upgrade(const std::optional<std::string>& binary_path,
@@ -162,6 +167,7 @@ class Supervisor final : private GenerationObserver {
 
   std::unique_ptr<Upgrade> upgrade_;  // the one under way
   std::optional<proto::Responder> upgrade_client_;
+  std::function<std::vector<int>()> connections_;
   bool replace_now_ = false;  // once the loop has returned
 
   std::optional<std::chrono::milliseconds> stop_drain_time_;

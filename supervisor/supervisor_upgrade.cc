@@ -112,6 +112,12 @@ std::vector<int> Supervisor::pack_for_exec() {
     state_.clients.push_back(
         {.fd = request->channel_fd, .kind = request->kind, .request = request->id});
   }
+  // Those without a request here may have sent one that the next program is to read.
+  for (const int fd : connections_ ? connections_() : std::vector<int>()) {
+    if (std::ranges::find(state_.clients, fd, &WaitingClient::fd) == state_.clients.end()) {
+      state_.clients.push_back({.fd = fd});
+    }
+  }
   for (const WaitingClient& client : state_.clients) kept.push_back(client.fd);
   return kept;
 }

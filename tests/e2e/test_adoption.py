@@ -81,12 +81,14 @@ def test_the_next_one_is_as_good_as_the_one_before(start, address, liner):
     assert not state_path(baton).exists()
 
 
-def test_a_killed_generation_is_replaced(start, address, liner):
-    baton = start(relay(address, liner.address))
+def test_with_nobody_left_the_command_line_says_what_runs(start, address, another_address, liner):
+    baton = start(relay(another_address, liner.address))
     generation = baton.in_charge()["pid"]
     baton.kill_supervisor()
     processes.kill(generation)
     wait_until(lambda: not processes.is_alive(generation), 5, "it is gone")
+    baton.command[baton.command.index(baton.config_path)] = baton.write(
+        relay(address, liner.address), "other.toml")
     baton.start_again()
     assert baton.in_charge()["id"] == 2
     assert baton.metric("baton_generation_crashes_total") in (0, 1)  # the region may be lost with it

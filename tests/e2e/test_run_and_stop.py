@@ -203,7 +203,7 @@ def test_a_stale_control_socket_is_taken_over(start, prepare, address, echoer):
     assert first.control.is_socket()
     assert first.ask("status").code == NO_SUPERVISOR
     first.start()
-    assert first.in_charge()["id"] == 1
+    assert first.in_charge()["id"] == 2  # numbers go on
 
 
 def test_a_file_that_is_no_socket_is_not_replaced_by_a_control_socket(prepare, address):

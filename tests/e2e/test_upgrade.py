@@ -115,6 +115,15 @@ def test_drains_and_whoever_waits_for_them_go_on(start, address, echoer):
     assert baton.wait_drained()["id"] == 2
 
 
+def test_commands_in_the_middle_of_an_upgrade_are_answered(start, address, liner):
+    baton = start(relay(address, liner.address))
+    for _ in range(10):
+        asked = [baton.ask_in_background("upgrade"),
+                 *(baton.ask_in_background("status") for _ in range(6))]
+        answers = [(each.communicate(timeout=20), each.returncode) for each in asked]
+        assert all(code == DONE for _, code in answers), answers
+
+
 def test_a_watcher_of_the_status_goes_on(start, address, liner):
     baton = start(relay(address, liner.address))
     watcher = baton.ask_in_background("status", "--watch", "--json")
