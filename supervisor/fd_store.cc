@@ -33,8 +33,6 @@ std::map<std::string, int> FdStore::wanted() const {
   for (const EscrowEntry& entry : state_.escrow) add(entry.fd);
   if (state_.memory != kNoFd) wanted[std::string(kStoredState)] = state_.fds.get(state_.memory);
   if (state_.region_fd >= 0) wanted[std::string(kStoredRegion)] = state_.region_fd;
-  // Told to stop: nothing is to be found by the next one.
-  if (state_.life.stage == lifecycle::Stage::Stopping) wanted.clear();
   return wanted;
 }
 

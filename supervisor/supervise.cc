@@ -39,6 +39,17 @@ struct Program {
   StateKeeper keeper;
 };
 
+// Without it nothing is lost but what was counted.
+os::Result<std::unique_ptr<SupervisorRegion>> go_on_with_region(SupervisorState& state) {
+  if (state.region_fd >= 0) {
+    auto region = SupervisorRegion::attach(state, os::UniqueFd(std::exchange(state.region_fd, -1)));
+    if (region) return region;
+    log::error("the region cannot be gone on with: {}", region.error().text());
+  }
+  log::warning("counters begin anew");
+  return SupervisorRegion::replace(state);
+}
+
 int finish(SupervisorState& state, const RunResult& result) {
   if (state.control.listener != kNoFd) release_control_socket(state.fds, state.control);
   // Reasons are lines for the user as they are: "file:line:column: ..." stays at the beginning.
@@ -57,9 +68,7 @@ int supervise(SupervisorState& state, const StartPaths& paths) {
 }
 
 int supervise_on(SupervisorState& state, const StartPaths& paths) {
-  auto region = state.region_fd >= 0
-                    ? SupervisorRegion::attach(state, os::UniqueFd(state.region_fd))
-                    : SupervisorRegion::replace(state);
+  auto region = go_on_with_region(state);
   if (!region) return finish(state, {kFailed, region.error().text()});
   Program program(state, **region);
   std::vector<Supervisor::AdoptedClient> clients;

@@ -24,8 +24,7 @@ os::Result<std::unique_ptr<Upgrade>> Upgrade::start(ev::loop_ref loop, const std
   auto check = TakeOverCheck::start(
       loop, {.binary_fd = upgrade->binary(), .state_fd = memory->get(), .path = path},
       [self = upgrade.get()](const std::optional<std::string>& refusal) {
-        if (refusal) return self->observer_.failed(*refusal);
-        self->look();
+        refusal ? self->fail(*refusal) : self->look();
       });
   if (!check) return std::unexpected(check.error());
   upgrade->check_ = std::move(*check);
@@ -42,9 +41,17 @@ Upgrade::Upgrade(ev::loop_ref loop, std::string path, os::UniqueFd binary, Obser
 }
 
 void Upgrade::look() {
-  if (observer_.is_quiet()) return observer_.ready();
-  if (--looks_left_ <= 0) return observer_.failed("a generation does not read what it is sent");
+  if (observer_.is_quiet()) {
+    const auto ready = std::move(observer_.ready);
+    return ready();
+  }
+  if (--looks_left_ <= 0) return fail("a generation does not read what it is sent");
   next_look_.start(std::chrono::duration<double>(kLookAgain).count());
+}
+
+void Upgrade::fail(const std::string& reason) {
+  const auto failed = std::move(observer_.failed);  // it may destroy this object
+  failed(reason);
 }
 
 std::string own_binary_path() {

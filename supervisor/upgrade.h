@@ -43,6 +43,7 @@ class Upgrade {
  private:
   Upgrade(ev::loop_ref loop, std::string path, os::UniqueFd binary, Observer observer);
   void look();
+  void fail(const std::string& reason);
 
   std::string path_;
   os::UniqueFd binary_;

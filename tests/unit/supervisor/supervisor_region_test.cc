@@ -1,6 +1,7 @@
 #include "supervisor/supervisor_region.h"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include "shared/region/sample.h"
 
@@ -77,6 +78,45 @@ TEST_CASE_FIXTURE(Fixture, "region: reloads, crashes and generations are counted
   CHECK(shows("baton_reloads_total{result=\"ok\"} 0"));
   CHECK(shows("baton_generation_crashes_total 1"));
   CHECK(shows("baton_generation{id=\"1\",state=\"starting\",version=\"\"} 1"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "region: the next supervisor goes on counting where this one was") {
+  CHECK(region->add(generation, delta("seen_total", region::MetricKind::Counter, 3)));
+  CHECK(region->add(generation, delta("now", region::MetricKind::Gauge, 5)));
+  region->count_crash();
+  for (const bool knows_gauges : {true, false}) {
+    CAPTURE(knows_gauges);
+    os::UniqueFd kept(::dup(region->fd()));
+    if (!knows_gauges) generation.reported_gauges.clear();
+    region.reset();
+    region = SupervisorRegion::attach(state, std::move(kept)).value();
+    region->count_crash();
+    CHECK(shows("seen_total 3"));
+    CHECK(shows(knows_gauges ? "now 5" : "now 0"));
+  }
+  CHECK(shows("baton_generation_crashes_total 3"));
+}
+
+TEST_CASE_FIXTURE(Fixture, "region: a gauge in the state that is none is not counted") {
+  generation.reported_gauges[0xffffffff] = 7;
+  CHECK(SupervisorRegion::attach(state, os::UniqueFd(::dup(region->fd()))));
+}
+
+TEST_CASE_FIXTURE(Fixture, "region: where it is lost, generations get slots in a new one") {
+  generation.shares_region = true;
+  generation.region_slot = 17;
+  state.orphaned_slots = {5};
+  region = SupervisorRegion::replace(state).value();
+  CHECK_FALSE(generation.shares_region);
+  CHECK(state.orphaned_slots.empty());
+  region->publish(generation);
+  CHECK(region->moved_in(generation) == 0);
+  region->forget(generation.region_slot);
+}
+
+TEST_CASE("region: what is none is refused") {
+  SupervisorState state;
+  CHECK_FALSE(SupervisorRegion::attach(state, os::UniqueFd(::dup(0))));
 }
 
 }  // namespace
