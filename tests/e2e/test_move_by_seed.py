@@ -33,4 +33,4 @@ def test_tunnels_live_any_life_through_reloads(start, address):
             tunnels.run(int(fixed) if fixed else seeds.randrange(1 << 32))
             runs += 1
         assert tunnels.reloads >= runs
-        assert baton.metric("baton_connections_moved_total") > 5 * runs
+        assert baton.metric("baton_connections_moved_total") >= runs
