@@ -3,7 +3,7 @@
 namespace baton::supervisor {
 namespace {
 
-constexpr double kTickSeconds = 0.1;
+constexpr double kTickSeconds = 0.02;
 
 }  // namespace
 
@@ -31,18 +31,41 @@ std::vector<WaitingClient> DrainWaiters::clients() const {
   return clients;
 }
 
-void DrainWaiters::ended(std::uint64_t generation) {
-  if (auto found = waiting_.extract(generation)) found.mapped().drained();
-  if (waiting_.empty()) timer_.stop();
+void DrainWaiters::ended(const GenerationRecord& generation) {
+  auto found = waiting_.extract(generation.id);
+  if (found.empty()) return;
+  found.mapped().drained({.moved = region_.moved_out(generation)}, region_.rejected_moves());
+  stop_if_idle();
 }
 
 void DrainWaiters::tick() {
-  for (auto& [id, report] : waiting_) {
-    const auto found = state_.generations.find(id);
+  answer_if([](ReloadReport& report, const MoveCount& count, std::uint64_t total) {
+    return report.drain_progress(count, total);
+  });
+}
+
+void DrainWaiters::answer_the_hasty() {
+  answer_if([](ReloadReport& report, const MoveCount&, std::uint64_t) {
+    return !report.waits_for_drain();
+  });
+}
+
+template <class Predicate>
+void DrainWaiters::answer_if(Predicate predicate) {
+  for (auto next = waiting_.begin(); next != waiting_.end();) {
+    const auto each = next++;
+    const auto found = state_.generations.find(each->first);
     if (found == state_.generations.end()) continue;
-    const GenerationRecord& generation = found->second;
-    report.drain_progress(region_.connections(generation), generation.drain_total);
+    const MoveCount count = region_.moves(found->second);
+    if (!predicate(each->second, count, found->second.drain_total)) continue;
+    each->second.drained(count, region_.rejected_moves());
+    waiting_.erase(each);
   }
+  stop_if_idle();
+}
+
+void DrainWaiters::stop_if_idle() {
+  if (waiting_.empty()) timer_.stop();
 }
 
 }  // namespace baton::supervisor

@@ -1,4 +1,4 @@
-// Clients that wait until a generation has drained: told how far it is ten times a second.
+// Clients that wait until a generation has drained, or has moved what moves: told how far it is.
 // Thread: the supervisor's loop. Owns: their reports. Borrows: state and region.
 #pragma once
 
@@ -22,11 +22,17 @@ class DrainWaiters {
   void add(std::uint64_t generation, ReloadReport report);
   // The requests that wait, to be answered by a supervisor that goes on in place of this one.
   std::vector<WaitingClient> clients() const;
-  // It has ended, whichever way.
-  void ended(std::uint64_t generation);
+  // Answers those that do not wait for the drain, with what has moved until now.
+  void answer_the_hasty();
+  // It has ended, whichever way. Before what the region knows of it is forgotten.
+  void ended(const GenerationRecord& generation);
 
  private:
   void tick();
+  // `predicate(report, count, total)`
+  template <class Predicate>
+  void answer_if(Predicate predicate);
+  void stop_if_idle();
 
   const SupervisorState& state_;
   const SupervisorRegion& region_;

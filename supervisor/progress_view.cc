@@ -35,15 +35,16 @@ void ProgressView::show(const proto::Progress& progress) {
   }
   if (output_ == Output::Plain) return;
   if (progress.connections_total() == 0) return redraw(fmt::format("{:<10} ...", progress.phase()));
-  redraw(fmt::format("{:<10} {}", progress.phase(),
-                     bar(progress.connections_left(), progress.connections_total())));
+  redraw(fmt::format("{:<10} {}", progress.phase(), bar(progress)));
 }
 
-std::string ProgressView::bar(std::uint64_t left, std::uint64_t total) {
-  const std::uint64_t gone = total - std::min(left, total);
+std::string ProgressView::bar(const proto::Progress& progress) {
+  const std::uint64_t total = progress.connections_total();
+  const std::uint64_t gone = total - std::min(progress.connections_left(), total);
   const std::uint64_t cells = total == 0 ? kBarCells : gone * kBarCells / total;
-  return fmt::format("[{:#<{}}{:-<{}}] {} of {} connections left", "", cells, "", kBarCells - cells,
-                     left, total);
+  return fmt::format("[{:#<{}}{:-<{}}] {} of {} connections moved, {} left", "", cells, "",
+                     kBarCells - cells, progress.connections_moved(), total,
+                     progress.connections_left());
 }
 
 void ProgressView::redraw(const std::string& line) {

@@ -25,8 +25,8 @@ class ProgressView {
 
   void show(const proto::Progress& progress);
 
-  // The drain as text: "[#######-------] 12 of 40 connections left".
-  static std::string bar(std::uint64_t left, std::uint64_t total);
+  // The drain as text: "[#######-------] 28 of 40 connections moved, 12 left".
+  static std::string bar(const proto::Progress& progress);
 
  private:
   void redraw(const std::string& line);

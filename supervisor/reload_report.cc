@@ -8,6 +8,9 @@ namespace {
 // Leaves room in a datagram for what goes with it.
 constexpr std::size_t kMaxReasonBytes = 32 * 1024;
 
+// DrainWaiters looks every 20 ms, and a generation looks as often again at what could not move.
+constexpr int kStill = 2;
+
 double ms_since(std::chrono::steady_clock::time_point begin) {
   const std::chrono::duration<double, std::milli> elapsed =
       std::chrono::steady_clock::now() - begin;
@@ -17,8 +20,9 @@ double ms_since(std::chrono::steady_clock::time_point begin) {
 }  // namespace
 
 ReloadReport::ReloadReport(std::optional<proto::Responder> client, proto::WaitFor wait,
-                           std::uint64_t from)
+                           std::uint64_t from, RejectedMoves rejected_before)
     : client_(std::move(client)),
+      rejected_before_(std::move(rejected_before)),
       wait_(wait),
       record_{.from = from},
       began_(std::chrono::steady_clock::now()),
@@ -32,7 +36,7 @@ ReloadReport::ReloadReport(proto::Responder client, LastReload record)
       phase_began_(began_) {}
 
 std::optional<proto::Responder::Request> ReloadReport::request() const {
-  return client_ ? client_->request() : std::nullopt;
+  return waits_for_drain() ? client_->request() : std::nullopt;
 }
 
 void ReloadReport::enter(std::string_view phase) {
@@ -69,11 +73,7 @@ void ReloadReport::serving() {
 void ReloadReport::committed() {
   end_phase();
   record_.ok = true;
-  if (waits_for_drain()) {
-    enter("drain");
-  } else {
-    answer();
-  }
+  if (client_) enter(waits_for_drain() ? "drain" : "move");
 }
 
 void ReloadReport::failed() {
@@ -84,12 +84,33 @@ void ReloadReport::failed() {
   answer();
 }
 
-void ReloadReport::drain_progress(std::uint64_t connections_left, std::uint64_t connections_total) {
-  proto::Progress progress;
-  progress.set_phase(phase_);
-  progress.set_connections_left(connections_left);
-  progress.set_connections_total(connections_total);
-  send(progress);
+bool ReloadReport::drain_progress(const MoveCount& count, std::uint64_t total) {
+  still_ = count_ == count ? still_ + 1 : 0;
+  if (still_ == 0) {
+    count_ = count;
+    proto::Progress progress;
+    progress.set_phase(phase_);
+    progress.set_connections_left(count.left);
+    progress.set_connections_total(total);
+    progress.set_connections_moved(count.moved);
+    send(progress);
+  }
+  return !waits_for_drain() && still_ >= kStill;
+}
+
+void ReloadReport::drained(const MoveCount& count, const RejectedMoves& rejected) {
+  moves_.emplace();
+  moves_->set_moved(count.moved);
+  moves_->set_left(count.left);
+  for (const auto& [reason, connections] : rejected) {
+    const auto before = rejected_before_.find(reason);
+    const std::uint64_t known = before == rejected_before_.end() ? 0 : before->second;
+    if (connections <= known) continue;
+    proto::Moves::Rejected& row = *moves_->add_rejected();
+    row.set_reason(reason);
+    row.set_connections(connections - known);
+  }
+  drained();
 }
 
 void ReloadReport::drained() {
@@ -109,6 +130,7 @@ void ReloadReport::answer() {
   reply.set_reason(record_.reason);
   reply.set_from(record_.from);
   reply.set_to(record_.to);
+  if (moves_) *reply.mutable_moves() = *moves_;
   client_->reply(reply);
   client_.reset();
 }

@@ -12,6 +12,7 @@
 
 #include "proto/channel.h"
 #include "proto/control.pb.h"
+#include "supervisor/move_count.h"
 #include "supervisor/state.h"
 
 namespace baton::supervisor {
@@ -29,7 +30,8 @@ struct ReloadProgress {
 class ReloadReport {
  public:
   // Without a responder (a signal asked) nobody is told but the log.
-  ReloadReport(std::optional<proto::Responder> client, proto::WaitFor wait, std::uint64_t from);
+  ReloadReport(std::optional<proto::Responder> client, proto::WaitFor wait, std::uint64_t from,
+               RejectedMoves rejected_before = {});
 
   // One that only waits for its drain, from a supervisor before this one: committed() follows.
   ReloadReport(proto::Responder client, LastReload record);
@@ -45,15 +47,21 @@ class ReloadReport {
 
   // The new generation serves: the answer for a client that waits for that.
   void serving();
-  // Ended well; a client that waits for the drain stays.
+  // Ended well; a client that waits for more than that it serves stays, to be told of moves.
   void committed();
   void failed();
 
-  // After committed(): how far the drain of the generation before is, and that it is over.
-  void drain_progress(std::uint64_t connections_left, std::uint64_t connections_total);
+  // After committed(): what has become of the connections that the generation before had, `total`
+  // of them when its drain began. True: a client that does not wait for the drain has seen enough,
+  // since nothing has moved for a while.
+  bool drain_progress(const MoveCount& count, std::uint64_t total);
+  // The answer. `rejected`: as it is now.
+  void drained(const MoveCount& count, const RejectedMoves& rejected);
+  // The same, and there was no generation before.
   void drained();
-  // The request that waits for an answer, if one does.
+  // The request that waits for the drain, if one does.
   std::optional<proto::Responder::Request> request() const;
+  bool is_waited_for() const { return client_.has_value(); }
   bool waits_for_drain() const { return client_ && wait_ == proto::WAIT_DRAINED; }
 
   const LastReload& record() const { return record_; }
@@ -64,6 +72,10 @@ class ReloadReport {
   void answer();
 
   std::optional<proto::Responder> client_;  // none once answered
+  RejectedMoves rejected_before_;
+  std::optional<MoveCount> count_;  // as told last
+  std::optional<proto::Moves> moves_;
+  int still_ = 0;  // times it was the same
   proto::WaitFor wait_;
   LastReload record_;
   std::chrono::steady_clock::time_point began_;

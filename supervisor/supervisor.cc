@@ -64,7 +64,7 @@ std::optional<std::string> Supervisor::reload(const ReloadPlan& plan,
     return std::string(lifecycle::refusal(state_.life.stage));
   }
   service_manager_.reloading();
-  reload_.emplace(std::move(client), wait, in_charge_id());
+  reload_.emplace(std::move(client), wait, in_charge_id(), region_.rejected_moves());
   reload_flags_ = plan.flags;
   failure_.clear();
   enter_phase("spawn");
@@ -326,9 +326,9 @@ void Supervisor::on_exit(GenerationProcess& generation, const os::ExitStatus& st
     const std::chrono::duration<double> took(*record.serving_since - record.started);
     usual_start_ = std::chrono::ceil<std::chrono::milliseconds>(took);
   }
+  drain_waiters_.ended(record);
   generations_.remove(generation, crashed ? GenerationSet::Metrics::KeepForReplacement
                                           : GenerationSet::Metrics::Forget);
-  drain_waiters_.ended(id);
   switch (role) {
     case Role::Candidate:
       candidate_failed(EventKind::CandidateDied, text);

@@ -272,7 +272,7 @@ void Supervisor::report_committed() {
   region_.count_reload(SupervisorRegion::ReloadResult::Ok);
   service_manager_.ready();
   GenerationProcess* before = generations_.with_id(reload_->record().from);
-  if (reload_->waits_for_drain()) {
+  if (reload_->is_waited_for()) {
     if (before != nullptr) {
       drain_waiters_.add(before->record().id, std::move(*reload_));
     } else {

@@ -179,6 +179,25 @@ std::uint64_t SupervisorRegion::moved_out(const GenerationRecord& generation) co
   return info ? info->moved_out : 0;
 }
 
+MoveCount SupervisorRegion::moves(const GenerationRecord& generation) const {
+  return {.moved = moved_out(generation), .left = connections(generation)};
+}
+
+RejectedMoves SupervisorRegion::rejected_moves() const {
+  RejectedMoves rejected;
+  const auto samples = region::snapshot(*region_);
+  if (!samples) return rejected;
+  constexpr std::string_view kBegin = "reason=\"";
+  for (const region::MetricSample& sample : *samples) {
+    const std::string& labels = sample.description.labels;
+    if (sample.description.name != "baton_connections_move_rejected_total") continue;
+    if (!labels.starts_with(kBegin) || !labels.ends_with('"') || sample.cells.empty()) continue;
+    rejected[labels.substr(kBegin.size(), labels.size() - kBegin.size() - 1)] +=
+        sample.cells.front();
+  }
+  return rejected;
+}
+
 void SupervisorRegion::reclaim(const GenerationRecord& generation) {
   if (const auto done = region_->reclaim_dead(generation.region_slot); !done) {
     log::error("cannot free the lanes of generation {}: {}", generation.id, done.error().text());

@@ -13,6 +13,7 @@
 #include "proto/generation.pb.h"
 #include "shared/os/error.h"
 #include "shared/region/region.h"
+#include "supervisor/move_count.h"
 #include "supervisor/state.h"
 
 namespace baton::supervisor {
@@ -40,6 +41,9 @@ class SupervisorRegion {
   std::uint64_t connections(const GenerationRecord& generation) const;
   std::uint64_t moved_in(const GenerationRecord& generation) const;
   std::uint64_t moved_out(const GenerationRecord& generation) const;
+  MoveCount moves(const GenerationRecord& generation) const;
+  // Of all generations so far.
+  RejectedMoves rejected_moves() const;
 
   // The process has ended: its gauges are zeroed, its lanes free, its counters stay.
   void reclaim(const GenerationRecord& generation);

@@ -106,6 +106,7 @@ std::vector<int> Supervisor::pack_for_exec() {
     generation->record().channel_requests = generation->channel().last_request();
     kept.push_back(generation->channel().fd());
   }
+  drain_waiters_.answer_the_hasty();
   state_.clients = drain_waiters_.clients();
   const auto request = upgrade_client_ ? upgrade_client_->request() : std::nullopt;
   if (request) {

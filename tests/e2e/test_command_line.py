@@ -1,5 +1,6 @@
 """Flags, exit codes and what is printed: the design's section 7."""
 
+import contextlib
 import json
 import os
 import pty
@@ -14,7 +15,7 @@ from harness import sockets
 from harness.baton import (DONE, FAILED, NEXT_PROXY, NO_SUPERVISOR, PROXY, REFUSED, SUPERVISOR, WRONG,
                            parse_metrics, run)
 from harness.load import ShortClients
-from harness.tables import relay, saying, staying
+from harness.tables import also, relay, saying, staying
 from harness.waiting import wait_until
 
 SUBCOMMANDS = ["run", "reload", "rollback", "drain", "status", "stats", "stop", "check"]
@@ -276,6 +277,23 @@ def test_reload_wait_drained_returns_once_old_has_gone(start, address, echoer):
     assert waiting.wait(10) == DONE
     waiting.communicate()
     assert list(baton.generations()) == [2]
+
+
+def test_reload_says_what_has_moved_and_what_is_left(start, address, another_address, echoer):
+    tables = also(relay(address, echoer.address, supervisor={"drain_time": "1h"}), "gone", another_address)
+    baton = start(tables)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(sockets.connect(each)) for each in [address] * 5 + [another_address] * 2]
+        for client in clients:
+            sockets.ask(client, b"x")
+        assert baton.reload().out.endswith("generation 2 is in charge\n7 connections moved, 0 left\n")
+        baton.write({**tables, "listener": tables["listener"][:1]})
+        text = baton.reload().out
+        assert text.endswith("generation 3 is in charge\n5 connections moved, 2 left (rejected: 2 no_listener)\n")
+        rows = baton.generations()
+        assert rows[2]["moved_in"] == 7 and rows[2]["moved_out"] == 5 == rows[3]["moved_in"]
+        # Only what this one rejects counts.
+        assert baton.reload("--wait-drained").out.endswith("5 connections moved, 0 left\n")
 
 
 def test_reload_in_a_terminal_draws_phases_and_a_bar_for_the_drain(start, address, echoer):

@@ -71,12 +71,19 @@ TEST_CASE("status: the text says how long a drain has left") {
   CHECK(text.find("db 127.0.0.1:5432") != std::string::npos);
 }
 
-TEST_CASE("progress: the bar fills as connections leave") {
-  CHECK(ProgressView::bar(40, 40) == "[" + std::string(30, '-') + "] 40 of 40 connections left");
-  CHECK(ProgressView::bar(10, 20) ==
-        "[" + std::string(15, '#') + std::string(15, '-') + "] 10 of 20 connections left");
-  CHECK(ProgressView::bar(0, 3) == "[" + std::string(30, '#') + "] 0 of 3 connections left");
-  CHECK(ProgressView::bar(5, 0) == "[" + std::string(30, '#') + "] 5 of 0 connections left");
+TEST_CASE("progress: the bar fills as connections leave, and says how many have moved") {
+  const auto bar = [](std::uint64_t left, std::uint64_t total, std::uint64_t moved) {
+    proto::Progress progress;
+    progress.set_connections_left(left);
+    progress.set_connections_total(total);
+    progress.set_connections_moved(moved);
+    return ProgressView::bar(progress);
+  };
+  const std::string half = std::string(15, '#') + std::string(15, '-');
+  CHECK(bar(40, 40, 0) == "[" + std::string(30, '-') + "] 0 of 40 connections moved, 40 left");
+  CHECK(bar(10, 20, 9) == "[" + half + "] 9 of 20 connections moved, 10 left");
+  CHECK(bar(0, 3, 3) == "[" + std::string(30, '#') + "] 3 of 3 connections moved, 0 left");
+  CHECK(bar(5, 0, 0) == "[" + std::string(30, '#') + "] 0 of 0 connections moved, 5 left");
 }
 
 }  // namespace
