@@ -5,8 +5,9 @@ import subprocess
 
 from harness.baton import NEXT_PROXY, PROXY, run
 from harness.load import Wrk
-from harness.programs import Iperf3, Postgres, Redis, program
+from harness.programs import Iperf3, Mosquitto, Postgres, Redis, program
 from harness.tables import relay
+from harness.waiting import wait_until
 
 QUICK = {"probation": "20ms", "drain_time": "1h"}
 
@@ -64,6 +65,50 @@ def test_postgresql_by_psql_and_pgbench(start, address):
         # Sessions do not mix: what one has sent to its server comes back to it alone.
         answer = run("psql", *via, "-Atc", "select sum(abalance) is not null from pgbench_accounts", "postgres")
         assert answer.out.strip() == "t", answer
+
+
+def test_postgresql_keeps_its_sessions(start, address):
+    """The same server processes from the first transaction to the last, and none fails."""
+    host, port = address.rsplit(":", 1)
+    with Postgres() as server:
+        baton = start(relay(address, server.address, supervisor=QUICK))
+        direct = ["-h", "127.0.0.1", "-p", server.port, "-U", server.user]
+        pgbench = sorted(server.binaries.glob("pgbench"))[0]
+        assert run(pgbench, *direct, "-i", "-q", "-s", "1", "postgres").code == 0
+
+        def backends():
+            rows = run("psql", *direct, "-Atc",
+                       "select pid from pg_stat_activity where application_name = 'pgbench'", "postgres")
+            return set(rows.out.split())
+
+        bench = background(pgbench, "-h", host, "-p", port, "-U", server.user, "-T", "5", "-c", "8", "postgres")
+        first = wait_until(lambda: len(backends()) == 8 and backends(), 10, "eight sessions")
+        for count in range(10):
+            baton.reload("--proxy", (NEXT_PROXY, PROXY)[count % 2])
+            assert backends() == first
+        text, _ = bench.communicate(timeout=30)
+        assert bench.returncode == 0 and "number of failed transactions: 0 (0.000%)" in text, text
+        # One more than its sessions: it asks for the table's size first.
+        assert baton.metric("baton_listener_connections_total") == 9
+
+
+def test_mosquitto_subscribers_hear_everything(start, address):
+    host, port = address.rsplit(":", 1)
+    with Mosquitto() as server:
+        baton = start(relay(address, server.address, supervisor=QUICK))
+        subscriber = background("mosquitto_sub", "-h", host, "-p", port, "-t", "news", "-q", "1", "-C", "40", "-W", "30",
+                                "-d")
+        wait_until(lambda: baton.metric("baton_listener_sent_bytes_total") > 8, 10, "it is subscribed")
+        for number in range(40):
+            if number % 4 == 0:
+                baton.reload("--proxy", (NEXT_PROXY, PROXY)[number % 8 // 4])
+            said = run("mosquitto_pub", "-h", "127.0.0.1", "-p", server.port, "-t", "news", "-q", "1", "-m",
+                       f"message {number}")
+            assert said.code == 0, said
+        text, _ = subscriber.communicate(timeout=30)
+        heard = [line for line in text.splitlines() if line.startswith("message ")]
+        assert heard == [f"message {number}" for number in range(40)], text
+        assert baton.metric("baton_listener_connections_total") == 1, "it has connected again"
 
 
 def test_redis_benchmark(start, address):

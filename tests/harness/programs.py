@@ -165,6 +165,17 @@ class Redis(Server):
                 "--appendonly", "no", "--dir", self.directory]
 
 
+class Mosquitto(Server):
+    def __init__(self):
+        super().__init__("mosquitto")
+        (self.directory / "mosquitto.conf").write_text(
+            f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n"
+            f"{'user root' if os.geteuid() == 0 else ''}\n")
+
+    def command(self):
+        return [program("mosquitto"), "-c", self.directory / "mosquitto.conf"]
+
+
 class Iperf3(Server):
     def __init__(self):
         super().__init__("iperf3")
