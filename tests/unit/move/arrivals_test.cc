@@ -1,0 +1,132 @@
+#include "proxy/move/arrivals.h"
+
+#include <doctest/doctest.h>
+
+#include <optional>
+#include <random>
+
+#include "proto/seqpacket.h"
+#include "proxy/http/http_worker.h"
+#include "proxy/http/router/upstream_request.h"
+#include "tests/unit/fixture/loop_driver.h"
+#include "tests/unit/fixture/sockets.h"
+
+using namespace baton;
+using namespace std::chrono_literals;
+
+namespace {
+
+// A worker without a listener, and whatever claims to be the old generation's at the other end.
+struct Arrival {
+  Arrival() {
+    auto ends = proto::make_pair();
+    REQUIRE(ends);
+    old.emplace(loop.ref(), std::move(ends->first), "test");
+    arrivals.emplace(proxy::Arrivals::Options{.loop = loop.ref(),
+                                              .channel = std::move(ends->second),
+                                              .old_process = {},
+                                              .listeners = listeners,
+                                              .http = http,
+                                              .counters = counters,
+                                              .on_move = observer,
+                                              .over = [this](proxy::Arrivals&) { over = true; }});
+  }
+
+  // Verdicts on one record with these descriptors; nothing: the request has failed.
+  std::optional<proto::MoveVerdicts> offer(const proto::MoveBatch& batch,
+                                           std::span<const int> fds = {}) {
+    std::optional<proto::MoveVerdicts> verdicts;
+    bool answered = false;
+    old->request<proto::MoveVerdicts>(proto::MOVE_PREPARE, batch, fds, 10s,
+                                      [&](const auto& answer, const proto::Fds&) {
+                                        answered = true;
+                                        if (answer) verdicts = *answer;
+                                      });
+    REQUIRE(fixture::run_until(loop, [&] { return answered; }));
+    return verdicts;
+  }
+
+  proxy::EventLoop loop;
+  std::unique_ptr<proxy::StatsStore> stats{*proxy::StatsStore::open(os::UniqueFd(), 0)};
+  std::unique_ptr<proxy::StatsLane> lane{stats->claim_lane()};
+  proxy::Buffer scratch{4096};
+  proxy::http::HttpWorker http{
+      {.loop = loop.ref(), .scratch = scratch, .stats = *stats, .lane = *lane}};
+  proxy::MoveCounters counters{*stats, *lane};
+  proxy::Arrivals::Listeners listeners;
+  proxy::MoveObserver observer;
+  bool over = false;
+  std::optional<proto::Channel> old;
+  std::optional<proxy::Arrivals> arrivals;
+};
+
+}  // namespace
+
+TEST_CASE(
+    "arrivals: what is unknown or malformed is rejected by its reason, and the channel lives") {
+  Arrival arrival;
+  const auto pair = fixture::make_socketpair();
+  proto::MoveBatch batch;
+  proto::ConnectionRecord& record = *batch.add_connections();
+  record.set_schema(1);
+  proto::MoveVerdict expected = proto::MOVE_UNKNOWN_KIND;
+  std::vector<int> fds{pair.first.get()};
+  SUBCASE("a kind of a later release") { record.set_kind(static_cast<proto::MoveKind>(99)); }
+  SUBCASE("a schema of a later release") {
+    record.set_kind(proto::IDLE_UPSTREAM);
+    record.set_schema(2);
+  }
+  SUBCASE("a client without an address") {
+    record.set_kind(proto::HTTP_IDLE);
+    expected = proto::MOVE_MALFORMED;
+  }
+  SUBCASE("an endpoint without an address") {
+    record.set_kind(proto::IDLE_UPSTREAM);
+    expected = proto::MOVE_MALFORMED;
+  }
+  SUBCASE("a tunnel with one leg") { record.set_kind(proto::TCP_TUNNEL); }
+  SUBCASE("no listener of that name") {
+    record.set_kind(proto::HTTP_IDLE);
+    record.set_client(std::string("\2\0\0\7\177\0\0\1\0\0\0\0\0\0\0\0", 16));
+    expected = proto::MOVE_NO_LISTENER;
+  }
+  const auto verdicts = arrival.offer(batch, fds);
+  REQUIRE(verdicts);
+  REQUIRE(verdicts->verdicts_size() == 1);
+  CHECK(verdicts->verdicts(0) == expected);
+  CHECK_FALSE(arrival.over);
+}
+
+TEST_CASE("arrivals: a commit of what was never offered ends the channel") {
+  Arrival arrival;
+  proto::MoveDecision decision;
+  decision.set_id(7);
+  REQUIRE(arrival.old->notify(proto::MOVE_COMMIT, decision));
+  CHECK(fixture::run_until(arrival.loop, [&] { return arrival.over; }));
+}
+
+TEST_CASE("arrivals: 3000 garbled batches crash nothing and leak nothing") {
+  const std::size_t before = fixture::open_descriptors();
+  {
+    Arrival arrival;
+    const auto pair = fixture::make_socketpair();
+    std::minstd_rand chance{1};
+    for (int i = 0; i < 3000; ++i) {
+      proto::MoveBatch batch;
+      batch.set_id(chance() % 4);
+      std::vector<int> fds;
+      for (unsigned j = chance() % 3; j < 3; ++j) {
+        proto::ConnectionRecord& record = *batch.add_connections();
+        record.set_kind(static_cast<proto::MoveKind>(chance() % 6));
+        record.set_schema(chance() % 8 == 0 ? 2 : 1);
+        record.set_client(std::string(chance() % 32, static_cast<char>(chance())));
+        record.set_endpoint(std::string(chance() % 32, static_cast<char>(chance())));
+        record.mutable_upstream()->set_last_activity_ms(chance() * std::uint64_t{chance()});
+        if (chance() % 3 != 0) fds.push_back(pair.first.get());
+      }
+      CHECK(arrival.offer(batch, fds));
+    }
+    CHECK_FALSE(arrival.over);
+  }
+  CHECK(fixture::open_descriptors() == before);
+}
