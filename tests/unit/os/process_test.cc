@@ -258,3 +258,41 @@ TEST_CASE("exit status: says in words how a program ended") {
     CHECK(ended->text() == row.text);
   }
 }
+TEST_CASE("process: it is known again as long as it runs, and is not taken for another") {
+  const UniqueFd binary = open_probe();
+  const auto child = spawn({.binary_fd = binary.get(), .arguments = {"probe", "-1", "wait"}});
+  REQUIRE(child);
+  const auto identity = process_identity(child->pid);
+  REQUIRE(identity);
+  CHECK(process_identity(child->pid).value() == *identity);
+  CHECK(process_identity(::getpid()).value() != *identity);
+  CHECK(find_process(child->pid, *identity));
+  CHECK_FALSE(find_process(::getpid(), *identity));
+  CHECK_FALSE(find_process(-1, *identity));
+  send_signal(child->pidfd.get(), SIGKILL);
+  REQUIRE(wait_readable(child->pidfd.get()));
+  CHECK_FALSE(find_process(child->pid, *identity));  // a zombie, still
+  REQUIRE(reap(child->pidfd.get()));
+  CHECK_FALSE(find_process(child->pid, *identity));
+}
+
+TEST_CASE("process: a program that cannot be run in place of this one leaves all as it was") {
+  const UniqueFd nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const int kept[] = {nothing.get()};
+  const Error error =
+      replace_program({.binary_fd = nothing.get(), .arguments = {"nothing"}, .kept = kept});
+  CHECK(error.code == EACCES);
+  CHECK((::fcntl(nothing.get(), F_GETFD) & FD_CLOEXEC) != 0);
+}
+
+TEST_CASE("process: signals that are held come when they are let go") {
+  static volatile sig_atomic_t seen = 0;
+  ::signal(SIGUSR2, [](int) { seen = 1; });
+  {
+    const HeldSignals held;
+    ::raise(SIGUSR2);
+    CHECK(seen == 0);
+  }
+  CHECK(seen == 1);
+  ::signal(SIGUSR2, SIG_DFL);
+}

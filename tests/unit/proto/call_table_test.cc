@@ -128,6 +128,18 @@ TEST_CASE("calls: one that was never sent can be taken back") {
   CHECK(t.answer(id) == Match::Unknown);
 }
 
+TEST_CASE("calls: what a program before this one has asked is answered late, whatever it was") {
+  Table t;
+  t.table.go_on_after(5);
+  CHECK(t.answer(3) == Match::Late);
+  CHECK(t.answer(5) == Match::Late);
+  CHECK(t.answer(6) == Match::Unknown);
+  const auto id = t.add(10ms);
+  CHECK(id == 6);
+  CHECK(t.answer(id) == Match::Open);
+  CHECK(t.answer(id) == Match::Unknown);
+}
+
 TEST_CASE("calls: all are taken in the order they were made") {
   CallTable table;
   std::string order;
