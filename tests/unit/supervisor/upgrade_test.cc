@@ -1,14 +1,56 @@
 // The supervisor replaced in place, with fake generations.
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
 
 #include "rig.h"
+#include "shared/os/memfd.h"
+#include "shared/os/process.h"
+#include "supervisor/state_codec.h"
+#include "supervisor/supervisor_region.h"
+#include "supervisor/take_over_check.h"
 
 namespace baton::supervisor {
 namespace {
 
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
+}
+
+// What the supervisor's binary says when it is asked whether it can take a state over.
+std::string answer_to(std::string_view state) {
+  const os::UniqueFd binary(::open(SUPERVISOR, O_RDONLY | O_CLOEXEC));
+  const os::UniqueFd answer(::memfd_create("answer", MFD_CLOEXEC));
+  const os::UniqueFd memory = os::create_sealed_memfd("state", state).value();
+  const auto child = os::spawn(
+      {.binary_fd = binary.get(),
+       .arguments = {SUPERVISOR, "take-over", "--check", "--state-fd", "3", "--answer-fd", "4"},
+       .inherited = {{memory.get(), 3}, {answer.get(), 4}}});
+  REQUIRE(child);
+  pollfd ended{.fd = child->pidfd.get(), .events = POLLIN, .revents = 0};
+  REQUIRE(::poll(&ended, 1, 20'000) == 1);
+  REQUIRE(os::reap(child->pidfd.get()));
+  char text[4096];
+  const ssize_t count = ::pread(answer.get(), text, sizeof text, 0);
+  return {text, static_cast<std::size_t>(std::max<ssize_t>(count, 0))};
+}
+
+TEST_CASE("upgrade: a binary says which states it cannot take over, and why") {
+  SupervisorState state;
+  state.region_layout = SupervisorRegion::layout();
+  CHECK(answer_to(encode_state(state, 1)) == kTakesOver);
+  std::string future = encode_state(state, 1);
+  future[4] = static_cast<char>(kStateVersion + 1);
+  CHECK(contains(answer_to(future), "a later release has written the state"));
+  CHECK(contains(answer_to(future.substr(0, 40)), "later release"));
+  CHECK(contains(answer_to("nonsense"), "not a supervisor's state"));
+  state.region_layout += 1;
+  CHECK(contains(answer_to(encode_state(state, 1)), "the region has layout"));
 }
 
 TEST_CASE("upgrade: the same process and generation go on, with every descriptor and no more") {
