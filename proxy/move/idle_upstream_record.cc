@@ -26,7 +26,9 @@ std::expected<IdleUpstream, proto::MoveVerdict> read_idle_upstream(
   if (record.schema() != kMoveSchema) return std::unexpected(proto::MOVE_UNKNOWN_KIND);
   const auto endpoint = from_address_bytes(record.endpoint());
   if (!endpoint || !is_socket(socket, SOCK_STREAM)) return std::unexpected(proto::MOVE_MALFORMED);
-  IdleUpstream read{.leg = {.fd = std::move(socket)}, .endpoint = *endpoint};
+  IdleUpstream read;
+  read.leg.fd = std::move(socket);
+  read.endpoint = *endpoint;
   const CoarseClock::time_point last_activity{
       CoarseClock::duration(static_cast<CoarseClock::rep>(record.upstream().last_activity_ms()))};
   read.leg.last_activity = std::min(CoarseClock::now(), last_activity);
