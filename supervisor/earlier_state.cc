@@ -20,7 +20,7 @@ using Stored = std::map<std::string, os::UniqueFd>;        // what the manager h
 Stored take_stored(std::vector<InheritedFd>& inherited) {
   Stored stored;
   for (InheritedFd& each : inherited) {
-    if (each.name.starts_with(kStoredPrefix)) stored[each.name] = std::move(each.fd);
+    if (is_stored_name(each.name)) stored[each.name] = std::move(each.fd);
   }
   std::erase_if(inherited, [](const InheritedFd& each) { return !each.fd.valid(); });
   return stored;

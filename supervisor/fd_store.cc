@@ -1,6 +1,7 @@
 #include "supervisor/fd_store.h"
 
 #include <cerrno>
+#include <utility>
 
 #include "proto/seqpacket.h"
 #include "shared/os/log.h"
@@ -19,6 +20,15 @@ FdStore::FdStore(ev::loop_ref loop, SupervisorState& state)
 void FdStore::sync_soon() {
   if (!present_ || timer_.is_active()) return;
   timer_.start(std::chrono::duration<double>(kDelay).count());
+}
+
+void FdStore::clear() {
+  if (!present_) return;
+  timer_.stop();
+  canary_watcher_.stop();
+  for (const auto& [name, id] : std::exchange(state_.stored, {})) remove(name);
+  remove(std::string(kStoredCanary));
+  timer_.stop();  // a busy manager is not waited for
 }
 
 std::map<std::string, int> FdStore::wanted() const {

@@ -5,9 +5,8 @@
 //   baton-fd-N    the descriptor of index N in the state's table
 //   baton-region  the region
 //   baton-state   StateMemory
-//   baton-canary  one end of a pair: a manager that does not keep it closes it, and so tells us
-//   that
-//                 its store is full, or there is none
+//   baton-canary  one end of a pair: a manager that does not keep it closes it, which tells us that
+//                 its store is full, or that there is none
 //
 // Thread: the supervisor's loop. Owns: its timer, its end of the canary. Borrows: the state, where
 // it notes what is stored. Source: sd_notify(3) FDSTORE, sd_pid_notify_with_fds(3),
@@ -34,6 +33,9 @@ class FdStore {
 
   // The state may have changed.
   void sync_soon();
+  // Before an orderly end: a unit that is restarted has the store of before, and what is in it
+  // would keep addresses in use.
+  void clear();
 
   static constexpr std::chrono::milliseconds kDelay{20};
   // When the manager was busy.

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "shared/os/unique_fd.h"
@@ -17,10 +16,6 @@ struct InheritedFd {
   std::string name;  // FileDescriptorName= of a socket unit, FDNAME= of a stored one
   os::UniqueFd fd;   // CLOEXEC
 };
-
-// Names of what this program itself has put into the fd store begin so; anything else is a socket
-// that was passed to be listened on.
-inline constexpr std::string_view kStoredPrefix = "baton-";
 
 // Takes them over, in the order they came, and removes LISTEN_* from the environment, so that
 // nothing started later takes them for its own. Empty when there are none or they are meant for

@@ -1,4 +1,7 @@
 // The supervisor and its command line, in one program.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <exception>
 
@@ -39,9 +42,18 @@ int run(int argc, char** argv) {
   return baton::supervisor::kBadUsage;
 }
 
+// A file that is opened later is not to become a standard stream: others write there.
+bool open_standard_streams() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) != fd) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (!open_standard_streams()) return baton::supervisor::kFailed;
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {

@@ -2,7 +2,10 @@
 
 #include <sys/prctl.h>
 
+#include <optional>
+
 #include "shared/os/fd_limit.h"
+#include "shared/os/process.h"
 #include "supervisor/activation.h"
 #include "supervisor/earlier_state.h"
 #include "supervisor/inherited_fds.h"
@@ -47,7 +50,12 @@ int run_command(const CommandLine& line) {
   control->lock = state.fds.add(claimed.take(control->lock));
   control->listener = state.fds.add(claimed.take(control->listener));
   state.control = std::move(*control);
-  if (goes_on) Reunion(state).run();
+  // Signals wait until there is somebody to handle them: Program lets them come.
+  std::optional<os::HeldSignals> held;
+  if (goes_on) {
+    held.emplace();
+    Reunion(state).run();
+  }
   Escrow escrow(state);
   adopt_activated(escrow, std::move(inherited));
   return goes_on ? supervise_on(state, paths) : supervise(state, paths);

@@ -24,6 +24,9 @@ class StateKeeper {
   StateKeeper(const StateKeeper&) = delete;
   StateKeeper& operator=(const StateKeeper&) = delete;
 
+  // At an orderly end: nobody is to go on from here.
+  void forget() { store_.clear(); }
+
  private:
   void on_loop_waits();
   void write(const std::string& bytes);

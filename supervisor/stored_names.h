@@ -32,4 +32,10 @@ inline std::optional<FdIndex> stored_index(std::string_view name) {
   return index;
 }
 
+// Any other name, whatever it begins with, is that of a socket which was passed to be listened on.
+inline bool is_stored_name(std::string_view name) {
+  return name == kStoredRegion || name == kStoredState || name == kStoredCanary ||
+         stored_index(name).has_value();
+}
+
 }  // namespace baton::supervisor

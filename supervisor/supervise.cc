@@ -57,6 +57,12 @@ int finish(SupervisorState& state, const RunResult& result) {
   return result.exit_status;
 }
 
+// What ends by a failure leaves its sockets to the next one.
+int finish(SupervisorState& state, StateKeeper& keeper, const RunResult& result) {
+  if (result.exit_status == kDone) keeper.forget();
+  return finish(state, result);
+}
+
 }  // namespace
 
 int supervise(SupervisorState& state, const StartPaths& paths) {
@@ -64,7 +70,7 @@ int supervise(SupervisorState& state, const StartPaths& paths) {
   auto region = SupervisorRegion::create(state);
   if (!region) return finish(state, {kFailed, region.error().text()});
   Program program(state, **region);
-  return finish(state, program.supervisor.run(paths.binary, paths.config));
+  return finish(state, program.keeper, program.supervisor.run(paths.binary, paths.config));
 }
 
 int supervise_on(SupervisorState& state, const StartPaths& paths) {
@@ -76,7 +82,8 @@ int supervise_on(SupervisorState& state, const StartPaths& paths) {
     auto responder = program.server.adopt(os::UniqueFd(client.fd), client.kind, client.request);
     if (responder) clients.emplace_back(client.generation, std::move(*responder));
   }
-  return finish(state, program.supervisor.resume(paths.binary, paths.config, std::move(clients)));
+  return finish(state, program.keeper,
+                program.supervisor.resume(paths.binary, paths.config, std::move(clients)));
 }
 
 void init_log(const LogSettings& settings) {

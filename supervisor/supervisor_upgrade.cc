@@ -79,7 +79,9 @@ void Supervisor::replace() {
   }
   if (!nothing_is_queued()) return upgrade_failed("a generation does not read what it is sent");
   const std::vector<int> kept = pack_for_exec();
-  const auto memory = os::create_sealed_memfd("baton-state", encode_state(state_, 0));
+  // A revision of its own: the next program keeps it, and what it keeps is later than this one's.
+  state_.touch();
+  const auto memory = os::create_sealed_memfd("baton-state", encode_state(state_, state_.revision));
   std::string reason;
   if (memory) {
     std::vector<int> all = kept;
@@ -102,9 +104,13 @@ std::vector<int> Supervisor::pack_for_exec() {
   state_.fds.for_each([&kept](FdIndex, int fd) { kept.push_back(fd); });
   kept.push_back(region_.fd());
   for (GenerationProcess* generation : generations_.all()) {
-    if (!generation->channel().open()) continue;
-    generation->record().channel_requests = generation->channel().last_request();
-    kept.push_back(generation->channel().fd());
+    GenerationRecord& record = generation->record();
+    // One that has just ended has neither pidfd nor channel; its record is still there.
+    record.channel_fd = -1;
+    if (record.pidfd == kNoFd || !generation->channel().open()) continue;
+    record.channel_fd = generation->channel().fd();
+    record.channel_requests = generation->channel().last_request();
+    kept.push_back(record.channel_fd);
   }
   drain_waiters_.answer_the_hasty();
   state_.clients = drain_waiters_.clients();
@@ -131,6 +137,8 @@ RunResult Supervisor::resume(const std::string& binary_path, const std::string& 
   GenerationProcess* in_charge = generations_.in_charge();
   GenerationProcess* candidate = generations_.candidate();
   if (candidate != nullptr) candidate_id_ = candidate->record().id;
+  // What was told to stop is not started again: only what `run` is given now.
+  if (state_.life.stage == Stage::Stopping) state_.good = state_.previous = kNoPair;
   const lifecycle::Step step = lifecycle::resume(
       state_.life,
       {.in_charge = in_charge != nullptr,

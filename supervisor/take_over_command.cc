@@ -51,9 +51,10 @@ bool take_descriptors(DecodedState& decoded) {
   }
   for (const auto& [id, generation] : state.generations) {
     if (generation.channel_fd >= 0) all = take(generation.channel_fd) && all;
-    if (!state.fds.has(generation.pidfd)) all = false;
+    if (generation.pidfd != kNoFd && !state.fds.has(generation.pidfd)) all = false;
   }
-  for (const WaitingClient& client : state.clients) all = take(client.fd) && all;
+  // A client may have asked twice over one connection: the first request has it.
+  std::erase_if(state.clients, [&take](const WaitingClient& client) { return !take(client.fd); });
   return all && state.fds.has(state.control.listener) && state.fds.has(state.control.lock);
 }
 

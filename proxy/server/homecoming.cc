@@ -99,17 +99,20 @@ void Homecoming::send(proto::ComeBack request, std::span<const int> fds) {
       });
 }
 
-// Whatever goes wrong: from the beginning, a little later.
+// Whatever goes wrong: from the beginning, a little later. But once the supervisor has given out a
+// channel, this generation is back for it.
 void Homecoming::on_reply(const Reply& reply, proto::Fds fds, bool last) {
   if (reply && !last) return;
-  if (next_.is_active()) return;  // an earlier part has failed
-  if (!reply || fds.size() != 1) {
+  const bool is_back = reply && fds.size() == 1;
+  if (!is_back && next_.is_active()) return;  // an earlier part has failed
+  if (!is_back) {
     if (!reply && reply.error().code == proto::CallError::Code::Refused &&
         !std::exchange(refused_, true)) {
       log::warning("the new supervisor does not take this generation back: {}", reply.error().text);
     }
     return knock_again();
   }
+  next_.stop();
   const std::unique_ptr<proto::Channel> done = std::move(connection_);
   home_(std::move(fds.front()));
 }

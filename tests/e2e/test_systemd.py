@@ -143,6 +143,15 @@ def test_a_stop_asked_of_the_supervisor_itself_ends_the_unit_in_order(running):
     assert running.processes() == []
 
 
+def test_a_restart_runs_what_is_there_now(running):
+    """Although the manager keeps its store while a unit restarts."""
+    running.systemd.do("systemctl", "reload", UNIT)
+    running.configure(body="another configuration, generation %GENERATION%")
+    running.systemd.do("systemctl", "restart", UNIT)
+    assert running.answer().startswith("another configuration, generation ")
+    assert len(running.processes()) == 2
+
+
 def test_the_watchdog_replaces_a_supervisor_that_hangs_while_its_generation_serves_on(running):
     hung, generation = sorted(running.processes())
     assert running.pid() == hung

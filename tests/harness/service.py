@@ -29,8 +29,9 @@ class Service:
         self.address = f"127.0.0.1:{free_port()}"
         self.configure()
 
-    def configure(self, text=None, access_log=None, workers=2, drain_time="5s"):
-        said = {"status": 200, "body": "generation %GENERATION%"}
+    def configure(self, text=None, access_log=None, workers=2, drain_time="5s",
+                  body="generation %GENERATION%"):
+        said = {"status": 200, "body": body}
         listener = {"access_log": {"path": access_log}} if access_log else None
         usual = tables.web(self.address, routes=[{"direct_response": said}], listener=listener,
                            workers=workers, supervisor={"drain_time": drain_time})
