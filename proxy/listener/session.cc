@@ -167,10 +167,15 @@ void Session::on_idle_timer() {
 
 void Session::on_linger_timer() {
   const auto now = CoarseClock::now();
+  const auto waiting = static_cast<std::uint32_t>(state_.downstream.unsent.size());
+  if (!state_.downstream.write_ended && std::exchange(waiting_then_, waiting) != waiting) {
+    end_sent_ = now;
+  }
+  const milliseconds since = now - end_sent_;
   const milliseconds silent = now - state_.downstream.last_activity;
   const bool is_over = state_.downstream.write_ended
-                           ? silent >= kLingerQuiet || now - end_sent_ >= kLingerTime
-                           : silent >= kLingerStall;
+                           ? silent >= kLingerQuiet || since >= kLingerTime
+                           : since >= kLingerStall;
   is_over ? finish(CloseMode::Now) : timer_.start(seconds(kLingerTick));
 }
 

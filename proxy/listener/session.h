@@ -110,7 +110,9 @@ class Session final : public boost::intrusive::list_base_hook<>,
   FilterChain chain_;
   // One timer for all: idle while Open, the bound of lingering after.
   ev::timer timer_;
-  CoarseClock::time_point end_sent_;  // while lingering, once write_ended
+  // While lingering: when the end was sent, and before that, when the client last took something.
+  CoarseClock::time_point end_sent_;
+  std::uint32_t waiting_then_ = 0;  // bytes that it had not taken then
   Phase phase_ = Phase::Open;
   bool stays_ = false;
 };

@@ -23,11 +23,17 @@ void SessionLoans::take_back() {
   lenders_.clear();
 }
 
+SessionLoans::SessionLoans(const Options& options) : options_(options), patience_(options.loop) {
+  patience_.set<SessionLoans, &SessionLoans::read>(this);
+}
+
 void SessionLoans::hold() {
   for (const auto& listener : options_.listeners) listener->hold();
+  patience_.start(std::chrono::duration<double>(SessionBorrower::kPatience).count());
 }
 
 void SessionLoans::read() {
+  patience_.stop();
   for (const auto& listener : options_.listeners) listener->read();
 }
 

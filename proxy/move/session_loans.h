@@ -27,14 +27,15 @@ class SessionLoans {
     const MoveObserver& on_move;
   };
 
-  explicit SessionLoans(const Options& options) : options_(options) {}
+  explicit SessionLoans(const Options& options);
 
   // Sessions that reply through `sockets`, which are not read here any more.
   void lend(os::UniqueFd channel, std::vector<int> sockets);
   void commit();
   void take_back();
 
-  // Clients' datagrams wait from now on until borrow() is through, or read() is called.
+  // Clients' datagrams wait from now on until borrow() is through or read() is called; not longer
+  // than SessionBorrower::kPatience, should the generation before not say anything.
   void hold();
   void read();
   // Those of all workers that have any for this one; called once.
@@ -45,6 +46,7 @@ class SessionLoans {
   std::vector<std::unique_ptr<SessionLender>> lenders_;
   std::vector<std::unique_ptr<SessionBorrower>> borrowers_;
   std::size_t unsettled_ = 0;
+  ev::timer patience_;
 };
 
 }  // namespace baton::proxy

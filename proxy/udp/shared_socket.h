@@ -55,6 +55,8 @@ class SharedSocket {
   void shut_out();
 
   std::vector<std::function<void()>> on_retired;  // not empty: it is being retired
+  // Its datagrams are for its owner, who may not read them yet.
+  bool wanted = false;
 
  private:
   friend class SocketUse;

@@ -65,12 +65,15 @@ void UdpListener::accept_on(int fd) {
                      loop_, static_cast<SharedSocket::Owner&>(*this), fd, std::move(copy)))
                  .get();
   }
+  socket->wanted = true;
   if (!holding_) socket->watch();
 }
 
 void UdpListener::read() {
   if (!std::exchange(holding_, false)) return;
-  for (const auto& socket : sockets_) socket->watch();
+  for (const auto& socket : sockets_) {
+    if (socket->wanted) socket->watch();
+  }
 }
 
 void UdpListener::release(int fd) {
@@ -90,13 +93,14 @@ void UdpListener::retire(int fd, Done done) {
 // Not read any more; sessions that reply through it keep it.
 void UdpListener::forget(SharedSocket& socket) {
   socket.forget();
+  socket.wanted = false;
   const std::vector<Done> retired = std::exchange(socket.on_retired, {});
   if (socket.uses() == 0) remove(socket);
   for (const Done& done : retired) done();
 }
 
 void UdpListener::on_unused(SharedSocket& socket) {
-  if (!socket.watched()) remove(socket);
+  if (!socket.wanted) remove(socket);
 }
 
 void UdpListener::remove(SharedSocket& socket) {

@@ -71,9 +71,9 @@ class SocketAddress {
   std::string_view unix_name() const;  // as the kernel has it; empty: unnamed, or no unix address
 
   union Short {
-    sockaddr base;
+    sockaddr_in6 v6;  // the largest comes first: it is what {} makes zero
     sockaddr_in v4;
-    sockaddr_in6 v6;
+    sockaddr base;
   };
   Short short_{};  // of a longer one, its beginning: with the family
   socklen_t length_ = 0;

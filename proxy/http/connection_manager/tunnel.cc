@@ -104,7 +104,11 @@ bool Tunnel::freeze() {
 
 void Tunnel::thaw() {
   bytes_.thaw();
-  watch();
+  if (idle_queue_ == nullptr) return;
+  // What is left of the time: it does not begin anew with each move.
+  const TunnelState& tunnel = callbacks_.tunnel();
+  const auto last = std::max(tunnel.downstream.last_activity, tunnel.upstream.last_activity);
+  idle_queue_->arm(idle_timeout_, std::min(last, CoarseClock::now()));
 }
 
 MoveDetails Tunnel::move_details() const {
