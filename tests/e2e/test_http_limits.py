@@ -1,5 +1,6 @@
 """What a client may not do, and how long it may take; each with its mark in the access log."""
 
+import select
 import time
 
 import pytest
@@ -181,12 +182,20 @@ class SlowUpload:
         self.left -= count
 
 
+def broken_within(sock, seconds):
+    """Whether the peer ends the connection, both ways or by a reset, within that time."""
+    poller = select.poll()
+    poller.register(sock, 0)  # POLLERR and POLLHUP are told unasked
+    return bool(poller.poll(1000 * seconds))
+
+
 def test_an_early_answer_reaches_a_client_that_writes_its_whole_body_first(start, address, log):
     start(web(address, "127.0.0.1:1", http={"body_bytes": "1MiB"}, log=log.path))
     upload = SlowUpload(address, 100 << 20)
     upload.write(10 << 20)
     assert log.last(1)["status"] == 413
-    time.sleep(3)  # as long as a client may be silent, and more than no time at all
+    # As long as a client may be silent, and more than no time at all.
+    assert not broken_within(upload.client.socket, 3)
     upload.write(upload.left)
     with upload.client as client:
         response = client.reader.response()

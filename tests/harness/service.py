@@ -6,6 +6,8 @@ from pathlib import Path
 
 from . import http, tables, toml
 from .ports import free_port
+from .systemd import PATIENCE
+from .waiting import wait_until
 
 UNIT = "baton.service"
 CONFIG_OF = re.compile(r"--config (\S+)")
@@ -76,7 +78,7 @@ class Service:
         self.systemd.do("kill", "-s", name, str(pid))
 
     def wait_until(self, predicate, what):
-        return self.systemd.wait_until(predicate, f"{what}\n{self.log()}")
+        return wait_until(predicate, PATIENCE, lambda: f"{what}\n{self.log()}")
 
     def clean_up(self):
         self.systemd.run("systemctl", "stop", UNIT, "baton.socket")

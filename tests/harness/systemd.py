@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,13 +88,6 @@ class Systemd:
 
     def journal(self, unit, *options):
         return self.do("journalctl", "--no-pager", "--output", "cat", "--unit", unit, *options)
-
-    def wait_until(self, predicate, what, seconds=PATIENCE):
-        end = time.monotonic() + seconds
-        while not (value := predicate()):
-            assert time.monotonic() < end, f"not within {seconds} s: {what}"
-            time.sleep(0.02)
-        return value
 
 
 def serve():
