@@ -1,9 +1,10 @@
 #include "supervisor/escrow.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <tuple>
+#include <functional>
 
 #include "shared/os/log.h"
 
@@ -22,16 +23,12 @@ class KeySet {
   std::vector<SocketKey> sorted_;
 };
 
-bool before(const EscrowEntry& a, const EscrowEntry& b) {
-  return std::tie(a.key, a.index) < std::tie(b.key, b.index);
-}
-
 }  // namespace
 
 void Escrow::put(const SocketKey& key, std::uint32_t index, std::uint64_t generation,
                  os::UniqueFd fd) {
   EscrowEntry entry{.key = key, .index = index, .added_by = generation};
-  const auto place = std::ranges::lower_bound(state_.escrow, entry, before);
+  const auto place = std::ranges::lower_bound(state_.escrow, entry, std::less());
   if (place != state_.escrow.end() && place->key == key && place->index == index) {
     if (place->fd == kNoFd) place->fd = state_.fds.add(std::move(fd));
     return;
@@ -112,6 +109,11 @@ void Escrow::keep_only(std::span<const SocketKey> keys) {
       log::warning("cannot remove {}: {}", path, os::Error{errno, "unlink", ""}.text());
     }
   }
+}
+
+bool is_socket(int fd) {
+  struct stat status{};
+  return ::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
 }  // namespace baton::supervisor

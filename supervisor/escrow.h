@@ -52,4 +52,7 @@ class Escrow {
   SupervisorState& state_;
 };
 
+// Whether a descriptor that a peer has passed is a socket at all.
+bool is_socket(int fd);
+
 }  // namespace baton::supervisor

@@ -1,11 +1,10 @@
 #include "supervisor/generation_services.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 
 #include "shared/os/log.h"
 #include "shared/os/memfd.h"
+#include "supervisor/escrow.h"
 
 namespace baton::supervisor {
 namespace {
@@ -14,11 +13,6 @@ using proto::ErrorReply;
 
 // Keeps a message far below the limits of descriptors and of bytes, whatever the keys' length.
 constexpr std::size_t kSocketsPerReply = 128;
-
-bool is_socket(int fd) {
-  struct stat status{};
-  return ::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
-}
 
 }  // namespace
 

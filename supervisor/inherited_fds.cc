@@ -3,13 +3,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <cstdlib>
-#include <cstring>
 #include <optional>
 
 #include "shared/os/fd_limit.h"
 #include "shared/os/log.h"
+#include "supervisor/environment.h"
 
 namespace baton::supervisor {
 namespace {
@@ -17,17 +16,10 @@ namespace {
 constexpr int kFirst = 3;  // SD_LISTEN_FDS_START
 constexpr std::string_view kUnnamed = "unknown";
 
-// The whole value as a number that is not negative.
-std::optional<std::uint64_t> number_in(const char* variable) {
-  const char* text = std::getenv(variable);
-  if (text == nullptr) return std::nullopt;
-  std::uint64_t number = 0;
-  const char* end = text + std::strlen(text);
-  const auto [rest, error] = std::from_chars(text, end, number);
-  if (error != std::errc() || rest != end || text == end) {
-    log::warning("{} is not a number: \"{}\"", variable, text);
-    return std::nullopt;
-  }
+std::optional<std::uint64_t> announced(const char* variable) {
+  const auto number = number_in(variable);
+  const char* const text = std::getenv(variable);
+  if (!number && text != nullptr) log::warning("{} is not a number: \"{}\"", variable, text);
   return number;
 }
 
@@ -58,8 +50,8 @@ std::vector<InheritedFd> take(std::uint64_t count) {
 }  // namespace
 
 std::vector<InheritedFd> take_inherited_fds() {
-  const auto pid = number_in("LISTEN_PID");
-  const auto count = number_in("LISTEN_FDS");
+  const auto pid = announced("LISTEN_PID");
+  const auto count = announced("LISTEN_FDS");
   std::vector<InheritedFd> taken;
   if (pid && count && *pid == static_cast<std::uint64_t>(::getpid())) {
     if (*count < os::fd_limit()) {

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
 #include "shared/region/layout.h"
@@ -158,10 +159,6 @@ Loaded load_generations(const proto::SavedState& saved, SupervisorState& state) 
   return {};
 }
 
-bool earlier(const EscrowEntry& a, const EscrowEntry& b) {
-  return std::tie(a.key, a.index) < std::tie(b.key, b.index);
-}
-
 Loaded load_escrow(const proto::SavedState& saved, SupervisorState& state) {
   for (const proto::SavedSocket& each : saved.escrow()) {
     if (!valid_index(each.has_fd(), each.fd())) return bad("a descriptor out of range");
@@ -170,7 +167,7 @@ Loaded load_escrow(const proto::SavedState& saved, SupervisorState& state) {
                             .fd = each.has_fd() ? each.fd() : kNoFd,
                             .added_by = each.added_by()});
   }
-  if (!std::ranges::is_sorted(state.escrow, earlier)) return bad("the escrow is not in order");
+  if (!std::ranges::is_sorted(state.escrow, std::less())) return bad("the escrow is not in order");
   return {};
 }
 

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <signal.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -31,11 +30,6 @@ bool comes_back(const GenerationRecord& generation) {
   return !generation.token.empty() && generation.phase >= Phase::Serving &&
          generation.role != Role::Dying &&
          std::ranges::find(features, proto::kFeatureReturn) != features.end();
-}
-
-bool is_socket(int fd) {
-  struct stat status{};
-  return ::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
 }  // namespace

@@ -5,13 +5,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstdlib>
-#include <cstring>
 #include <optional>
 #include <utility>
 
 #include "shared/os/log.h"
+#include "supervisor/environment.h"
 #include "supervisor/notify.h"
 #include "supervisor/service_status.h"
 
@@ -22,16 +21,6 @@ using lifecycle::Stage;
 
 // When the manager was busy.
 constexpr std::chrono::duration<double> kRetry{0.1};
-
-std::optional<std::uint64_t> number_in(const char* variable) {
-  const char* text = std::getenv(variable);
-  if (text == nullptr) return std::nullopt;
-  std::uint64_t number = 0;
-  const char* end = text + std::strlen(text);
-  const auto [rest, error] = std::from_chars(text, end, number);
-  if (error != std::errc() || rest != end) return std::nullopt;
-  return number;
-}
 
 // How long the manager waits for a sign of life from this process; nothing: it does not.
 std::optional<std::chrono::microseconds> watchdog_time() {
@@ -46,24 +35,7 @@ std::optional<std::chrono::microseconds> watchdog_time() {
 
 // The unit's timeouts run, and how long this takes is for the configuration to say, not for them.
 bool takes_its_time(Stage stage) {
-  switch (stage) {
-    case Stage::Starting:
-    case Stage::Preparing:
-    case Stage::PreparingAlone:
-    case Stage::Switching:
-    case Stage::Pausing:
-    case Stage::Probation:
-    case Stage::Restoring:
-    case Stage::Stopping:
-      return true;
-    case Stage::Idle:
-    case Stage::Serving:
-    case Stage::Recovering:
-    case Stage::BackingOff:
-    case Stage::Stopped:
-      return false;
-  }
-  return false;
+  return stage == Stage::Starting || stage == Stage::Stopping || lifecycle::can_roll_back(stage);
 }
 
 std::string extension() {

@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "supervisor/control_socket.h"
@@ -98,6 +99,11 @@ struct EscrowEntry {
   std::uint32_t index = 0;  // worker i of M serves i, i+M, i+2M...
   FdIndex fd = kNoFd;
   std::uint64_t added_by = 0;  // generation, or kActivated
+
+  // The escrow's order; no two entries share a key and an index.
+  friend bool operator<(const EscrowEntry& a, const EscrowEntry& b) {
+    return std::tie(a.key, a.index) < std::tie(b.key, b.index);
+  }
 };
 
 struct PhaseTime {

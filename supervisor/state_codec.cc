@@ -2,28 +2,13 @@
 
 #include <cstring>
 
+#include "shared/os/little_endian.h"
 #include "supervisor/saved_state.h"
 
 namespace baton::supervisor {
 namespace {
 
 constexpr std::string_view kMagic = "BTNS";
-
-template <class Integer>
-void put(std::string& bytes, Integer value) {
-  for (std::size_t i = 0; i < sizeof value; ++i) {
-    bytes.push_back(static_cast<char>(value >> (8 * i) & 0xff));
-  }
-}
-
-template <class Integer>
-Integer get(std::string_view bytes, std::size_t offset) {
-  Integer value = 0;
-  for (std::size_t i = 0; i < sizeof value; ++i) {
-    value |= static_cast<Integer>(static_cast<unsigned char>(bytes[offset + i])) << (8 * i);
-  }
-  return value;
-}
 
 std::uint64_t checksum(std::uint64_t sequence, std::string_view body) {
   constexpr std::uint64_t kPrime = 0x100000001b3;
@@ -40,16 +25,16 @@ std::string encode_state(const SupervisorState& state, std::uint64_t sequence) {
   save_state(state, saved);
   const std::string body = saved.SerializeAsString();
   std::string bytes(kMagic);
-  put(bytes, kStateVersion);
-  put(bytes, sequence);
-  put(bytes, std::uint64_t{body.size()});
-  put(bytes, checksum(sequence, body));
+  os::append_little_endian(bytes, kStateVersion);
+  os::append_little_endian(bytes, sequence);
+  os::append_little_endian(bytes, std::uint64_t{body.size()});
+  os::append_little_endian(bytes, checksum(sequence, body));
   return bytes + body;
 }
 
 std::size_t encoded_size(std::string_view head) {
   if (head.size() < kStateHeadBytes || !head.starts_with(kMagic)) return 0;
-  const auto size = get<std::uint64_t>(head, 16);
+  const auto size = os::little_endian_at<std::uint64_t>(head, 16);
   return size > kMaxStateBytes - kStateHeadBytes ? 0 : kStateHeadBytes + size;
 }
 
@@ -61,20 +46,20 @@ std::expected<DecodedState, StateError> decode_state(std::string_view bytes) {
   if (bytes.size() < kStateHeadBytes || !bytes.starts_with(kMagic)) {
     return error(Code::NoState, "not a supervisor's state");
   }
-  const auto version = get<std::uint32_t>(bytes, 4);
+  const auto version = os::little_endian_at<std::uint32_t>(bytes, 4);
   if (version > kStateVersion) {
     return error(Code::Future, "a later release has written the state: it has format " +
                                    std::to_string(version) + ", this program knows up to " +
                                    std::to_string(kStateVersion));
   }
-  const auto sequence = get<std::uint64_t>(bytes, 8);
-  const auto size = get<std::uint64_t>(bytes, 16);
+  const auto sequence = os::little_endian_at<std::uint64_t>(bytes, 8);
+  const auto size = os::little_endian_at<std::uint64_t>(bytes, 16);
   if (version == 0 || size > bytes.size() - kStateHeadBytes) {
     return error(Code::Corrupt, "the state is damaged: it is cut off");
   }
   const std::string_view body = bytes.substr(kStateHeadBytes, size);
   proto::SavedState saved;
-  if (checksum(sequence, body) != get<std::uint64_t>(bytes, 24) ||
+  if (checksum(sequence, body) != os::little_endian_at<std::uint64_t>(bytes, 24) ||
       !saved.ParseFromArray(body.data(), static_cast<int>(body.size()))) {
     return error(Code::Corrupt, "the state is damaged: its checksum is wrong");
   }

@@ -11,20 +11,6 @@
 #include "supervisor/state_codec.h"
 
 namespace baton::supervisor {
-namespace {
-
-os::Result<void> write_all(int fd, std::string_view bytes, const std::string& path) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::write(fd, bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return os::errno_error("write", path);
-    bytes.remove_prefix(static_cast<std::size_t>(count));
-  }
-  return {};
-}
-
-}  // namespace
-
 std::string state_file_path(const std::string& control_path) { return control_path + ".state"; }
 
 os::Result<void> write_state_file(const std::string& path, std::string_view bytes) {
@@ -33,7 +19,7 @@ os::Result<void> write_state_file(const std::string& path, std::string_view byte
   const os::UniqueFd fd(
       ::open(next.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return os::errno_error("create", next);
-  auto written = write_all(fd.get(), bytes, next);
+  auto written = os::write_all(fd.get(), bytes, next);
   if (written && ::rename(next.c_str(), path.c_str()) != 0) {
     written = os::errno_error("replace", path);
   }

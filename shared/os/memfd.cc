@@ -32,14 +32,21 @@ Result<std::string> read_all(int fd, std::size_t limit_bytes, const std::string&
 Result<UniqueFd> create_sealed_memfd(const std::string& name, std::string_view bytes) {
   UniqueFd fd(::memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!fd) return errno_error("memfd_create", name);
-  while (!bytes.empty()) {
-    const ssize_t count = ::write(fd.get(), bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return errno_error("write", name);
-    bytes.remove_prefix(static_cast<std::size_t>(count));
+  if (const auto written = write_all(fd.get(), bytes, name); !written) {
+    return std::unexpected(written.error());
   }
   if (::fcntl(fd.get(), F_ADD_SEALS, kFrozen | F_SEAL_SEAL) != 0) return errno_error("seal", name);
   return fd;
+}
+
+Result<void> write_all(int fd, std::string_view bytes, const std::string& object) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(fd, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return errno_error("write", object);
+    bytes.remove_prefix(static_cast<std::size_t>(count));
+  }
+  return {};
 }
 
 Result<std::string> read_sealed_memfd(int fd, std::size_t limit_bytes) {

@@ -20,4 +20,7 @@ Result<std::string> read_sealed_memfd(int fd, std::size_t limit_bytes);
 // The bytes of a file; refuses one larger than `limit_bytes`.
 Result<std::string> read_file(const std::string& path, std::size_t limit_bytes);
 
+// At the file's offset, all of it; `object` names it in the error.
+Result<void> write_all(int fd, std::string_view bytes, const std::string& object);
+
 }  // namespace baton::os
