@@ -22,6 +22,8 @@ namespace {
 
 constexpr std::size_t kMaxConfigBytes = 16 * 1024 * 1024;
 constexpr int kBadInput = 2;
+// Half a megabyte of the kernel's memory; with more connections than that a stall at each doubling.
+constexpr std::uint64_t kReservedFds = 65'536;
 // Of the supervisor's drain_time.
 constexpr os::DurationRange kDrainTimeRange{std::chrono::milliseconds(0), std::chrono::days(30)};
 
@@ -110,6 +112,7 @@ int proxy_main(int argc, char** argv, const BuildInfo& build) {
   ::prctl(PR_SET_NAME, "proxy");  // run from a descriptor, it would be named after its number
   std::signal(SIGPIPE, SIG_IGN);
   const std::uint64_t fd_limit = os::raise_fd_limit();
+  os::reserve_fds(kReservedFds);
   if (const auto restricted = restrict_system_calls(); !restricted) {
     log::warning("going on with all system calls allowed: {}", restricted.error().text());
   }

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
+#include <algorithm>
+
 #include "shared/os/unique_fd.h"
 
 namespace baton::os {
@@ -31,6 +33,12 @@ std::uint64_t raise_fd_limit() {
   limit.rlim_cur = limit.rlim_max;
   if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return before;
   return limit.rlim_cur;
+}
+
+void reserve_fds(std::uint64_t count) {
+  const auto highest = static_cast<int>(std::min(count, fd_limit()) - 1);
+  const UniqueFd any(::open("/", O_PATH | O_CLOEXEC));
+  const UniqueFd last(::fcntl(any.get(), F_DUPFD_CLOEXEC, highest));
 }
 
 }  // namespace baton::os
