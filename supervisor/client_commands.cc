@@ -9,6 +9,7 @@
 
 #include "shared/os/memfd.h"
 #include "supervisor/client.h"
+#include "supervisor/moves_view.h"
 #include "supervisor/progress_view.h"
 #include "supervisor/state.h"
 #include "supervisor/status_view.h"
@@ -50,22 +51,11 @@ proto::ReloadRequest reload_request(const CommandLine& line) {
   return request;
 }
 
-// "12 connections moved, 3 left (rejected: 2 no_listener)"
-std::string moves_text(const proto::Moves& moves) {
-  std::string rejected;
-  for (const proto::Moves::Rejected& each : moves.rejected()) {
-    rejected +=
-        fmt::format("{}{} {}", rejected.empty() ? "" : ", ", each.connections(), each.reason());
-  }
-  if (!rejected.empty()) rejected = " (rejected: " + rejected + ")";
-  return fmt::format("{} connections moved, {} left{}\n", moves.moved(), moves.left(), rejected);
-}
-
 int report(const proto::ReloadReply& reply, proto::WaitFor waited_for) {
   if (reply.ok()) {
     print(fmt::format("generation {} {}\n", reply.to(),
                       waited_for == proto::WAIT_SERVING ? "serves, on probation" : "is in charge"));
-    if (reply.has_moves()) print(moves_text(reply.moves()));
+    if (reply.has_moves()) print(moves_text(reply.moves()) + "\n");
     return kDone;
   }
   // Lines about a file come as they are, so that tools find "file:line:column" at their beginning.

@@ -1,9 +1,13 @@
 #include "supervisor/drain_waiters.h"
 
+#include "supervisor/reload_moves.h"
+
 namespace baton::supervisor {
 namespace {
 
 constexpr double kTickSeconds = 0.02;
+// For a generation to see that the one before it has died, and to go on in its place.
+constexpr int kTicksToInherit = 10;
 
 }  // namespace
 
@@ -14,14 +18,14 @@ DrainWaiters::DrainWaiters(ev::loop_ref loop, const SupervisorState& state,
 }
 
 void DrainWaiters::add(std::uint64_t generation, ReloadReport report) {
-  waiting_.insert_or_assign(generation, std::move(report));
+  waiting_.insert_or_assign(generation, Waiting{.report = std::move(report), .at_end = {}});
   if (!timer_.is_active()) timer_.start(0, kTickSeconds);
 }
 
 std::vector<WaitingClient> DrainWaiters::clients() const {
   std::vector<WaitingClient> clients;
-  for (const auto& [generation, report] : waiting_) {
-    if (const auto request = report.request()) {
+  for (const auto& [generation, each] : waiting_) {
+    if (const auto request = each.report.request()) {
       clients.push_back({.fd = request->channel_fd,
                          .kind = request->kind,
                          .request = request->id,
@@ -32,9 +36,13 @@ std::vector<WaitingClient> DrainWaiters::clients() const {
 }
 
 void DrainWaiters::ended(const GenerationRecord& generation) {
-  auto found = waiting_.extract(generation.id);
-  if (found.empty()) return;
-  found.mapped().drained({.moved = region_.moved_out(generation)}, region_.rejected_moves());
+  const auto found = waiting_.find(generation.id);
+  if (found == waiting_.end()) return;
+  Waiting& waiting = found->second;
+  waiting.at_end = moves_of(waiting.report.record(), generation, true, state_, region_);
+  if (waiting.at_end->lost > 0) return;
+  waiting.report.drained(*waiting.at_end);
+  waiting_.erase(found);
   stop_if_idle();
 }
 
@@ -54,11 +62,19 @@ template <class Predicate>
 void DrainWaiters::answer_if(Predicate predicate) {
   for (auto next = waiting_.begin(); next != waiting_.end();) {
     const auto each = next++;
-    const auto found = state_.generations.find(each->first);
-    if (found == state_.generations.end()) continue;
-    const MoveCount count = region_.moves(found->second);
-    if (!predicate(each->second, count, found->second.drain_total)) continue;
-    each->second.drained(count, region_.rejected_moves());
+    auto& [report, at_end, ticks_since] = each->second;
+    Moves moves;
+    if (at_end) {
+      if (++ticks_since < kTicksToInherit) continue;
+      moves = with_inherited(std::move(*at_end), report.record().to, state_, region_);
+    } else {
+      const auto found = state_.generations.find(each->first);
+      if (found == state_.generations.end()) continue;
+      const GenerationRecord& generation = found->second;
+      if (!predicate(report, region_.moves(generation), generation.drain_total)) continue;
+      moves = moves_of(report.record(), generation, false, state_, region_);
+    }
+    report.drained(moves);
     waiting_.erase(each);
   }
   stop_if_idle();

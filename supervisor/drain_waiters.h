@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "supervisor/reload_report.h"
@@ -36,7 +37,12 @@ class DrainWaiters {
 
   const SupervisorState& state_;
   const SupervisorRegion& region_;
-  std::map<std::uint64_t, ReloadReport> waiting_;
+  struct Waiting {
+    ReloadReport report;
+    std::optional<Moves> at_end;  // its process has died
+    int ticks_since = 0;
+  };
+  std::map<std::uint64_t, Waiting> waiting_;
   ev::timer timer_;
 };
 

@@ -111,14 +111,34 @@ Loaded load(const proto::SavedGeneration& saved, GenerationRecord& generation) {
   return {};
 }
 
+using SavedRejections = google::protobuf::RepeatedPtrField<proto::SavedReload::Rejected>;
+
+RejectedMoves load(const SavedRejections& saved) {
+  RejectedMoves rejected;
+  for (const auto& each : saved) rejected[each.reason()] = each.connections();
+  return rejected;
+}
+
+Moves load(const proto::SavedReload::Moves& saved) {
+  return {.moved = saved.moved(),
+          .left = saved.left(),
+          .cut = saved.cut(),
+          .lost = saved.lost(),
+          .rejected = load(saved.rejected())};
+}
+
 LastReload load(const proto::SavedReload& saved) {
-  LastReload reload{.ok = saved.ok(),
-                    .rolled_back = saved.rolled_back(),
-                    .from = saved.from(),
-                    .to = saved.to(),
-                    .reason = saved.reason(),
-                    .phases = {}};
+  LastReload reload{
+      .ok = saved.ok(),
+      .rolled_back = saved.rolled_back(),
+      .from = saved.from(),
+      .to = saved.to(),
+      .reason = saved.reason(),
+      .phases = {},
+      .before = {.rejected = load(saved.before().rejected()), .cut = saved.before().cut()},
+      .moves = {}};
   for (const auto& phase : saved.phases()) reload.phases.push_back({phase.name(), phase.ms()});
+  if (saved.has_moves()) reload.moves = load(saved.moves());
   return reload;
 }
 

@@ -1,4 +1,4 @@
-// What has become of a generation's connections since its drain began. A plain value.
+// What has become of a generation's connections since its drain began. Plain values.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,25 @@ struct MoveCount {
   std::uint64_t left = 0;
 
   friend bool operator==(const MoveCount&, const MoveCount&) = default;
+};
+
+// Counters of all generations, ever.
+struct MoveTotals {
+  RejectedMoves rejected;
+  std::uint64_t cut = 0;  // at a drain deadline
+
+  friend bool operator==(const MoveTotals&, const MoveTotals&) = default;
+};
+
+// Of one reload, from its commit on.
+struct Moves {
+  std::uint64_t moved = 0;
+  std::uint64_t left = 0;
+  std::uint64_t cut = 0;
+  std::uint64_t lost = 0;  // held by a process that died
+  RejectedMoves rejected;
+
+  friend bool operator==(const Moves&, const Moves&) = default;
 };
 
 }  // namespace baton::supervisor

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "supervisor/reload_moves.h"
+
 namespace baton::supervisor {
 namespace {
 
@@ -20,11 +22,10 @@ double ms_since(std::chrono::steady_clock::time_point begin) {
 }  // namespace
 
 ReloadReport::ReloadReport(std::optional<proto::Responder> client, proto::WaitFor wait,
-                           std::uint64_t from, RejectedMoves rejected_before)
+                           std::uint64_t from, MoveTotals before)
     : client_(std::move(client)),
-      rejected_before_(std::move(rejected_before)),
       wait_(wait),
-      record_{.from = from},
+      record_{.from = from, .before = std::move(before)},
       began_(std::chrono::steady_clock::now()),
       phase_began_(began_) {}
 
@@ -98,18 +99,8 @@ bool ReloadReport::drain_progress(const MoveCount& count, std::uint64_t total) {
   return !waits_for_drain() && still_ >= kStill;
 }
 
-void ReloadReport::drained(const MoveCount& count, const RejectedMoves& rejected) {
-  moves_.emplace();
-  moves_->set_moved(count.moved);
-  moves_->set_left(count.left);
-  for (const auto& [reason, connections] : rejected) {
-    const auto before = rejected_before_.find(reason);
-    const std::uint64_t known = before == rejected_before_.end() ? 0 : before->second;
-    if (connections <= known) continue;
-    proto::Moves::Rejected& row = *moves_->add_rejected();
-    row.set_reason(reason);
-    row.set_connections(connections - known);
-  }
+void ReloadReport::drained(const Moves& moves) {
+  record_.moves = moves;
   drained();
 }
 
@@ -130,7 +121,7 @@ void ReloadReport::answer() {
   reply.set_reason(record_.reason);
   reply.set_from(record_.from);
   reply.set_to(record_.to);
-  if (moves_) *reply.mutable_moves() = *moves_;
+  if (record_.moves) fill(*reply.mutable_moves(), *record_.moves);
   client_->reply(reply);
   client_.reset();
 }

@@ -31,7 +31,7 @@ class ReloadReport {
  public:
   // Without a responder (a signal asked) nobody is told but the log.
   ReloadReport(std::optional<proto::Responder> client, proto::WaitFor wait, std::uint64_t from,
-               RejectedMoves rejected_before = {});
+               MoveTotals before = {});
 
   // One that only waits for its drain, from a supervisor before this one: committed() follows.
   ReloadReport(proto::Responder client, LastReload record);
@@ -55,8 +55,8 @@ class ReloadReport {
   // of them when its drain began. True: a client that does not wait for the drain has seen enough,
   // since nothing has moved for a while.
   bool drain_progress(const MoveCount& count, std::uint64_t total);
-  // The answer. `rejected`: as it is now.
-  void drained(const MoveCount& count, const RejectedMoves& rejected);
+  // The answer.
+  void drained(const Moves& moves);
   // The same, and there was no generation before.
   void drained();
   // The request that waits for the drain, if one does.
@@ -72,10 +72,8 @@ class ReloadReport {
   void answer();
 
   std::optional<proto::Responder> client_;  // none once answered
-  RejectedMoves rejected_before_;
-  std::optional<MoveCount> count_;  // as told last
-  std::optional<proto::Moves> moves_;
-  int still_ = 0;  // times it was the same
+  std::optional<MoveCount> count_;          // as told last
+  int still_ = 0;                           // times it was the same
   proto::WaitFor wait_;
   LastReload record_;
   std::chrono::steady_clock::time_point began_;

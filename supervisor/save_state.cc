@@ -87,6 +87,24 @@ void save(const EscrowEntry& entry, proto::SavedSocket& saved) {
   saved.set_added_by(entry.added_by);
 }
 
+using SavedRejections = google::protobuf::RepeatedPtrField<proto::SavedReload::Rejected>;
+
+void save(const RejectedMoves& rejected, SavedRejections& saved) {
+  for (const auto& [reason, connections] : rejected) {
+    proto::SavedReload::Rejected& each = *saved.Add();
+    each.set_reason(reason);
+    each.set_connections(connections);
+  }
+}
+
+void save(const Moves& moves, proto::SavedReload::Moves& saved) {
+  saved.set_moved(moves.moved);
+  saved.set_left(moves.left);
+  saved.set_cut(moves.cut);
+  saved.set_lost(moves.lost);
+  save(moves.rejected, *saved.mutable_rejected());
+}
+
 void save(const LastReload& reload, proto::SavedReload& saved) {
   saved.set_ok(reload.ok);
   saved.set_rolled_back(reload.rolled_back);
@@ -98,6 +116,9 @@ void save(const LastReload& reload, proto::SavedReload& saved) {
     each.set_name(phase.name);
     each.set_ms(phase.ms);
   }
+  saved.mutable_before()->set_cut(reload.before.cut);
+  save(reload.before.rejected, *saved.mutable_before()->mutable_rejected());
+  if (reload.moves) save(*reload.moves, *saved.mutable_moves());
 }
 
 void save(const WaitingClient& client, proto::SavedClient& saved) {

@@ -21,6 +21,7 @@
 #include "supervisor/control_socket.h"
 #include "supervisor/fd_table.h"
 #include "supervisor/lifecycle.h"
+#include "supervisor/move_count.h"
 #include "supervisor/settings.h"
 #include "supervisor/socket_key.h"
 
@@ -118,6 +119,8 @@ struct LastReload {
   std::uint64_t to = 0;    // 0: none was started
   std::string reason;
   std::vector<PhaseTime> phases;
+  MoveTotals before;           // when it began
+  std::optional<Moves> moves;  // when the generation before had ended
 };
 
 // A connection of the command line that is kept while the supervisor replaces itself, and the

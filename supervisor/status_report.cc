@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "supervisor/reload_moves.h"
 #include "supervisor/version.h"
 
 namespace baton::supervisor {
@@ -35,6 +36,16 @@ void fill(proto::StatusReply::LastReload& row, const LastReload& last) {
   }
 }
 
+// As they are now while the generation before lives; as they were left when it ended.
+std::optional<Moves> moves_now(const LastReload& last, const SupervisorState& state,
+                               const SupervisorRegion& region) {
+  if (!last.ok) return std::nullopt;
+  if (last.moves) return with_inherited(*last.moves, last.to, state, region);
+  const auto from = state.generations.find(last.from);
+  if (from == state.generations.end()) return std::nullopt;
+  return moves_of(last, from->second, false, state, region);
+}
+
 void fill(proto::StatusReply::ReloadInProgress& row, const ReloadProgress& reload) {
   row.set_from(reload.from);
   row.set_to(reload.to);
@@ -57,7 +68,12 @@ void report_status(const SupervisorState& state, const SupervisorRegion& region,
   reply.mutable_supervisor()->set_pid(static_cast<std::uint32_t>(::getpid()));
   reply.mutable_supervisor()->set_version(kVersion);
   reply.mutable_supervisor()->set_started(state.started);
-  if (state.last_reload) fill(*reply.mutable_last_reload(), *state.last_reload);
+  if (state.last_reload) {
+    fill(*reply.mutable_last_reload(), *state.last_reload);
+    if (const auto moves = moves_now(*state.last_reload, state, region)) {
+      fill(*reply.mutable_last_reload()->mutable_moves(), *moves);
+    }
+  }
   if (reload) fill(*reply.mutable_reload_in_progress(), *reload);
   reply.set_note(state.note);
   client.reply(reply);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "shared/os/duration.h"
+#include "supervisor/moves_view.h"
 
 namespace baton::supervisor {
 namespace {
@@ -59,6 +60,7 @@ Json last_reload_json(const StatusReply& status) {
   for (const StatusReply::Phase& phase : last.phases()) {
     row["phases"].push_back({{"name", phase.name()}, {"ms", rounded(phase.ms())}});
   }
+  row["moves"] = last.has_moves() ? moves_json(last.moves()) : Json(nullptr);
   return row;
 }
 
@@ -108,6 +110,7 @@ std::string last_reload_text(const StatusReply::LastReload& last) {
   for (const StatusReply::Phase& phase : last.phases()) {
     text += fmt::format(", {} {:.1f} ms", phase.name(), phase.ms());
   }
+  if (last.has_moves()) text += "\n  " + moves_text(last.moves());
   return text + "\n";
 }
 

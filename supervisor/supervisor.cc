@@ -11,6 +11,7 @@
 #include "shared/os/duration.h"
 #include "shared/os/log.h"
 #include "supervisor/open_pair.h"
+#include "supervisor/reload_moves.h"
 #include "supervisor/version.h"
 
 namespace baton::supervisor {
@@ -64,7 +65,7 @@ std::optional<std::string> Supervisor::reload(const ReloadPlan& plan,
     return std::string(lifecycle::refusal(state_.life.stage));
   }
   service_manager_.reloading();
-  reload_.emplace(std::move(client), wait, in_charge_id(), region_.rejected_moves());
+  reload_.emplace(std::move(client), wait, in_charge_id(), region_.move_totals());
   reload_flags_ = plan.flags;
   failure_.clear();
   enter_phase("spawn");
@@ -316,6 +317,7 @@ void Supervisor::on_exit(GenerationProcess& generation, const os::ExitStatus& st
                        state_.last_reload->from == id;
   if (drained) {
     state_.last_reload->phases.push_back({"drain", (now() - *record.draining_since) * 1000});
+    state_.last_reload->moves = moves_of(*state_.last_reload, record, true, state_, region_);
   }
   const bool killed = status.signal != 0;
   const std::string text =

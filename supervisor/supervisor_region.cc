@@ -183,19 +183,22 @@ MoveCount SupervisorRegion::moves(const GenerationRecord& generation) const {
   return {.moved = moved_out(generation), .left = connections(generation)};
 }
 
-RejectedMoves SupervisorRegion::rejected_moves() const {
-  RejectedMoves rejected;
+MoveTotals SupervisorRegion::move_totals() const {
+  MoveTotals totals;
   const auto samples = region::snapshot(*region_);
-  if (!samples) return rejected;
+  if (!samples) return totals;
   constexpr std::string_view kBegin = "reason=\"";
   for (const region::MetricSample& sample : *samples) {
+    const std::string& name = sample.description.name;
+    if (sample.cells.empty()) continue;
+    if (name == "baton_listener_connections_cut_total") totals.cut += sample.cells.front();
+    if (name != "baton_connections_move_rejected_total") continue;
     const std::string& labels = sample.description.labels;
-    if (sample.description.name != "baton_connections_move_rejected_total") continue;
-    if (!labels.starts_with(kBegin) || !labels.ends_with('"') || sample.cells.empty()) continue;
-    rejected[labels.substr(kBegin.size(), labels.size() - kBegin.size() - 1)] +=
+    if (!labels.starts_with(kBegin) || !labels.ends_with('"')) continue;
+    totals.rejected[labels.substr(kBegin.size(), labels.size() - kBegin.size() - 1)] +=
         sample.cells.front();
   }
-  return rejected;
+  return totals;
 }
 
 void SupervisorRegion::reclaim(const GenerationRecord& generation) {

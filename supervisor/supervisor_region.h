@@ -43,7 +43,7 @@ class SupervisorRegion {
   std::uint64_t moved_out(const GenerationRecord& generation) const;
   MoveCount moves(const GenerationRecord& generation) const;
   // Of all generations so far.
-  RejectedMoves rejected_moves() const;
+  MoveTotals move_totals() const;
 
   // The process has ended: its gauges are zeroed, its lanes free, its counters stay.
   void reclaim(const GenerationRecord& generation);

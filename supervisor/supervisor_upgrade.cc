@@ -202,7 +202,8 @@ void Supervisor::answer_clients(std::vector<AdoptedClient> clients) {
       responder.reply(reply);
       continue;
     }
-    LastReload record{.ok = true, .from = waits_for, .to = in_charge_id()};
+    LastReload record{
+        .ok = true, .from = waits_for, .to = in_charge_id(), .before = region_.move_totals()};
     if (state_.last_reload && state_.last_reload->from == waits_for) record = *state_.last_reload;
     ReloadReport report(std::move(responder), std::move(record));
     report.committed();

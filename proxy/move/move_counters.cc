@@ -34,7 +34,7 @@ MoveCounters::MoveCounters(StatsStore& store, StatsLane& lane) : store_(store) {
         store.resolve({.name = name, .labels = labels, .help = help, .kind = MetricKind::Counter}));
   };
   moved_total_ = counter("baton_connections_moved_total",
-                         "Established connections handed to the next generation.");
+                         "Established connections taken over from the generation before.");
   upstreams_moved_total_ = counter("baton_upstream_connections_moved_total",
                                    "Idle connections to endpoints handed to the next generation.");
   returned_total_ =
@@ -49,13 +49,13 @@ MoveCounters::MoveCounters(StatsStore& store, StatsLane& lane) : store_(store) {
 }
 
 void MoveCounters::moved_out(std::uint64_t connections) {
-  moved_total_.add(connections);
   if (region::Region* const region = store_.region()) {
     region->generations().count_moved_out(store_.slot(), connections);
   }
 }
 
 void MoveCounters::moved_in(std::uint64_t connections) {
+  moved_total_.add(connections);
   if (region::Region* const region = store_.region()) {
     region->generations().count_moved_in(store_.slot(), connections);
   }

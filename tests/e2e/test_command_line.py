@@ -11,7 +11,7 @@ import subprocess
 import time
 
 import pytest
-from harness import sockets
+from harness import processes, sockets
 from harness.baton import (DONE, FAILED, NEXT_PROXY, NO_SUPERVISOR, PROXY, REFUSED, SUPERVISOR, WRONG,
                            parse_metrics, run)
 from harness.load import ShortClients
@@ -138,7 +138,7 @@ def test_status_json_has_exactly_the_contracts_members(start, address, echoer):
     assert row["drain_deadline"] is None and row["connections"] == 0
     assert any(address in listener or "front" in listener for listener in row["listeners"]), row
     last = status["last_reload"]
-    assert set(last) == {"ok", "from", "to", "reason", "phases"}
+    assert set(last) == {"ok", "from", "to", "reason", "phases", "moves"}
     assert last["ok"] is True and (last["from"], last["to"]) == (1, 2)
     assert [phase["name"] for phase in last["phases"]][:len(PHASES)] == PHASES
     assert all(set(phase) == {"name", "ms"} and phase["ms"] >= 0 for phase in last["phases"])
@@ -292,8 +292,33 @@ def test_reload_says_what_has_moved_and_what_is_left(start, address, another_add
         assert text.endswith("generation 3 is in charge\n5 connections moved, 2 left (rejected: 2 no_listener)\n")
         rows = baton.generations()
         assert rows[2]["moved_in"] == 7 and rows[2]["moved_out"] == 5 == rows[3]["moved_in"]
+        moves = baton.status()["last_reload"]["moves"]
+        assert moves == {"moved": 5, "left": 2, "rejected": {"no_listener": 2}, "cut": 0, "lost": 0}
+        assert "\n  5 connections moved, 2 left (rejected: 2 no_listener)\n" in baton.ask("status").out
         # Only what this one rejects counts.
         assert baton.reload("--wait-drained").out.endswith("5 connections moved, 0 left\n")
+
+
+def test_reload_says_what_was_cut_and_what_was_lost(start, address, echoer):
+    baton = start(staying(address, echoer.address, supervisor={"drain_time": "1h"}))
+    with contextlib.ExitStack() as stack:
+        def connect(count):
+            clients = [stack.enter_context(sockets.connect(address)) for _ in range(count)]
+            for client in clients:
+                sockets.ask(client, b"x")
+
+        connect(3)
+        text = baton.reload("--wait-drained", "--drain-time", "100ms").out
+        assert text.endswith("0 connections moved, 0 left, 3 cut at the drain deadline\n")
+        connect(2)
+        waiting = baton.ask_in_background("reload", "--wait-drained")
+        processes.kill(baton.wait_generation(2, "draining")["pid"])
+        assert waiting.communicate(timeout=20)[0].endswith(
+            "0 connections moved, 0 left, 2 lost with their process\n")
+        moves = {"moved": 0, "left": 0, "rejected": {}, "cut": 0, "lost": 2}
+        assert baton.status()["last_reload"]["moves"] == moves
+        assert baton.ask("upgrade").code == DONE
+        assert baton.status()["last_reload"]["moves"] == moves
 
 
 def test_reload_in_a_terminal_draws_phases_and_a_bar_for_the_drain(start, address, echoer):

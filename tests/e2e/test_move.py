@@ -326,6 +326,9 @@ def test_old_dies_before_the_commit_and_new_goes_on(start, address, echoer, poin
     for client in clients:
         sockets.ask(client, b"new has it")
     assert baton.wait_drained(moved_in=10)["moved_in"] == 10
+    assert baton.metric("baton_connections_moved_total") == 10
+    moves = baton.status()["last_reload"]["moves"]
+    assert (moves["moved"], moves["left"], moves["lost"]) == (10, 0, 0)
     close_all(clients)
     assert_nothing_is_left(baton)
 

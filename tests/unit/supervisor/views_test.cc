@@ -48,6 +48,28 @@ TEST_CASE("status: a last reload with its phases") {
   CHECK(json["phases"][0]["ms"] == 1.235);
 }
 
+TEST_CASE("status: what the last reload has done to connections") {
+  proto::StatusReply status = example();
+  status.mutable_last_reload()->set_ok(true);
+  CHECK(nlohmann::json::parse(status_json(status))["last_reload"]["moves"].is_null());
+  proto::Moves& moves = *status.mutable_last_reload()->mutable_moves();
+  moves.set_moved(12);
+  moves.set_left(3);
+  proto::Moves::Rejected& rejected = *moves.add_rejected();
+  rejected.set_reason("no_listener");
+  rejected.set_connections(2);
+  CHECK(status_text(status, 1990)
+            .ends_with("\n  12 connections moved, 3 left (rejected: 2 no_listener)\n"));
+  moves.set_cut(1);
+  moves.set_lost(4);
+  CHECK(status_text(status, 1990)
+            .ends_with("(rejected: 2 no_listener), 1 cut at the drain deadline, 4 lost with their "
+                       "process\n"));
+  CHECK(nlohmann::json::parse(status_json(status))["last_reload"]["moves"] ==
+        nlohmann::json::parse(
+            R"({"moved":12,"left":3,"rejected":{"no_listener":2},"cut":1,"lost":4})"));
+}
+
 TEST_CASE("status: a reload that started nothing names no generation it went to") {
   proto::StatusReply status = example();
   proto::StatusReply::LastReload& last = *status.mutable_last_reload();

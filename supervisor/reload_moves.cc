@@ -1,0 +1,52 @@
+#include "supervisor/reload_moves.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace baton::supervisor {
+namespace {
+
+std::uint64_t growth(std::uint64_t before, std::uint64_t now) {
+  return now - std::min(before, now);
+}
+
+}  // namespace
+
+Moves moves_of(const LastReload& reload, const GenerationRecord& from, bool ended,
+               const SupervisorState& state, const SupervisorRegion& region) {
+  Moves moves{.moved = region.moved_out(from)};
+  (ended ? moves.lost : moves.left) = region.connections(from);
+  moves = with_inherited(std::move(moves), reload.to, state, region);
+  const MoveTotals totals = region.move_totals();
+  moves.cut = growth(reload.before.cut, totals.cut);
+  for (const auto& [reason, connections] : totals.rejected) {
+    const auto before = reload.before.rejected.find(reason);
+    const std::uint64_t known = before == reload.before.rejected.end() ? 0 : before->second;
+    if (connections > known) moves.rejected[reason] = connections - known;
+  }
+  return moves;
+}
+
+Moves with_inherited(Moves at_end, std::uint64_t to, const SupervisorState& state,
+                     const SupervisorRegion& region) {
+  const auto found = state.generations.find(to);
+  if (found == state.generations.end()) return at_end;
+  const std::uint64_t inherited = growth(at_end.moved, region.moved_in(found->second));
+  at_end.moved += inherited;
+  at_end.lost -= std::min(at_end.lost, inherited);
+  return at_end;
+}
+
+void fill(proto::Moves& message, const Moves& moves) {
+  message.set_moved(moves.moved);
+  message.set_left(moves.left);
+  message.set_cut(moves.cut);
+  message.set_lost(moves.lost);
+  for (const auto& [reason, connections] : moves.rejected) {
+    proto::Moves::Rejected& row = *message.add_rejected();
+    row.set_reason(reason);
+    row.set_connections(connections);
+  }
+}
+
+}  // namespace baton::supervisor

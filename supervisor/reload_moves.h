@@ -1,0 +1,22 @@
+// What a reload has done to the connections of the generation before it, read from the region.
+// Thread: the supervisor's; borrows for the call.
+#pragma once
+
+#include "proto/control.pb.h"
+#include "supervisor/state.h"
+#include "supervisor/supervisor_region.h"
+
+namespace baton::supervisor {
+
+// `from`: the generation before, while the region knows of it, be it that its process has ended.
+Moves moves_of(const LastReload& reload, const GenerationRecord& from, bool ended,
+               const SupervisorState& state, const SupervisorRegion& region);
+
+// A moment after the end of a process that died: the generation after it learns of its death by
+// itself, and only then goes on with what it had been offered.
+Moves with_inherited(Moves at_end, std::uint64_t to, const SupervisorState& state,
+                     const SupervisorRegion& region);
+
+void fill(proto::Moves& message, const Moves& moves);
+
+}  // namespace baton::supervisor
