@@ -2,8 +2,6 @@
 
 #include <sys/prctl.h>
 
-#include <optional>
-
 #include "shared/os/fd_limit.h"
 #include "shared/os/process.h"
 #include "supervisor/activation.h"
@@ -31,6 +29,8 @@ int exit_status_of(ControlSocketError::Code code) {
 }  // namespace
 
 int run_command(const CommandLine& line) {
+  // Signals wait until there is somebody to handle them: Program lets them come.
+  const os::HeldSignals held;
   const LogSettings log{.level = line.log_level, .format = line.log_format};
   init_log(log);
   std::vector<InheritedFd> inherited = take_inherited_fds();
@@ -50,12 +50,7 @@ int run_command(const CommandLine& line) {
   control->lock = state.fds.add(claimed.take(control->lock));
   control->listener = state.fds.add(claimed.take(control->listener));
   state.control = std::move(*control);
-  // Signals wait until there is somebody to handle them: Program lets them come.
-  std::optional<os::HeldSignals> held;
-  if (goes_on) {
-    held.emplace();
-    Reunion(state).run();
-  }
+  if (goes_on) Reunion(state).run();
   Escrow escrow(state);
   adopt_activated(escrow, std::move(inherited));
   return goes_on ? supervise_on(state, paths) : supervise(state, paths);

@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 from harness import processes, sockets, toml
@@ -173,6 +174,33 @@ def test_other_signals_do_no_harm(start, address, echoer, number):
     with sockets.connect(address) as client:
         sockets.ask(client, b"still there")
     assert baton.in_charge()["id"] == 1
+
+
+def signal_at_first_sight(baton, number):
+    """When it has just claimed its control socket, long before it has a generation."""
+    lock = baton.control.with_name(baton.control.name + ".lock")
+    end = time.monotonic() + 10
+    while not lock.exists():  # a pause between two looks is longer than the moment that is meant
+        assert time.monotonic() < end and baton.process.poll() is None, baton.log()
+    baton.process.send_signal(number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_comes_while_it_starts_stops_it_in_order(prepare, address, echoer, number):
+    baton = prepare(relay(address, echoer.address))
+    for _ in range(5):
+        signal_at_first_sight(baton.launch(), number)
+        assert baton.wait_gone() == 0, baton.log()
+        assert not baton.control.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
+def test_other_signals_while_it_starts_do_no_harm(prepare, address, echoer, number):
+    baton = prepare(relay(address, echoer.address))
+    for _ in range(5):
+        signal_at_first_sight(baton.launch(), number)
+        wait_until(baton.in_charge, 10, lambda: f"it serves:\n{baton.log()}")
+        baton.stop()
 
 
 def test_a_generation_ignores_signals_meant_for_the_supervisor(start, address, echoer):
