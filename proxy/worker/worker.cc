@@ -111,12 +111,12 @@ void Worker::welcome(os::UniqueFd channel, os::UniqueFd old_process) {
       .over = [this](Arrivals& over) {
         std::erase_if(arrivals_, [&](const auto& each) { return each.get() == &over; });
       }}));
+  if (refuses_arrivals_) arrivals_.back()->refuse();
 }
 
 void Worker::drain(std::chrono::milliseconds time, DrainStrategy strategy) {
   drain_.begin(time, strategy);
   for (WorkerListener* const listener : listeners_) listener->drain();
-  if (refuses_arrivals_) arrivals_.back()->refuse();
 }
 
 void Worker::refuse_arrivals() {

@@ -7,6 +7,9 @@
 #include <fstream>
 #include <set>
 
+#include "proto/channel.h"
+#include "proto/move.pb.h"
+#include "proto/seqpacket.h"
 #include "proxy/tcp/direct_response.h"
 #include "proxy/tcp/tcp_proxy.h"
 #include "tests/unit/fixture/loop_driver.h"
@@ -283,4 +286,23 @@ TEST_CASE("pool: one that was never started goes without a thread") {
   const std::unique_ptr<StatsStore> stats = *StatsStore::open(os::UniqueFd(), 0);
   const WorkerPool pool({.main_loop = &main, .config = &config, .stats = stats.get()});
   CHECK(pool.connections() == 0);
+}
+
+TEST_CASE("pool: told to take no arrivals, it refuses those of a worker that comes later") {
+  Pool pool(1);
+  REQUIRE(pool.done([&](auto finish) { pool.pool->refuse_arrivals(finish); }));
+  pool.pool->drain(1s, DrainStrategy::Immediate);  // re-tuned in that moment: there are no arrivals
+  auto ends = proto::make_pair();
+  REQUIRE(ends);
+  std::vector<os::UniqueFd> channels;
+  channels.push_back(std::move(ends->second));
+  pool.pool->welcome(std::move(channels), os::UniqueFd());
+  proto::Channel old(pool.main.ref(), std::move(ends->first), "test");
+  std::optional<proto::CallError::Code> refusal;
+  old.request<proto::MoveVerdicts>(
+      proto::MOVE_PREPARE, proto::MoveBatch(), {}, 10s, [&](const auto& answer, const proto::Fds&) {
+        refusal = answer ? proto::CallError::Code::Closed : answer.error().code;
+      });
+  REQUIRE(pool.until([&] { return refusal.has_value(); }));
+  CHECK(*refusal == proto::CallError::Code::Refused);
 }
