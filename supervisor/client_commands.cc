@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <thread>
 
 #include "shared/os/memfd.h"
@@ -27,9 +29,12 @@ int complain(const ClientError& error) {
   return error.exit_status;
 }
 
-void print(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
+// kDone, unless the text has not arrived where it was to go.
+int print(const std::string& text) {
+  std::clearerr(stdout);
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  if (std::fflush(stdout) == 0 && written) return kDone;
+  return complain({kFailed, fmt::format("cannot write the answer: {}", std::strerror(errno))});
 }
 
 proto::ReloadRequest reload_request(const CommandLine& line) {
@@ -61,11 +66,9 @@ int report(const proto::ReloadReply& reply, proto::WaitFor waited_for) {
   // Lines about a file come as they are, so that tools find "file:line:column" at their beginning.
   const std::string outcome =
       reply.rolled_back() ? "the reload has failed and was rolled back" : "the reload has failed";
-  const std::string old = reply.from() == 0
-                              ? ""
-                              : fmt::format(": generation {} {}", reply.from(),
-                                            reply.rolled_back() ? "serves again" : "goes on");
-  std::fputs(fmt::format("{}\nsupervisor: {}{}\n", reply.reason(), outcome, old).c_str(), stderr);
+  std::fputs(
+      fmt::format("{}\nsupervisor: {}: {}\n", reply.reason(), outcome, reply.aftermath()).c_str(),
+      stderr);
   return kFailed;
 }
 
@@ -121,9 +124,9 @@ int status_command(const CommandLine& line) {
   for (;;) {
     const auto status = ask_status(**client);
     if (!status) return complain(status.error());
-    print((redraw ? "\x1b[H\x1b[2J" : "") +
-          (line.json ? status_json(*status) : status_text(*status, now())));
-    if (!line.watch) return kDone;
+    const int printed = print((redraw ? "\x1b[H\x1b[2J" : "") +
+                              (line.json ? status_json(*status) : status_text(*status, now())));
+    if (!line.watch || printed != kDone) return printed;
     std::this_thread::sleep_for(std::chrono::seconds(1));
   }
 }
@@ -139,8 +142,7 @@ int stats_command(const CommandLine& line) {
   if (reply->fds.size() != 1) return complain({kFailed, "the supervisor's answer is malformed"});
   const auto text = os::read_sealed_memfd(reply->fds.front().get(), kMaxStatsBytes);
   if (!text) return complain({kFailed, text.error().text()});
-  print(*text);
-  return kDone;
+  return print(*text);
 }
 
 int upgrade_command(const CommandLine& line) {
@@ -154,7 +156,7 @@ int upgrade_command(const CommandLine& line) {
     return complain({static_cast<int>(reply->exit_status()), reply->text()});
   }
   print(reply->text() + "\n");
-  return kDone;
+  return kDone;  // it is done, whoever heard of it
 }
 
 int stop_command(const CommandLine& line) {
@@ -169,7 +171,8 @@ int stop_command(const CommandLine& line) {
   // Gone is what was asked for, however the last words got lost.
   if (!reply && reply.error().exit_status != kNoSupervisor) return complain(reply.error());
   if ((*client)->wait_for_end(kAnswerTime)) return kDone;
-  return complain({kFailed, "the supervisor has stopped its generations but does not end"});
+  return complain({kFailed, reply ? "the supervisor has stopped its generations but does not end"
+                                  : "the connection to the supervisor was lost, and it goes on"});
 }
 
 }  // namespace baton::supervisor

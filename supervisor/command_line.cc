@@ -54,8 +54,14 @@ class Grammar {
     sub.callback([this, command] { line_.command = command; });
     // `check` takes it like all the others, and asks nobody.
     const auto usual = default_control_path();
-    sub.add_option("--control", line_.control,
-                   fmt::format("Control socket [{}]", usual.value_or("none is known")))
+    sub.add_option_function<std::string>(
+           "--control",
+           [this](const std::string& path) {
+             // A script's variable that is not set: not the usual supervisor is meant.
+             if (path.empty()) throw CLI::ValidationError("--control", "the path is empty");
+             line_.control = path;
+           },
+           fmt::format("Control socket [{}]", usual.value_or("none is known")))
         ->type_name("PATH");
     return sub;
   }

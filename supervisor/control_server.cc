@@ -14,6 +14,9 @@ namespace baton::supervisor {
 namespace {
 
 constexpr double kRetrySeconds = 0.5;
+// So many are told that there are too many.
+constexpr std::size_t kMostRefused = 16;
+constexpr std::string_view kBusy = "busy: too many commands are waiting for their answers";
 constexpr std::string_view kNotPermitted =
     "not permitted: only root, the supervisor's own user and its control group";
 
@@ -22,7 +25,8 @@ constexpr std::string_view kNotPermitted =
 // One connection. Its channel closes it; it is gone when the peer is.
 class ControlServer::Client {
  public:
-  Client(ControlServer& server, os::UniqueFd socket, pid_t peer, bool permitted)
+  // `refusal`: what every command is answered; empty: they are carried out.
+  Client(ControlServer& server, os::UniqueFd socket, pid_t peer, std::string_view refusal)
       : server_(server),
         peer_(peer),
         channel_(server.loop_, std::move(socket), "command line"),
@@ -30,13 +34,14 @@ class ControlServer::Client {
     patience_.set<Client, &Client::on_idle>(this);
     patience_.start(std::chrono::duration<double>(kPatience).count());
     channel_.on_close([this](const std::string&) { server_.remove(this); });
-    if (permitted) {
+    if (refusal.empty()) {
       serve();
     } else {
-      refuse();
+      refuse(refusal);
     }
   }
 
+  bool has_asked() const { return !patience_.is_active(); }
   int quiet_fd() const { return channel_.queued_bytes() == 0 ? channel_.fd() : -1; }
   // No more patience is needed with one that has asked already.
   proto::Responder answer_to(std::uint16_t kind, std::uint32_t request) {
@@ -91,11 +96,11 @@ class ControlServer::Client {
         });
   }
 
-  void refuse() {
+  void refuse(std::string_view why) {
     for (int kind = proto::ControlKind_MIN + 1; kind <= proto::ControlKind_MAX; ++kind) {
       channel_.handle_raw(static_cast<std::uint16_t>(kind),
-                          [](std::string_view, const proto::Fds&, const proto::Responder& r) {
-                            r.fail(proto::ErrorReply::REFUSED, std::string(kNotPermitted));
+                          [why](std::string_view, const proto::Fds&, const proto::Responder& r) {
+                            r.fail(proto::ErrorReply::REFUSED, std::string(why));
                           });
     }
   }
@@ -129,8 +134,9 @@ void ControlServer::on_acceptable() {
     }
     return;
   }
-  if (clients_.size() >= kMaxClients) {
-    log::warning("refused a command: {} others are connected", clients_.size());
+  make_place();
+  if (clients_.size() >= kMaxClients + kMostRefused) {
+    log::warning("closed a connection for commands: {} others are open", clients_.size());
     return;
   }
   serve(std::move(socket));
@@ -154,9 +160,19 @@ bool ControlServer::serve(os::UniqueFd socket) {
   ucred peer{};
   socklen_t length = sizeof peer;
   if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return false;
-  const bool is_permitted = permitted(peer, socket.get());
-  clients_.push_back(std::make_unique<Client>(*this, std::move(socket), peer.pid, is_permitted));
+  std::string_view refusal;
+  if (clients_.size() >= kMaxClients) refusal = kBusy;
+  if (!permitted(peer, socket.get())) refusal = kNotPermitted;
+  clients_.push_back(std::make_unique<Client>(*this, std::move(socket), peer.pid, refusal));
   return true;
+}
+
+// A command asks as soon as it is connected, so the oldest of those that have not is no command.
+void ControlServer::make_place() {
+  if (clients_.size() < kMaxClients) return;
+  const auto silent =
+      std::ranges::find_if(clients_, [](const auto& client) { return !client->has_asked(); });
+  if (silent != clients_.end()) clients_.erase(silent);
 }
 
 void ControlServer::on_retry() { acceptable_.start(listener_, ev::READ); }

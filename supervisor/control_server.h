@@ -54,6 +54,7 @@ class ControlServer {
   std::optional<proto::Responder> adopt(os::UniqueFd socket, std::uint16_t kind,
                                         std::uint32_t request);
 
+  // Beyond it, one that has not asked anything yet makes place for a new one.
   static constexpr std::size_t kMaxClients = 64;
   static constexpr std::chrono::seconds kPatience{10};
 
@@ -61,6 +62,7 @@ class ControlServer {
   class Client;
 
   void on_acceptable();
+  void make_place();
   void on_retry();
   bool serve(os::UniqueFd socket);
   void remove(const Client* client);

@@ -115,12 +115,14 @@ std::expected<ControlSocket, ControlSocketError> claim_control_socket(FdTable& f
                                                                       MissingDirectory missing) {
   const auto address = address_of(path);
   if (!address) {
-    return std::unexpected(ControlSocketError{Code::BadPath, address.error().text()});
+    return std::unexpected(ControlSocketError{Code::BadUsage, address.error().text()});
   }
   std::optional<gid_t> gid;
   if (!group.empty()) {
     const ::group* entry = ::getgrnam(group.c_str());
-    if (entry == nullptr) return failed({0, "no such group:", group});
+    if (entry == nullptr) {
+      return std::unexpected(ControlSocketError{Code::BadUsage, "no such group: " + group});
+    }
     gid = entry->gr_gid;
   }
   auto made = make_directory(path, missing);

@@ -24,7 +24,7 @@ struct ControlSocket {
 };
 
 struct ControlSocketError {
-  enum class Code { InUse, NotPermitted, BadPath, Failed };
+  enum class Code { InUse, NotPermitted, BadUsage, Failed };
   Code code;
   std::string text;
 };

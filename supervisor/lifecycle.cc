@@ -378,7 +378,8 @@ Step on_stopping(const State& state, EventKind kind) {
       return {state, {CutAll}};
     case EventKind::AllGone:
       return to(state, Stage::Stopped, {Exit});
-    case EventKind::StopRequested:  // whoever asked waits for the same end
+    case EventKind::StopRequested:  // whoever asked waits for the same end, or an earlier one
+      return {state, {DrainAll}};
     case EventKind::Start:
     case EventKind::RollbackRequested:
     case EventKind::CandidateReady:

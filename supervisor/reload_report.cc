@@ -77,12 +77,12 @@ void ReloadReport::committed() {
   if (client_) enter(waits_for_drain() ? "drain" : "move");
 }
 
-void ReloadReport::failed() {
+void ReloadReport::failed(const std::string& aftermath) {
   // A phase that was cut short has no time of its own.
   phase_.clear();
   record_.ok = false;
   set_reason("the supervisor was told to stop");
-  answer();
+  answer(aftermath);
 }
 
 bool ReloadReport::drain_progress(const MoveCount& count, std::uint64_t total) {
@@ -113,7 +113,7 @@ void ReloadReport::send(const proto::Progress& progress) const {
   if (client_) client_->partial(progress);
 }
 
-void ReloadReport::answer() {
+void ReloadReport::answer(const std::string& aftermath) {
   if (!client_) return;
   proto::ReloadReply reply;
   reply.set_ok(record_.ok);
@@ -122,6 +122,7 @@ void ReloadReport::answer() {
   reply.set_from(record_.from);
   reply.set_to(record_.to);
   if (record_.moves) fill(*reply.mutable_moves(), *record_.moves);
+  reply.set_aftermath(aftermath);
   client_->reply(reply);
   client_.reset();
 }

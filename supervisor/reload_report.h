@@ -49,7 +49,8 @@ class ReloadReport {
   void serving();
   // Ended well; a client that waits for more than that it serves stays, to be told of moves.
   void committed();
-  void failed();
+  // `aftermath`: who serves now, in words.
+  void failed(const std::string& aftermath);
 
   // After committed(): what has become of the connections that the generation before had, `total`
   // of them when its drain began. True: a client that does not wait for the drain has seen enough,
@@ -69,7 +70,7 @@ class ReloadReport {
 
  private:
   void send(const proto::Progress& progress) const;
-  void answer();
+  void answer(const std::string& aftermath = "");
 
   std::optional<proto::Responder> client_;  // none once answered
   std::optional<MoveCount> count_;          // as told last

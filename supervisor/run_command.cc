@@ -18,7 +18,7 @@ int exit_status_of(ControlSocketError::Code code) {
     case ControlSocketError::Code::InUse:
     case ControlSocketError::Code::NotPermitted:
       return kRefused;
-    case ControlSocketError::Code::BadPath:
+    case ControlSocketError::Code::BadUsage:
       return kBadUsage;
     case ControlSocketError::Code::Failed:
       return kFailed;

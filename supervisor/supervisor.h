@@ -138,6 +138,7 @@ class Supervisor final : private GenerationObserver {
 
   Settings settings_of(PairId pair, const SettingsLayer& more) const;
   std::uint64_t in_charge_id() const;
+  std::string aftermath(bool rolled_back) const;
   void enter_phase(std::string_view name);
 
   ev::loop_ref loop_;

@@ -286,7 +286,7 @@ void Supervisor::report_failed() {
   using Result = SupervisorRegion::ReloadResult;
   if (!reload_) return;
   reload_->set_reason(failure_);
-  reload_->failed();
+  reload_->failed(aftermath(reload_->record().rolled_back));
   const LastReload& record = reload_->record();
   log::error("the reload has failed{}: {}", record.rolled_back ? " and was rolled back" : "",
              record.reason);
@@ -356,6 +356,18 @@ Settings Supervisor::settings_of(PairId pair, const SettingsLayer& more) const {
 std::uint64_t Supervisor::in_charge_id() const {
   const GenerationProcess* in_charge = generations_.in_charge();
   return in_charge == nullptr ? 0 : in_charge->record().id;
+}
+
+// Who serves after a reload that has failed.
+std::string Supervisor::aftermath(bool rolled_back) const {
+  if (state_.life.stage == lifecycle::Stage::Stopping ||
+      state_.life.stage == lifecycle::Stage::Stopped) {
+    return "the supervisor is stopping";
+  }
+  if (const std::uint64_t id = in_charge_id(); id != 0) {
+    return fmt::format("generation {} {}", id, rolled_back ? "serves again" : "goes on");
+  }
+  return "a fresh generation is being started";
 }
 
 void Supervisor::enter_phase(std::string_view name) {

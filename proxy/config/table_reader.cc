@@ -118,7 +118,6 @@ std::optional<std::vector<TableReader>> TableReader::Impl::elements(std::string_
                *node);
     return std::nullopt;
   }
-  bool good = true;
   for (std::size_t i = 0; i < node->as_array()->size(); ++i) {
     const toml::node& element = *node->as_array()->get(i);
     const toml::table* const element_table = element.as_table();
@@ -131,7 +130,6 @@ std::optional<std::vector<TableReader>> TableReader::Impl::elements(std::string_
     if (element_table == nullptr && !(strings_too && element.is_string())) {
       document.record(element.source().begin, element_label,
                       wrong_type_message(strings_too ? "a string or a table" : "a table", element));
-      good = false;
       continue;
     }
     readers.emplace_back(std::make_unique<Impl>(Impl{
@@ -145,7 +143,8 @@ std::optional<std::vector<TableReader>> TableReader::Impl::elements(std::string_
         .shorthand_key = std::string(naming.short_for),
     }));
   }
-  if (!good) return std::nullopt;
+  // Nothing but mistakes is not the same as nothing.
+  if (readers.empty() && !node->as_array()->empty()) return std::nullopt;
   return readers;
 }
 

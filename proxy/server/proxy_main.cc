@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 #include <csignal>
 #include <cstdio>
@@ -33,7 +34,7 @@ struct Options {
   std::string log_level = "info";
   std::string log_format = "text";
   bool check = false;
-  int channel_fd = -1;
+  std::optional<int> channel_fd;
 };
 
 // Nothing: parsing has printed what it had to, and left the exit status.
@@ -62,6 +63,12 @@ std::optional<Options> parse(int argc, char** argv, const BuildInfo& build, int&
     return std::nullopt;
   }
   return options;
+}
+
+bool is_channel(int fd) {
+  int type = 0;
+  socklen_t length = sizeof type;
+  return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_SEQPACKET;
 }
 
 int usage_error(const std::string& message) {
@@ -117,14 +124,20 @@ int proxy_main(int argc, char** argv, const BuildInfo& build) {
     log::warning("going on with all system calls allowed: {}", restricted.error().text());
   }
 
-  if (options->channel_fd >= 0) {
+  if (options->channel_fd && !is_channel(*options->channel_fd)) {
+    return usage_error("--channel-fd: not a supervisor's channel");
+  }
+  if (options->channel_fd) {
     // Under a supervisor only its orders count: a signal to the whole group must not end this.
     for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) {
       std::signal(number, SIG_IGN);
     }
     EventLoop loop;
-    return SupervisedGeneration(loop, build, log, os::UniqueFd(options->channel_fd)).run();
+    return SupervisedGeneration(loop, build, log, os::UniqueFd(*options->channel_fd)).run();
   }
+  // What a supervisor takes as an order to reload or upgrade must not end one that has none.
+  std::signal(SIGHUP, SIG_IGN);
+  std::signal(SIGUSR2, SIG_IGN);
   std::optional<Config> config = load(*options, fd_limit);
   if (!config) return kBadInput;
   if (options->check) return 0;

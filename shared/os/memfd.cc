@@ -57,7 +57,8 @@ Result<std::string> read_sealed_memfd(int fd, std::size_t limit_bytes) {
 }
 
 Result<std::string> read_file(const std::string& path, std::size_t limit_bytes) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // Opening or reading another kind of file may wait for somebody, for ever.
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
   if (!fd) return errno_error("open", path);
   struct stat status{};
   if (::fstat(fd.get(), &status) != 0) return errno_error("stat", path);
@@ -65,6 +66,7 @@ Result<std::string> read_file(const std::string& path, std::size_t limit_bytes) 
     errno = EISDIR;
     return errno_error("read", path);
   }
+  if (!S_ISREG(status.st_mode)) return plain_error("is not a regular file:", path);
   return read_all(fd.get(), limit_bytes, path);
 }
 

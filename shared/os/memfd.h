@@ -17,7 +17,7 @@ Result<UniqueFd> create_sealed_memfd(const std::string& name, std::string_view b
 // and writing (it could change, or raise SIGBUS, while being read) or is larger than `limit_bytes`.
 Result<std::string> read_sealed_memfd(int fd, std::size_t limit_bytes);
 
-// The bytes of a file; refuses one larger than `limit_bytes`.
+// The bytes of a regular file; refuses one larger than `limit_bytes`.
 Result<std::string> read_file(const std::string& path, std::size_t limit_bytes);
 
 // At the file's offset, all of it; `object` names it in the error.

@@ -2,12 +2,13 @@
 
 import os
 import re
+import signal
 import socket
 import struct
 
 import pytest
 from harness import processes, sockets
-from harness.baton import DONE, FAILED, PROXY, SUPERVISOR, WRONG, run
+from harness.baton import DONE, FAILED, PROXY, REFUSED, SUPERVISOR, WRONG, run
 from harness.load import ShortClients
 from harness.tables import also, relay
 from harness.toml import dumps
@@ -89,11 +90,13 @@ def test_run_with_a_bad_configuration_is_exit_2_and_tells_all(prepare):
     assert len(re.findall(rf"{re.escape(str(baton.config_path))}:\d+:\d+: ", baton.log())) >= 2, baton.log()
 
 
-@pytest.mark.parametrize("what", ["missing", "directory", "not readable"])
+@pytest.mark.parametrize("what", ["missing", "directory", "pipe", "not readable"])
 def test_run_with_an_unreadable_configuration_names_it(prepare, directory, what):
     path = directory / "config.toml"
     if what == "directory":
         path.mkdir()
+    elif what == "pipe":
+        os.mkfifo(path)
     elif what == "not readable":
         if os.geteuid() == 0:
             pytest.skip("root reads everything")
@@ -130,6 +133,11 @@ def test_reload_with_a_bad_configuration_names_each_line_and_old_goes_on(start, 
     assert not tally.failures and baton.wait_drained()["id"] == 1
     missing = baton.ask("reload", "--config", "/nonexistent.toml")
     assert missing.code == FAILED and "/nonexistent.toml" in missing.err, missing
+    pipe = baton.directory / "pipe"
+    os.mkfifo(pipe)
+    waits_for_nobody = baton.ask("reload", "--config", pipe)
+    assert waits_for_nobody.code == FAILED, waits_for_nobody
+    assert f"is not a regular file: {pipe}" in waits_for_nobody.err, waits_for_nobody
     baton.config_path.write_text(good)
     baton.reload()
 
@@ -195,11 +203,23 @@ def test_descriptors_sent_to_the_control_socket_are_not_kept(start, address, lin
 
 def test_guests_who_connect_and_say_nothing_do_not_keep_others_out(start, address, liner):
     baton = start(relay(address, liner.address))
-    silent = [guest(baton) for _ in range(30)]
+    silent = [guest(baton) for _ in range(100)]
     baton.reload()
     assert baton.in_charge()["id"] == 2
     for client in silent:
         client.close()
+
+
+def test_more_commands_than_may_wait_are_told_so(start, address, liner):
+    baton = start(relay(address, liner.address, supervisor={"drain_time": "1h"}))
+    with sockets.connect(address):
+        waiting = [baton.ask_in_background("stop") for _ in range(64)]
+        too_many = wait_until(lambda: (answer := baton.ask("status")).code and answer, 20, "64 commands wait")
+        assert too_many.code == REFUSED and "busy" in too_many.err, too_many
+        baton.process.send_signal(signal.SIGTERM)
+    assert [each.wait(20) for each in waiting] == [DONE] * 64
+    for each in waiting:
+        each.communicate()
 
 
 def test_a_client_of_the_wrong_socket_type_is_refused_by_the_kernel(start, address, liner):

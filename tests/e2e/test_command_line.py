@@ -65,6 +65,8 @@ def test_the_programs_help_lists_the_subcommands():
     ["run", "--log-level", "loud"],
     ["run", "--log-format", "xml"],
     ["run", "extra"],
+    ["status", "--control", ""],
+    ["run", "--control-group", "no such group"],
 ])
 def test_wrong_usage_is_exit_2_with_a_word_on_standard_error(arguments, directory):
     answer = run(SUPERVISOR, *arguments, cwd=directory,
@@ -142,6 +144,15 @@ def test_status_json_has_exactly_the_contracts_members(start, address, echoer):
     assert last["ok"] is True and (last["from"], last["to"]) == (1, 2)
     assert [phase["name"] for phase in last["phases"]][:len(PHASES)] == PHASES
     assert all(set(phase) == {"name", "ms"} and phase["ms"] >= 0 for phase in last["phases"])
+
+
+@pytest.mark.parametrize("command", [["status"], ["status", "--json"], ["stats", "--prometheus"]])
+def test_an_answer_that_cannot_be_written_is_a_failure(start, address, echoer, command):
+    baton = start(relay(address, echoer.address))
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([SUPERVISOR, *command, "--control", baton.control], stdout=full,
+                              stderr=subprocess.PIPE, text=True, timeout=20)
+    assert done.returncode == FAILED and "No space left" in done.stderr, done
 
 
 def test_status_counts_the_connections_of_each_generation(start, address, echoer):
@@ -297,6 +308,15 @@ def test_reload_says_what_has_moved_and_what_is_left(start, address, another_add
         assert "\n  5 connections moved, 2 left (rejected: 2 no_listener)\n" in baton.ask("status").out
         # Only what this one rejects counts.
         assert baton.reload("--wait-drained").out.endswith("5 connections moved, 0 left\n")
+
+
+def test_a_reload_that_ends_with_a_stop_says_so(start, address, echoer):
+    baton = start(relay(address, echoer.address))
+    reload = baton.ask_in_background("reload", "--probation", "1h")
+    baton.wait_generation(2, "serving")
+    baton.stop()
+    assert reload.wait(10) == FAILED
+    assert reload.communicate()[1].endswith("the reload has failed: the supervisor is stopping\n")
 
 
 def test_reload_says_what_was_cut_and_what_was_lost(start, address, echoer):

@@ -95,6 +95,18 @@ def test_stop_cuts_what_outlasts_its_drain_time(start, address, echoer):
         assert sockets.is_closed_by_peer(client)
 
 
+def test_a_stop_that_is_under_way_can_be_shortened(start, address, echoer):
+    baton = start(relay(address, echoer.address, supervisor={"drain_time": "1h"}))
+    with sockets.connect(address) as client:
+        sockets.ask(client, b"x")
+        patient = baton.ask_in_background("stop")
+        baton.wait_generation(1, "draining")
+        baton.stop("--drain-time", "100ms")
+        assert sockets.is_closed_by_peer(client)
+        assert patient.wait(10) == DONE
+        patient.communicate()
+
+
 def test_stop_now_waits_for_nothing(start, address, echoer):
     baton = start(relay(address, echoer.address, supervisor={"drain_time": "1h"}))
     with sockets.connect(address) as client:
@@ -300,6 +312,9 @@ def test_the_proxy_runs_alone_and_drains_on_term(directory, address, echoer):
         wait_until(lambda: sockets.accepts(address), 10, "the proxy accepts")
         with sockets.connect(address) as client:
             sockets.ask(client, b"alone")
+            for number in (signal.SIGHUP, signal.SIGUSR2):  # orders for a supervisor
+                proxy.send_signal(number)
+            sockets.ask(client, b"still alone")
             proxy.terminate()
             wait_until(lambda: not sockets.accepts(address), 10, "nobody accepts any more")
             sockets.ask(client, b"draining")
@@ -316,6 +331,12 @@ def test_the_proxy_alone_says_what_is_wrong_with_its_configuration(directory):
     for arguments in (["--config", config], ["--check", "--config", config]):
         answer = run(PROXY, *arguments)
         assert answer.code == WRONG and f"{config}:2:" in answer.err, answer
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "3", "99999"])
+def test_the_proxy_refuses_a_channel_that_is_none(number):
+    answer = run(PROXY, "--channel-fd", number)
+    assert answer.code == WRONG and "--channel-fd" in answer.err, answer
 
 
 def test_the_proxy_alone_names_a_taken_address(directory, echoer):

@@ -317,6 +317,12 @@ std::vector<Row> rows() {
       {"an endpoint that is a number",
        with_cluster(R"(endpoints = ["127.0.0.1:1", 80])"),
        {R"(f:8:29: cluster "pg": endpoints #2: expected a string or a table, found an integer)"}},
+      {"endpoints of several kinds, each wrong in its own way",
+       with_cluster(R"(endpoints = [3, {}, "db.internal:99999"])"),
+       {R"(f:8:14: cluster "pg": endpoints #1: expected a string or a table, found an integer)",
+        R"(f:8:17: cluster "pg": endpoints #2: address: is missing)" + kEndpoints,
+        R"(f:8:21: cluster "pg": endpoints #3: "db.internal:99999" has no port from 1 to 65535)" +
+            kEndpoints}},
       {"an endpoint by host name without a port",
        with_cluster(R"(endpoints = ["db.internal:80", "db.internal:99999", "db..internal:1"])"),
        {R"(f:8:32: cluster "pg": endpoints #2: "db.internal:99999" has no port from 1 to 65535)" +

@@ -85,7 +85,7 @@ TEST_CASE("control socket: refusals name their reason and touch nothing") {
     return claimed.error();
   };
   const ControlSocketError too_long = refused(directory / std::string(120, 'x'), "");
-  CHECK(too_long.code == Code::BadPath);
+  CHECK(too_long.code == Code::BadUsage);
   CHECK(too_long.text.find("107 are the limit") != std::string::npos);
   CHECK(refused(directory / "file", "").text.find("not a socket") != std::string::npos);
   CHECK(std::filesystem::file_size(directory / "file") == 8);

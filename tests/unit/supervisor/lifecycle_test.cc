@@ -123,6 +123,7 @@ const Table kTable{
     {{S::BackingOff, E::BackOffOver}, {S::Recovering, {SpawnReplacement}}},
 
     {{S::Stopping, E::ReloadRequested}, {S::Stopping, {RefuseReload}}},
+    {{S::Stopping, E::StopRequested}, {S::Stopping, {DrainAll}}},
     {{S::Stopping, E::StopNowRequested}, {S::Stopping, {CutAll}}},
     {{S::Stopping, E::AllGone}, {S::Stopped, {Exit}}},
 
