@@ -434,19 +434,28 @@ Step step(const State& state, Event event) {
 
 Step resume(const State& state, const Survivors& survivors) {
   if (survivors.in_charge) {
+    if (goes_on_with_reload(state.stage, survivors)) {
+      return survivors.in_charge_paused
+                 ? to(state, Stage::Probation, {AnnounceReady, BeginProbation})
+                 : to(state, Stage::Pausing, {AnnounceReady, SendPause});
+    }
     const bool settled = !can_roll_back(state.stage) && !survivors.in_charge_paused;
     if (settled) return to(state, Stage::Serving, {AnnounceReady});
     return to(state, Stage::Restoring, {AnnounceReady, KillCandidate, ResumeInCharge});
   }
   if (survivors.candidate_serves) {
-    const bool reloading = can_roll_back(state.stage);
-    return reloading ? committed(state, {Commit, AnnounceReady})
-                     : to(state, Stage::Serving, {TakeCharge, AnnounceReady});
+    return goes_on_with_reload(state.stage, survivors)
+               ? committed(state, {Commit, ReportCommitted})
+               : to(state, Stage::Serving, {TakeCharge, AnnounceReady});
   }
   if (!survivors.has_good_pair) return to(state, Stage::Idle, {KillCandidate});
   // A supervisor that replaces itself between two starts of a crash loop.
   if (state.stage == Stage::BackingOff) return {state, {ArmBackOff, AnnounceReady}};
   return to(state, Stage::Recovering, {KillCandidate, SpawnReplacement, AnnounceReady});
+}
+
+bool goes_on_with_reload(Stage stage, const Survivors& survivors) {
+  return survivors.candidate_serves && stage != Stage::Restoring && can_roll_back(stage);
 }
 
 bool accepts_upgrade(Stage stage) { return stage == Stage::Serving || stage == Stage::BackingOff; }

@@ -126,9 +126,12 @@ struct Survivors {
   bool candidate_serves = false;  // the same, and it accepts: it was on probation, or about to be
   bool has_good_pair = false;     // what a fresh generation can be started from
 };
-// How it goes on. A reload that was under way has failed, unless only its candidate is left. Stage
-// Idle: nothing is left to go on with, Start is the next event.
+// How it goes on. A reload that was under way has failed unless its candidate serves, whose
+// connections are not to be cut because a supervisor was killed: that one begins its probation
+// anew. Stage Idle: nothing is left to go on with, Start is the next event.
 Step resume(const State& state, const Survivors& survivors);
+// Whether that is with the reload that was under way; it may be committed at once.
+bool goes_on_with_reload(Stage stage, const Survivors& survivors);
 
 // Whether the supervisor may be replaced now; refusal() says why not.
 bool accepts_upgrade(Stage stage);

@@ -202,6 +202,7 @@ std::expected<DecodedState, std::string> load_state(const proto::SavedState& sav
   state.good = saved.good();
   state.previous = saved.previous();
   state.flags = load(saved.flags());
+  state.reload_flags = load(saved.reload_flags());
   if (saved.has_last_reload()) state.last_reload = load(saved.last_reload());
   state.note = saved.note();
   if (saved.has_region()) state.region_fd = saved.region();

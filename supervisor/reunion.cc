@@ -27,7 +27,8 @@ bool same_secret(std::string_view a, std::string_view b) {
 
 bool comes_back(const GenerationRecord& generation) {
   const auto& features = generation.features;
-  return !generation.token.empty() && generation.phase >= Phase::Serving &&
+  // One that was ready may have been told to serve and not yet have said that it does.
+  return !generation.token.empty() && generation.phase >= Phase::Ready &&
          generation.role != Role::Dying &&
          std::ranges::find(features, proto::kFeatureReturn) != features.end();
 }
@@ -180,6 +181,7 @@ void Reunion::accept(GenerationRecord& record, const proto::ComeBack& request, p
     record.phase = Phase::Paused;
   } else {
     record.phase = Phase::Serving;
+    if (!record.serving_since) record.serving_since = now();
   }
 }
 

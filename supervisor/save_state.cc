@@ -138,6 +138,7 @@ void save_state(const SupervisorState& state, proto::SavedState& saved) {
   saved.set_good(state.good);
   saved.set_previous(state.previous);
   save(state.flags, *saved.mutable_flags());
+  save(state.reload_flags, *saved.mutable_reload_flags());
   save(state.control, *saved.mutable_control());
   for (const auto& [id, pair] : state.pairs) save(id, pair, *saved.add_pairs());
   for (const auto& [id, each] : state.generations) save(each, *saved.add_generations());

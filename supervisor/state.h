@@ -152,9 +152,10 @@ struct SupervisorState {
   lifecycle::State life;
   std::uint64_t next_generation = 1;
   PairId next_pair = 1;
-  PairId good = kNoPair;      // of the generation in charge: what a crash is answered with
-  PairId previous = kNoPair;  // what `rollback` goes back to
-  SettingsLayer flags;        // of the command line of `run`: they win over the configuration
+  PairId good = kNoPair;       // of the generation in charge: what a crash is answered with
+  PairId previous = kNoPair;   // what `rollback` goes back to
+  SettingsLayer flags;         // of the command line of `run`: they win over the configuration
+  SettingsLayer reload_flags;  // of the reload under way, or the last one: they win over both
   FdTable fds;
   ControlSocket control;
   std::map<PairId, Pair> pairs;

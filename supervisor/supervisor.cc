@@ -66,7 +66,7 @@ std::optional<std::string> Supervisor::reload(const ReloadPlan& plan,
   }
   service_manager_.reloading();
   reload_.emplace(std::move(client), wait, in_charge_id(), region_.move_totals());
-  reload_flags_ = plan.flags;
+  state_.reload_flags = plan.flags;
   failure_.clear();
   enter_phase("spawn");
   if (plan.back_to_previous) {

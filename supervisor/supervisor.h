@@ -133,6 +133,7 @@ class Supervisor final : private GenerationObserver {
   void replace();
   std::vector<int> pack_for_exec();
   void adopt_generations();
+  void go_on_with_reload();
   void note_broken_reload();
   void answer_clients(std::vector<AdoptedClient> clients);
 
@@ -156,7 +157,6 @@ class Supervisor final : private GenerationObserver {
 
   // The reload under way, and what its candidate runs.
   std::optional<ReloadReport> reload_;
-  SettingsLayer reload_flags_;
   PairId wanted_pair_ = kNoPair;
   std::uint64_t candidate_id_ = 0;                   // the last one
   std::string failure_;                              // why that one failed

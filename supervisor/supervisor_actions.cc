@@ -88,7 +88,7 @@ void Supervisor::act(Action action) {
 void Supervisor::spawn(PairId pair) {
   bad_config_ = false;
   failure_.clear();
-  const Settings settings = settings_of(pair, reload_ ? reload_flags_ : SettingsLayer{});
+  const Settings settings = settings_of(pair, reload_ ? state_.reload_flags : SettingsLayer{});
   candidate_id_ = state_.next_generation;
   if (reload_) reload_->set_to(candidate_id_);
   const auto spawned =
@@ -143,7 +143,7 @@ void Supervisor::send_pause() {
 void Supervisor::begin_probation() {
   enter_phase("probation");
   GenerationProcess* candidate = generations_.candidate();
-  const Settings settings = settings_of(candidate->record().pair, reload_flags_);
+  const Settings settings = settings_of(candidate->record().pair, state_.reload_flags);
   probation_ = std::make_unique<Probation>(
       loop_, *candidate, settings.probation,
       [this, name = candidate->name()](const std::optional<std::string>& error) {
@@ -175,7 +175,7 @@ void Supervisor::commit() {
   state_.note.clear();
   GenerationProcess* next = generations_.in_charge();
   if (state_.good != pair_before) state_.previous = pair_before;
-  const Settings settings = settings_of(state_.good, reload_flags_);
+  const Settings settings = settings_of(state_.good, state_.reload_flags);
   if (before != nullptr) {
     generations_.drain(*before, settings.drain_time, settings.drain_strategy, next->record().keys);
   }

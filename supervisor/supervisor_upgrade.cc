@@ -139,15 +139,19 @@ RunResult Supervisor::resume(const std::string& binary_path, const std::string& 
   if (candidate != nullptr) candidate_id_ = candidate->record().id;
   // What was told to stop is not started again: only what `run` is given now.
   if (state_.life.stage == Stage::Stopping) state_.good = state_.previous = kNoPair;
-  const lifecycle::Step step = lifecycle::resume(
-      state_.life,
-      {.in_charge = in_charge != nullptr,
-       .in_charge_paused = in_charge != nullptr && in_charge->record().phase == Phase::Paused,
-       .candidate_serves = candidate != nullptr && candidate->record().phase == Phase::Serving,
-       .has_good_pair = state_.good != kNoPair});
+  const lifecycle::Survivors survivors{
+      .in_charge = in_charge != nullptr,
+      .in_charge_paused = in_charge != nullptr && in_charge->record().phase == Phase::Paused,
+      .candidate_serves = candidate != nullptr && candidate->record().phase == Phase::Serving,
+      .has_good_pair = state_.good != kNoPair};
+  const lifecycle::Step step = lifecycle::resume(state_.life, survivors);
   log::info("going on as process {}: {} -> {}", ::getpid(), lifecycle::name(state_.life.stage),
             lifecycle::name(step.state.stage));
-  if (lifecycle::can_roll_back(state_.life.stage)) note_broken_reload();
+  if (lifecycle::goes_on_with_reload(state_.life.stage, survivors)) {
+    go_on_with_reload();
+  } else if (lifecycle::can_roll_back(state_.life.stage)) {
+    note_broken_reload();
+  }
   state_.life = step.state;
   answer_clients(std::move(clients));
   for (const lifecycle::Action action : step.actions) act(action);
@@ -181,6 +185,13 @@ void Supervisor::adopt_generations() {
         id, crashed ? GenerationSet::Metrics::KeepForReplacement : GenerationSet::Metrics::Forget);
   }
   generations_.drop_unused_pairs();
+}
+
+// Whoever asked for it has been told that the supervisor is gone.
+void Supervisor::go_on_with_reload() {
+  reload_.emplace(std::nullopt, proto::WAIT_COMMIT, in_charge_id(), region_.rejected_moves());
+  reload_->set_to(candidate_id_);
+  enter_phase("serve");
 }
 
 // A reload that the supervisor before has not finished.

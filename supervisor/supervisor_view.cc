@@ -14,7 +14,7 @@ std::optional<ReloadProgress> Supervisor::reload_in_progress() const {
   GenerationProcess* candidate = generations_.candidate();
   if (candidate == nullptr) return progress;
   if (state_.life.stage == Stage::Probation) {
-    const Settings settings = settings_of(candidate->record().pair, reload_flags_);
+    const Settings settings = settings_of(candidate->record().pair, state_.reload_flags);
     progress.left_ms =
         std::max(0.0, static_cast<double>(settings.probation.count()) - progress.phase_ms);
   } else if (const auto left = candidate->start_time_left()) {

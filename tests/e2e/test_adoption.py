@@ -127,19 +127,79 @@ def test_killed_while_new_starts_old_goes_on(start, address, liner, point):
     assert baton.in_charge()["id"] == 3
 
 
-def test_killed_in_probation_old_resumes(start, address, liner):
-    baton = start(relay(address, liner.address, supervisor={"probation": "60s"}))
+def killed_in_probation(baton, load, *flags):
+    """What the next supervisor finds is a generation on probation and one that is paused."""
+    reload = baton.ask_in_background("reload", *flags)
+    baton.wait_generation(1, "paused")
+    load.wait_for_more(20)
+    baton.kill_supervisor()
+    reload.communicate(timeout=20)
+    load.wait_for_more(20)
+    baton.start_again()
+
+
+def test_killed_in_probation_it_begins_anew_and_ends_in_the_commit(start, address, liner):
+    """Nobody notices: what new has accepted goes on in it. The reload's own flags count still."""
+    baton = start(relay(address, liner.address, supervisor={"probation": "1h"}))
+    with ShortClients(address) as load:
+        killed_in_probation(baton, load, "--probation", "2s", "--drain-time", "3s")
+        baton.wait_generation(1, "paused")
+        progress = baton.status()["reload_in_progress"]
+        assert progress["from"] == 1 and progress["to"] == 2, progress
+        assert baton.ask("upgrade").code == REFUSED
+        assert baton.wait_drained()["id"] == 2
+        load.wait_for_more(20)
+        tally = load.stop()
+    assert not tally.failures, tally
+    last = baton.status()["last_reload"]
+    assert last["ok"] and (last["from"], last["to"]) == (1, 2), last
+    assert baton.metric("baton_reloads_total", result="ok") == 1
+
+
+def test_killed_in_probation_connections_move_at_the_commit(start, address, echoer):
+    baton = start(relay(address, echoer.address, supervisor={"probation": "2s"}))
+    with sockets.connect(address) as of_old:
+        sockets.ask(of_old, b"old")
+        reload = baton.ask_in_background("reload")
+        baton.wait_generation(1, "paused")
+        with sockets.connect(address) as of_new:
+            sockets.ask(of_new, b"new")
+            baton.kill_supervisor()
+            reload.communicate(timeout=20)
+            baton.start()
+            assert baton.wait_drained(moved_in=1)["id"] == 2
+            sockets.ask(of_old, b"old still")
+            sockets.ask(of_new, b"new still")
+
+
+def test_killed_in_probation_it_can_be_rolled_back(start, address, liner):
+    baton = start(relay(address, liner.address, supervisor={"probation": "1h"}))
+    with ShortClients(address) as load:
+        killed_in_probation(baton, load)
+        baton.wait_generation(1, "paused")
+        baton.do("rollback")
+        assert baton.wait_drained()["id"] == 1
+        load.wait_for_more(20)
+        tally = load.stop()
+    # What the one on probation had accepted ends with it.
+    assert not tally.refused() and len(tally.failures) <= 8, tally
+    last = baton.status()["last_reload"]
+    assert not last["ok"] and "rolled back" in last["reason"], last
+
+
+def test_killed_in_probation_together_with_new_old_resumes(start, address, liner):
+    baton = start(relay(address, liner.address, supervisor={"probation": "1h"}))
     with ShortClients(address) as load:
         reload = baton.ask_in_background("reload")
         baton.wait_generation(1, "paused")
+        new = baton.wait_generation(2, "serving")["pid"]
         baton.kill_supervisor()
+        processes.kill(new)
         reload.communicate(timeout=20)
-        load.wait_for_more(20)
         baton.start_again()
         assert baton.wait_drained()["id"] == 1
         load.wait_for_more(20)
         tally = load.stop()
-    # What the one on probation had accepted ends with it, as in any rollback.
     assert not tally.refused() and len(tally.failures) <= 8, tally
     assert not baton.status()["last_reload"]["ok"]
 

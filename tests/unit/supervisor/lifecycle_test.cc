@@ -284,17 +284,22 @@ TEST_CASE("lifecycle: how a supervisor goes on in place of another") {
       .in_charge = true, .in_charge_paused = true, .has_good_pair = true};
   constexpr Survivors kBoth{
       .in_charge = true, .in_charge_paused = true, .candidate_serves = true, .has_good_pair = true};
+  constexpr Survivors kUnpaused{.in_charge = true, .candidate_serves = true, .has_good_pair = true};
   constexpr Survivors kNew{.candidate_serves = true, .has_good_pair = true};
   constexpr Survivors kNobody{.has_good_pair = true};
   const GoingOn table[] = {
       {S::Serving, kOld, {S::Serving, {AnnounceReady}}},
       {S::BackingOff, kNobody, {S::BackingOff, {ArmBackOff, AnnounceReady}}},
       {S::Preparing, kOld, {S::Restoring, {AnnounceReady, KillCandidate, ResumeInCharge}}},
-      {S::Pausing, kBoth, {S::Restoring, {AnnounceReady, KillCandidate, ResumeInCharge}}},
-      {S::Probation, kBoth, {S::Restoring, {AnnounceReady, KillCandidate, ResumeInCharge}}},
+      {S::Probation, kPausedOld, {S::Restoring, {AnnounceReady, KillCandidate, ResumeInCharge}}},
+      {S::Switching, kUnpaused, {S::Pausing, {AnnounceReady, SendPause}}},
+      {S::Pausing, kUnpaused, {S::Pausing, {AnnounceReady, SendPause}}},
+      {S::Pausing, kBoth, {S::Probation, {AnnounceReady, BeginProbation}}},
+      {S::Probation, kBoth, {S::Probation, {AnnounceReady, BeginProbation}}},
+      {S::Restoring, kBoth, {S::Restoring, {AnnounceReady, KillCandidate, ResumeInCharge}}},
       // Its order to pause was never written down.
       {S::Serving, kPausedOld, {S::Restoring, {AnnounceReady, KillCandidate, ResumeInCharge}}},
-      {S::Probation, kNew, {S::Serving, {Commit, AnnounceReady}}},
+      {S::Probation, kNew, {S::Serving, {Commit, ReportCommitted}}},
       {S::Starting, kNew, {S::Serving, {TakeCharge, AnnounceReady}}},
       {S::Recovering, kNew, {S::Serving, {TakeCharge, AnnounceReady}}},
       {S::Serving, kNobody, {S::Recovering, {KillCandidate, SpawnReplacement, AnnounceReady}}},
@@ -318,8 +323,10 @@ TEST_CASE("lifecycle: wherever it goes on, it comes to serve or to start") {
                                 .candidate_serves = (bits & 4) != 0,
                                 .has_good_pair = (bits & 8) != 0};
       const Stage next = resume({.stage = static_cast<Stage>(stage)}, survivors).state.stage;
+      const bool on_probation = next == S::Pausing || next == S::Probation;
       const bool sound = next == S::Serving || next == S::Restoring || next == S::Recovering ||
-                         next == S::BackingOff || next == S::Idle;
+                         next == S::BackingOff || next == S::Idle || on_probation;
+      CHECK_FALSE((on_probation && !(survivors.in_charge && survivors.candidate_serves)));
       CHECK_MESSAGE(sound, name(static_cast<Stage>(stage)) << " " << bits);
       CHECK_FALSE((next == S::Recovering && !survivors.has_good_pair));
     }

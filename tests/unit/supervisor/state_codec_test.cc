@@ -59,6 +59,7 @@ SupervisorState full_state() {
                  .probation = milliseconds(20),
                  .start_timeout = milliseconds(3000),
                  .max_draining = 3};
+  state.reload_flags = {.probation = milliseconds(30)};
   state.control = {.path = "/run/baton/control.sock",
                    .lock = 0,
                    .listener = 1,
@@ -125,6 +126,7 @@ TEST_CASE("state: what is written down is read back, every field of it") {
   CHECK(read.life == state.life);
   CHECK(read.flags.drain_time == milliseconds(1500));
   CHECK(read.flags.max_draining == 3);
+  CHECK(read.reload_flags.probation == milliseconds(30));
   CHECK(read.control.made_directory == "/run/baton");
   CHECK(read.pairs.at(4).config_path == "/etc/baton/\xff.toml");
   CHECK(read.pairs.at(4).settings.drain_strategy == DrainStrategy::Gradual);
@@ -218,8 +220,8 @@ TEST_CASE("state: what does not add up is refused") {
   refused([](SupervisorState& s) { s.escrow[0].fd = kMaxFds; });
 }
 
-// The bytes of full_state() as a first release wrote them, which did not know yet what a reload had
-// moved: every later one must make sense of them.
+// The bytes of full_state() as a first release wrote them, which knew neither a reload's flags nor
+// what it had moved: every later one must make sense of them.
 TEST_CASE("state: one that release 0.1.0 has written is read by this one") {
   std::ifstream file(RECORDED_STATE);
   std::string bytes;
@@ -230,6 +232,7 @@ TEST_CASE("state: one that release 0.1.0 has written is read by this one") {
   REQUIRE(decoded);
   CHECK(decoded->sequence == 1);
   SupervisorState then = full_state();
+  then.reload_flags = {};
   then.last_reload->before = {};
   then.last_reload->moves.reset();
   CHECK(encoded(decoded->state) == encoded(then));
