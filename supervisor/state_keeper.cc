@@ -11,22 +11,27 @@ StateKeeper::StateKeeper(ev::loop_ref loop, SupervisorState& state)
     : state_(state),
       path_(state_file_path(state.control.path)),
       store_(loop, state),
-      before_waiting_(loop) {
+      before_waiting_(loop),
+      retry_(loop) {
   if (state_.memory == kNoFd && has_service_manager()) {
     if (auto memory = create_state_memory()) state_.memory = state_.fds.add(std::move(*memory));
   }
   if (state_.memory != kNoFd) memory_.emplace(state_.fds.get(state_.memory));
   before_waiting_.set<StateKeeper, &StateKeeper::on_loop_waits>(this);
   before_waiting_.start();
+  retry_.set<StateKeeper, &StateKeeper::on_retry>(this);
 }
 
 void StateKeeper::on_loop_waits() {
   // At its end the control socket's directory is tidied up; nothing is to be found there then.
-  if (state_.revision == kept_ || state_.life.stage == lifecycle::Stage::Stopped) return;
-  kept_ = state_.revision;
+  if (state_.revision == tried_ || state_.life.stage == lifecycle::Stage::Stopped) return;
+  tried_ = state_.revision;
   write(encode_state(state_, state_.revision));
   store_.sync_soon();
 }
+
+// The loop waits again behind this.
+void StateKeeper::on_retry() { tried_ = 0; }
 
 void StateKeeper::write(const std::string& bytes) {
   auto written = write_state_file(path_, bytes);
@@ -38,7 +43,10 @@ void StateKeeper::write(const std::string& bytes) {
         "should the supervisor be killed, the next one cannot go on with its generations: {}",
         written.error().text());
   }
+  if (written && failed_) log::info("the state is written down again");
   failed_ = !written;
+  retry_.stop();
+  if (failed_) retry_.start(std::chrono::duration<double>(kRetry).count());
 }
 
 }  // namespace baton::supervisor

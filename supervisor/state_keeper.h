@@ -3,11 +3,13 @@
 // waits again. A supervisor that is killed at any moment leaves a whole and recent one.
 //
 // Thread: the supervisor's loop. Owns: its watchers. Borrows: the state (outlives it).
-// What cannot be written is reported once in the log; everything else goes on.
+// What cannot be written is reported once in the log and tried again every kRetry; everything else
+// goes on.
 #pragma once
 
 #include <ev++.h>
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -27,17 +29,21 @@ class StateKeeper {
   // At an orderly end: nobody is to go on from here.
   void forget() { store_.clear(); }
 
+  static constexpr std::chrono::seconds kRetry{1};
+
  private:
   void on_loop_waits();
+  void on_retry();
   void write(const std::string& bytes);
 
   SupervisorState& state_;
   const std::string path_;
-  std::uint64_t kept_ = 0;  // the state's revision
-  bool failed_ = false;     // and the log has it
+  std::uint64_t tried_ = 0;  // the state's revision
+  bool failed_ = false;      // and the log has it
   std::optional<StateMemory> memory_;
   FdStore store_;
   ev::prepare before_waiting_;
+  ev::timer retry_;
 };
 
 }  // namespace baton::supervisor

@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import struct
+import subprocess
 
 import pytest
 from harness import processes, sockets
@@ -367,4 +368,35 @@ def test_a_runtime_directory_that_cannot_be_written_is_said_once(prepare, addres
     baton.reload()
     baton.do("upgrade")
     assert baton.log().count("cannot go on with its generations") <= 2  # once a program
+    # As soon as it can be written it is, although nothing changes any more.
+    (blocker / "in the way").rmdir()
+    blocker.rmdir()
+    baton.wait_for_log("the state is written down again")
+    baton.kill_supervisor()
+    baton.start_again()
+    assert baton.in_charge()["id"] == 2
     assert baton.stop().code == DONE
+
+
+def test_a_full_disk_does_not_keep_the_state_from_being_written(prepare, address, liner):
+    baton = prepare(relay(address, liner.address))
+    disk = baton.directory / "full"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=False,
+                      stderr=subprocess.DEVNULL).returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    try:
+        baton.use_control(disk / "control.sock")
+        baton.start()
+        with open(disk / "filler", "wb", buffering=0) as filler, pytest.raises(OSError):
+            while True:
+                filler.write(bytes(1024))
+        baton.reload()
+        baton.kill_supervisor()
+        baton.start_again()
+        assert baton.in_charge()["id"] == 2
+        assert "cannot" not in baton.log()
+        baton.stop()
+    finally:
+        baton.clean_up()
+        subprocess.run(["umount", "--lazy", disk], check=True)

@@ -59,12 +59,34 @@ TEST_CASE("state file: a link is not followed, neither to read nor to write") {
   CHECK(text == "mine");
 }
 
-TEST_CASE("state file: one that cannot be written leaves the one before, whole") {
+TEST_CASE("state file: one that cannot be replaced is written over, a longer one by a shorter") {
   Kept kept;
-  REQUIRE(write_state_file(kept.path, "whole"));
+  REQUIRE(write_state_file(kept.path, state_with("the longer one of them", 1)));
   std::filesystem::create_directories(kept.path + ".new/in the way");
-  CHECK_FALSE(write_state_file(kept.path, "next"));
-  CHECK(read_state_file(kept.path).value() == "whole");
+  for (const char* note : {"next", "the longest one, after all"}) {
+    REQUIRE(write_state_file(kept.path, state_with(note, 2)));
+    CHECK(decode_state(*read_state_file(kept.path).value())->state.note == note);
+  }
+}
+
+TEST_CASE("state file: what cannot be replaced and is not ours alone is left as it is") {
+  Kept kept;
+  REQUIRE(write_state_file(kept.path, "before"));
+  ::chmod(kept.path.c_str(), 0644);
+  std::filesystem::create_directories(kept.path + ".new/in the way");
+  CHECK_FALSE(write_state_file(kept.path, "secret"));
+  std::string text;
+  std::ifstream(kept.path) >> text;
+  CHECK(text == "before");
+}
+
+TEST_CASE("state file: it has room to grow where it is") {
+  Kept kept;
+  REQUIRE(write_state_file(kept.path, "state"));
+  struct stat status{};
+  REQUIRE(::stat(kept.path.c_str(), &status) == 0);
+  CHECK(status.st_size == 5);
+  CHECK(status.st_blocks * 512 > 4096);
 }
 
 TEST_CASE("state memory: the latest one is read, also after another has gone on with it") {
