@@ -42,6 +42,7 @@ class FilterChain::Link final : public NetworkFilterCallbacks {
   ev::loop_ref loop() const override { return chain->host_.loop(); }
   TunnelState& tunnel() override { return chain->host_.tunnel(); }
   bool may_move() const override { return chain->host_.may_move(); }
+  bool board() override { return !chain->closed_ && chain->host_.board(); }
   Buffer& scratch() override { return chain->host_.scratch(); }
   void pause_reading() override { chain->host_.pause_reading(); }
   void resume_reading() override { chain->host_.resume_reading(); }

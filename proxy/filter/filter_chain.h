@@ -23,6 +23,7 @@ class FilterChainHost {
   virtual ev::loop_ref loop() const = 0;
   virtual TunnelState& tunnel() = 0;
   virtual bool may_move() const = 0;
+  virtual bool board() = 0;
   virtual Buffer& scratch() = 0;
   // Past all filters: takes all bytes.
   virtual void send_downstream(Buffer& data, EndOfStream end) = 0;

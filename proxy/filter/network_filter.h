@@ -91,6 +91,9 @@ class NetworkFilterCallbacks {
 
   // False: the next generation has refused this connection.
   virtual bool may_move() const = 0;
+  // The connection is between two messages, and waits there to be moved: the filter reads nothing
+  // until thaw(). For when the worker's DrainState says Moving::Now. False: it need not wait.
+  virtual bool board() = 0;
   // All that has to travel when the connection moves to another process; for terminal filters.
   virtual TunnelState& tunnel() = 0;
   // The worker's shared receive buffer: empty between two events.
@@ -110,10 +113,14 @@ enum class MoveKind : std::uint8_t {
 
 // What the terminal filter adds to that.
 struct MoveDetails {
+  // One that has received more than it has read does not move.
+  static constexpr std::size_t kMostUnreadBytes = std::size_t{128} * 1024;
+
   MoveKind kind = MoveKind::None;
   std::string cluster = {};  // of tunnels
   os::SocketAddress endpoint = {};
   std::uint32_t requests = 0;  // HTTP: how many it has carried
+  std::string unread = {};     // HttpIdle: received from the client, of later requests
   // Of HttpTunnel. 0: for ever; absent: not known.
   std::optional<std::chrono::milliseconds> idle_timeout = {};
   std::shared_ptr<const http::TunnelRecord> tunnel = {};  // null: nothing is logged
@@ -152,6 +159,7 @@ class NetworkFilter {
   // another process. False: it cannot move now, and nothing has changed. A filter that keeps no
   // state for a connection answers true.
   virtual bool freeze() { return false; }
+  // Also to one that waits since board(), and has not been frozen.
   virtual void thaw() {}
 
   // To the terminal filter. While frozen: what it is.

@@ -13,6 +13,7 @@
 
 #include "proxy/config/fd_budget.h"
 #include "proxy/listener/syn_filter.h"
+#include "proxy/worker/drain_state.h"
 #include "proxy/worker/event_loop.h"
 #include "shared/os/fd_limit.h"
 #include "shared/os/log.h"
@@ -64,6 +65,7 @@ ActiveListener::ActiveListener(const Options& options)
       stats_(options.metrics, options.filters.lane),
       limit_(options.limit),
       held_(options.held),
+      drain_(options.filters.drain),
       context_{.loop = options.loop,
                .scratch = options.scratch,
                .filters = {},
@@ -237,6 +239,11 @@ void ActiveListener::on_session_closed(Session& session) {
   reaper_.start();
 }
 
+void ActiveListener::on_session_boards(Session& session) {
+  sessions_.splice(sessions_.begin(), sessions_, sessions_.iterator_to(session));
+  if (drain_ != nullptr) drain_->board();
+}
+
 void ActiveListener::reap(ev::prepare&, int) {
   reaper_.stop();
   closed_.clear_and_dispose([this](Session* session) { dispose(session); });
@@ -255,6 +262,11 @@ void ActiveListener::has_moved(Session& session) {
   stats_.connections_active.sub();
   stats_.held.sub();
   held_.remove();
+}
+
+void ActiveListener::let_go_on(Session& session) {
+  sessions_.splice(sessions_.end(), sessions_, sessions_.iterator_to(session));
+  session.go_on();
 }
 
 std::unique_ptr<Session> ActiveListener::restore(TunnelState state, const MoveDetails& details) {

@@ -59,6 +59,7 @@ class ActiveListener final : public WorkerListener, private Session::Owner {
   void cut_connections() override;
 
   using Sessions = boost::intrusive::list<Session>;
+  // Those that board come first.
   Sessions& sessions() { return sessions_; }
 
   // A connection on its way to another process, frozen: nobody cuts it in between. It comes back by
@@ -67,6 +68,8 @@ class ActiveListener final : public WorkerListener, private Session::Owner {
   void take_out(Session& session);
   void put_back(Session& session);
   void has_moved(Session& session);
+  // One that boards goes on here: it is not moved after all.
+  void let_go_on(Session& session);
   // A connection from another process. Null: it cannot go on here. It belongs to the caller,
   // frozen, and is held by this worker, so that a process which drains does not end below it, until
   // it is one of this listener's by admit_moved(), or gone by forget_moved(), which closes this
@@ -82,6 +85,7 @@ class ActiveListener final : public WorkerListener, private Session::Owner {
   enum class Accepted { One, LastOne, QueueEmpty, Retry, Shortage };
 
   void on_session_closed(Session& session) override;
+  void on_session_boards(Session& session) override;
 
   Socket* find(int fd);
   void remove(Socket& socket);
@@ -104,6 +108,7 @@ class ActiveListener final : public WorkerListener, private Session::Owner {
   ListenerStats stats_;
   ConnectionLimit& limit_;
   HeldConnections& held_;
+  const DrainState* drain_;
   std::vector<MakeNetworkFilter> filters_;
   Session::Context context_;
   Sessions sessions_;

@@ -179,8 +179,21 @@ void Session::on_linger_timer() {
   is_over ? finish(CloseMode::Now) : timer_.start(seconds(kLingerTick));
 }
 
+bool Session::board() {
+  if (stays_ || phase_ != Phase::Open) return false;
+  boards_ = true;
+  context_.owner.on_session_boards(*this);
+  return true;
+}
+
+void Session::go_on() {
+  boards_ = false;
+  chain_.thaw();
+}
+
 bool Session::freeze() {
   if (phase_ != Phase::Open || !chain_.freeze()) return false;
+  boards_ = false;
   downstream_.freeze();
   timer_.stop();
   return true;

@@ -32,6 +32,8 @@ class Session final : public boost::intrusive::list_base_hook<>,
   class Owner {
    public:
     virtual void on_session_closed(Session& session) = 0;
+    // It has stopped between two messages so that it can be moved.
+    virtual void on_session_boards(Session& session) = 0;
 
    protected:
     ~Owner() = default;
@@ -63,6 +65,9 @@ class Session final : public boost::intrusive::list_base_hook<>,
   // It was offered to the next generation, which does not want it.
   bool stays() const { return stays_; }
   void set_stays() { stays_ = true; }
+  // It has stopped to be moved: to be frozen soon, or else told to go on.
+  bool boards() const { return boards_; }
+  void go_on();
   // Ends it for a reason of ours, visibly so to both peers; counts it as cut unless the exchange
   // was complete.
   void cut();
@@ -82,6 +87,7 @@ class Session final : public boost::intrusive::list_base_hook<>,
   ev::loop_ref loop() const override { return context_.loop; }
   TunnelState& tunnel() override { return state_; }
   bool may_move() const override { return !stays_; }
+  bool board() override;
   Buffer& scratch() override { return context_.scratch; }
   void send_downstream(Buffer& data, EndOfStream end) override;
   void send_downstream(std::string_view data) override;
@@ -115,6 +121,7 @@ class Session final : public boost::intrusive::list_base_hook<>,
   std::uint32_t waiting_then_ = 0;  // bytes that it had not taken then
   Phase phase_ = Phase::Open;
   bool stays_ = false;
+  bool boards_ = false;
 };
 
 }  // namespace baton::proxy

@@ -49,6 +49,11 @@ void write_leg(const LegState& leg, proto::LegRecord& record) {
       static_cast<std::uint64_t>(leg.last_activity.time_since_epoch().count()));
 }
 
+// HTTP connections without unread bytes have the first schema, which every release knows.
+bool is_known(MoveKind kind, std::uint32_t schema) {
+  return schema == kMoveSchema || (schema == kMoveSchemaUnread && kind == MoveKind::HttpIdle);
+}
+
 LegState read_leg(const proto::LegRecord& record, os::UniqueFd fd) {
   LegState leg{.fd = std::move(fd),
                .read_ended = record.read_ended(),
@@ -67,7 +72,8 @@ LegState read_leg(const proto::LegRecord& record, os::UniqueFd fd) {
 void write_record(const std::string& listener, const TunnelState& state, const MoveDetails& details,
                   proto::ConnectionRecord& record, std::vector<int>& fds) {
   record.set_kind(to_message(details.kind));
-  record.set_schema(kMoveSchema);
+  record.set_schema(details.unread.empty() ? kMoveSchema : kMoveSchemaUnread);
+  record.set_unread(details.unread);
   record.set_listener(listener);
   record.set_client(to_address_bytes(state.client));
   record.set_accepted_ns(static_cast<std::uint64_t>(state.accepted.time_since_epoch().count()));
@@ -101,16 +107,21 @@ std::size_t descriptors_of(const proto::ConnectionRecord& record) {
 std::expected<ReadRecord, proto::MoveVerdict> read_record(const proto::ConnectionRecord& record,
                                                           std::span<os::UniqueFd> fds) {
   const MoveKind kind = from_message(record.kind());
-  if (kind == MoveKind::None || record.schema() != kMoveSchema) {
+  if (kind == MoveKind::None || !is_known(kind, record.schema())) {
     return std::unexpected(proto::MOVE_UNKNOWN_KIND);
   }
   for (const os::UniqueFd& fd : fds) {
     if (!is_socket(fd, SOCK_STREAM)) return std::unexpected(proto::MOVE_MALFORMED);
   }
   const auto client = from_address_bytes(record.client());
-  if (!client) return std::unexpected(proto::MOVE_MALFORMED);
+  if (!client || record.unread().size() > MoveDetails::kMostUnreadBytes) {
+    return std::unexpected(proto::MOVE_MALFORMED);
+  }
   ReadRecord read;
-  read.details = {.kind = kind, .cluster = record.cluster(), .requests = record.requests()};
+  read.details = {.kind = kind,
+                  .cluster = record.cluster(),
+                  .requests = record.requests(),
+                  .unread = record.unread()};
   if (!read_http_tunnel(record.http_tunnel(), read.details)) {
     return std::unexpected(proto::MOVE_MALFORMED);
   }

@@ -17,6 +17,8 @@ namespace baton::proxy {
 
 // Of each kind; a record with another one is rejected and its connection drains where it is.
 inline constexpr std::uint32_t kMoveSchema = 1;
+// Of an HTTP connection with unread bytes, which a release that knows only the first would lose.
+inline constexpr std::uint32_t kMoveSchemaUnread = 2;
 
 // Appends the descriptors, borrowed from `state`.
 void write_record(const std::string& listener, const TunnelState& state, const MoveDetails& details,

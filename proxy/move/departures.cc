@@ -13,6 +13,13 @@ namespace {
 
 // How often those are looked at again that could not move.
 constexpr ev::tstamp kLookAgainSeconds = 0.02;
+// How often one is offered for which there were no descriptors.
+constexpr ev::tstamp kShortageSeconds = 1;
+constexpr std::chrono::milliseconds kNoDeadline{0};
+
+double seconds(std::chrono::milliseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
 
 }  // namespace
 
@@ -23,60 +30,99 @@ Departures::Departures(Options options)
       drain_(options.drain),
       on_move_(options.on_move),
       next_(options.loop),
+      prompt_(options.loop),
       channel_(options.loop, std::move(options.channel), "next generation's worker") {
   next_.set<Departures, &Departures::pass>(this);
+  prompt_.set<Departures, &Departures::on_slow_answer>(this);
   channel_.on_close([this](const std::string&) { end(); });
-  drain_.set_moving(true);
+  drain_.on_boarding([this] { on_boarding(); });
+  set_moving(Moving::Now);
   next_.start(0);
 }
 
 // The process ends, and with it what is still offered: new sees that, and goes on with it.
 Departures::~Departures() {
+  drain_.on_boarding(nullptr);
   for (const Traveller& traveller : travellers_) delete traveller.session;
 }
 
 void Departures::pass() {
-  if (over_ || waiting()) return;
+  if (over_ || asks_for_life_ || waiting()) return;
+  set_moving(Moving::Now);
+  look_at_all_ = look_at_all_ || next_.loop.now() >= look_again_;
   proto::MoveBatch batch;
   std::vector<int> fds;
-  collect_upstreams(batch, fds);
-  if (!waiting()) collect_connections(batch, fds);
-  if (!waiting()) return next_.start(kLookAgainSeconds);
+  take_out_upstreams();
+  // Are there more of them, then these go first.
+  if (upstreams_.size() < batch_size_) collect_connections(batch, fds);
+  for (const auto [pool, connection] : upstreams_) {
+    write_record(pool->cluster().name(), *connection, *batch.add_connections(), fds);
+  }
+  if (waiting()) return offer(batch, fds);
+  next_.start(std::max(look_again_ - next_.loop.now(), 0.0));
+}
+
+// From within an event of the connection: it is frozen in the next slice, which follows at once
+// unless an answer is waited for.
+void Departures::on_boarding() {
+  if (!waiting()) next_.start(0);
+}
+
+void Departures::offer(proto::MoveBatch& batch, std::span<const int> fds) {
   batch.set_id(++batch_);
   channel_.request<proto::MoveVerdicts>(
       proto::MOVE_PREPARE, batch, fds, kAnswerTime,
       [this](const Answer& answer, const proto::Fds&) { on_answer(answer); });
+  prompt_.start(seconds(kPromptTime));
   reached(MovePoint::Offered);
 }
 
-void Departures::collect_upstreams(proto::MoveBatch& batch, std::vector<int>& fds) {
+void Departures::on_slow_answer() { set_moving(Moving::Later); }
+
+void Departures::take_out_upstreams() {
   if (!upstreams_travel_) return;
   http_.for_each_pool([&](http::UpstreamPool& pool) {
     while (upstreams_.size() < batch_size_) {
       http::UpstreamConnection* const connection = pool.take_out();
       if (connection == nullptr) return;
       upstreams_.push_back({&pool, connection});
-      write_record(pool.cluster().name(), *connection, *batch.add_connections(), fds);
     }
   });
 }
 
 void Departures::collect_connections(proto::MoveBatch& batch, std::vector<int>& fds) {
   for (const auto& listener : listeners_) {
-    auto& sessions = listener->sessions();
-    for (auto next = sessions.begin(); next != sessions.end();) {
-      if (travellers_.size() == batch_size_) return;
-      Session& session = *next++;
-      if (session.stays() || !session.freeze()) continue;
-      listener->take_out(session);
-      travellers_.push_back({listener.get(), &session});
-      write_record(listener->config().name, session.state(), session.move_details(),
+    if (!collect(*listener, batch, fds)) return;
+  }
+  // All of them have been looked at.
+  if (!std::exchange(look_at_all_, false)) return;
+  look_again_ = next_.loop.now() + kLookAgainSeconds;
+}
+
+// False: the batch is full.
+bool Departures::collect(ActiveListener& listener, proto::MoveBatch& batch, std::vector<int>& fds) {
+  auto& sessions = listener.sessions();
+  for (auto next = sessions.begin(); next != sessions.end();) {
+    if (travellers_.size() == batch_size_) return false;
+    Session& session = *next++;
+    if (!look_at_all_ && !session.boards()) return true;
+    if (session.stays()) continue;
+    if (session.freeze()) {
+      listener.take_out(session);
+      travellers_.push_back({&listener, &session});
+      write_record(listener.config().name, session.state(), session.move_details(),
                    *batch.add_connections(), fds);
+    } else if (session.boards()) {
+      // Not for what it is at, then, but for a filter: it would wait behind each answer in vain.
+      session.set_stays();
+      listener.let_go_on(session);
     }
   }
+  return true;
 }
 
 void Departures::on_answer(const Answer& answer) {
+  prompt_.stop();
   if (!answer) return on_failure(answer.error());
   if (static_cast<std::size_t>(answer->verdicts_size()) != travellers_.size() + upstreams_.size()) {
     return on_failure({proto::CallError::Code::Malformed, "malformed verdicts"});
@@ -89,18 +135,45 @@ void Departures::on_answer(const Answer& answer) {
 void Departures::on_failure(const proto::CallError& error) {
   log::warning("{} connections are not taken over: {}", travellers_.size() + upstreams_.size(),
                error.text);
-  proto::MoveDecision abort;
-  abort.set_id(batch_);
-  if (channel_.open()) channel_.notify(proto::MOVE_ABORT, abort);
+  abort();
   counters_.returned(travellers_.size());
+  using Code = proto::CallError::Code;
+  const bool is_alone = travellers_.size() + upstreams_.size() == 1;
+  const bool too_large = error.code == Code::BadRequest;
+  if (too_large && is_alone && !travellers_.empty()) travellers_.front().session->set_stays();
   take_all_back();
-  const bool short_of_descriptors = error.code == proto::CallError::Code::Failed;
-  if (short_of_descriptors && batch_size_ > 1) {
-    batch_size_ /= 2;
-    next_.start(kLookAgainSeconds);
-  } else {
-    end();
+  if (!channel_.open()) return end();
+  if (error.code == Code::DeadlineExceeded) return ask_for_life();
+  // Else there are no descriptors, in either process.
+  if (!too_large && error.code != Code::Failed) return end();
+  if (is_alone && !too_large) {
+    set_moving(Moving::Later);
+    return next_.start(kShortageSeconds);
   }
+  batch_size_ = std::max<std::size_t>(batch_size_ / 2, 1);
+  next_.start(kLookAgainSeconds);
+}
+
+void Departures::abort() {
+  proto::MoveDecision decision;
+  decision.set_id(batch_);
+  if (channel_.open()) channel_.notify(proto::MOVE_ABORT, decision);
+}
+
+// New is stopped or starved, and may go on at any time. What it does not read keeps sockets open
+// that are closed here, so it is asked by a batch of nothing.
+void Departures::ask_for_life() {
+  set_moving(Moving::Later);
+  asks_for_life_ = true;
+  proto::MoveBatch nothing;
+  nothing.set_id(++batch_);
+  channel_.request<proto::MoveVerdicts>(proto::MOVE_PREPARE, nothing, {}, kNoDeadline,
+                                        [this](const Answer& answer, const proto::Fds&) {
+                                          asks_for_life_ = false;
+                                          if (!answer) return end();
+                                          abort();
+                                          next_.start(0);
+                                        });
 }
 
 void Departures::settle(const proto::MoveVerdicts& verdicts) {
@@ -112,12 +185,14 @@ void Departures::settle(const proto::MoveVerdicts& verdicts) {
     end();
     return take_all_back();
   }
-  settle_upstreams(verdicts);
+  const std::span<const int> all(verdicts.verdicts().data(),
+                                 travellers_.size() + upstreams_.size());
+  settle_upstreams(all.subspan(travellers_.size()));
   std::uint64_t moved = 0;
   const auto travellers = std::exchange(travellers_, {});
   for (std::size_t i = 0; i < travellers.size(); ++i) {
     const auto [listener, session] = travellers[i];
-    const proto::MoveVerdict verdict = verdicts.verdicts(static_cast<int>(i));
+    const auto verdict = static_cast<proto::MoveVerdict>(all[i]);
     if (verdict == proto::MOVE_ACCEPTED) {
       ++moved;
       listener->has_moved(*session);
@@ -131,12 +206,12 @@ void Departures::settle(const proto::MoveVerdicts& verdicts) {
   reached(MovePoint::Committed);
 }
 
-void Departures::settle_upstreams(const proto::MoveVerdicts& verdicts) {
+void Departures::settle_upstreams(std::span<const int> verdicts) {
   std::uint64_t moved = 0;
   const auto upstreams = std::exchange(upstreams_, {});
   for (std::size_t i = 0; i < upstreams.size(); ++i) {
     const auto [pool, connection] = upstreams[i];
-    const proto::MoveVerdict verdict = verdicts.verdicts(static_cast<int>(i));
+    const auto verdict = static_cast<proto::MoveVerdict>(verdicts[i]);
     if (verdict == proto::MOVE_UNKNOWN_KIND) {
       upstreams_travel_ = false;
       pool->put_back(*connection);
@@ -148,11 +223,22 @@ void Departures::settle_upstreams(const proto::MoveVerdicts& verdicts) {
   counters_.upstreams_moved(moved);
 }
 
+// Who boards waits for the next slice; is that not to follow soon, it goes on.
+void Departures::set_moving(Moving moving) {
+  drain_.set_moving(moving);
+  if (moving == Moving::Now) return;
+  for (const auto& listener : listeners_) {
+    auto& sessions = listener->sessions();
+    while (!sessions.empty() && sessions.front().boards()) listener->let_go_on(sessions.front());
+  }
+}
+
 // Who is still here drains.
 void Departures::end() {
   over_ = true;
   next_.stop();
-  drain_.set_moving(false);
+  prompt_.stop();
+  set_moving(Moving::Off);
 }
 
 void Departures::take_all_back() {

@@ -12,10 +12,15 @@
 // could make it start: a commit, or this process's death (a channel that merely closes is none).
 // The other side does no I/O before that.
 //
-// What cannot move now (a request in progress, a connect) is looked at again.
+// What cannot move now (a request in progress, a connect) is looked at again now and then. A
+// connection that comes to its boundary boards: it waits there and is in the next slice. While new
+// takes long to answer none does, and those that wait go on here.
 //
 // Idle connections to endpoints go ahead of everything, so that they are there when the first
 // request comes; one that new has no use for is closed.
+//
+// New that does not answer in time gets no more until it does; one that has no descriptors left is
+// asked again later.
 //
 // Thread: its worker's. Owns: the channel, connections on their way. Borrows: listeners, pools,
 // counters.
@@ -25,6 +30,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "proto/channel.h"
@@ -59,6 +65,8 @@ class Departures {
   // At most so many in one message: each has up to two descriptors, and a message 253.
   static constexpr std::size_t kLargestBatch = 32;
   static constexpr std::chrono::milliseconds kAnswerTime{2000};
+  // An answer takes a round trip between two workers; who boards waits no longer than this.
+  static constexpr std::chrono::milliseconds kPromptTime{50};
 
  private:
   struct Traveller {
@@ -72,14 +80,21 @@ class Departures {
   using Answer = std::expected<proto::MoveVerdicts, proto::CallError>;
 
   void pass();
-  void collect_upstreams(proto::MoveBatch& batch, std::vector<int>& fds);
+  void on_boarding();
+  void on_slow_answer();
+  void take_out_upstreams();
   void collect_connections(proto::MoveBatch& batch, std::vector<int>& fds);
+  bool collect(ActiveListener& listener, proto::MoveBatch& batch, std::vector<int>& fds);
+  void offer(proto::MoveBatch& batch, std::span<const int> fds);
   bool waiting() const { return !travellers_.empty() || !upstreams_.empty(); }
   void on_answer(const Answer& answer);
   void on_failure(const proto::CallError& error);
   void settle(const proto::MoveVerdicts& verdicts);
-  void settle_upstreams(const proto::MoveVerdicts& verdicts);
+  void settle_upstreams(std::span<const int> verdicts);
   void take_all_back();
+  void abort();
+  void ask_for_life();
+  void set_moving(Moving moving);
   void end();
 
   void reached(MovePoint point) const {
@@ -91,14 +106,18 @@ class Departures {
   MoveCounters& counters_;
   DrainState& drain_;
   const MoveObserver& on_move_;
-  // Offered, no answer yet: a batch is of the one or of the other.
+  // Offered, no answer yet; in this order in the batch.
   std::vector<Traveller> travellers_;
   std::vector<TravellingUpstream> upstreams_;
   bool upstreams_travel_ = true;  // new knows what they are
   std::uint64_t batch_ = 0;
   std::size_t batch_size_ = kLargestBatch;
+  bool look_at_all_ = true;  // in the next slice, not only at those that board
+  ev::tstamp look_again_ = 0;
+  bool asks_for_life_ = false;
   bool over_ = false;  // nobody is offered any more
   ev::timer next_;
+  ev::timer prompt_;
   proto::Channel channel_;
 };
 

@@ -10,14 +10,23 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <random>
+#include <utility>
 
 #include "proxy/network/coarse_clock.h"
 
 namespace baton::proxy {
 
 enum class DrainStrategy : std::uint8_t { Gradual, Immediate };
+
+// Whether connections move to the next generation at their boundaries.
+enum class Moving : std::uint8_t {
+  Off,    // nobody takes them
+  Later,  // it does not answer at the moment: they go on here meanwhile
+  Now,    // who comes to a boundary stops there, and is moved at once
+};
 
 class DrainState {
  public:
@@ -29,9 +38,19 @@ class DrainState {
   }
   bool draining() const { return began_.has_value(); }
 
-  // Connections move to the next generation at their boundaries: those that can need not end there.
-  void set_moving(bool moving) { moving_ = moving; }
-  bool moving() const { return moving_; }
+  void set_moving(Moving moving) { moving_ = moving; }
+  Moving moving() const { return moving_; }
+  // Called when a connection stops at its boundary so that it can be moved.
+  void on_boarding(std::function<void()> called) { on_boarding_ = std::move(called); }
+  void board() const {
+    if (on_boarding_) on_boarding_();
+  }
+
+  // Whether one that can move goes on behind this boundary: unless the time left is hardly enough
+  // for a generation that does not answer.
+  bool keeps_movable() const {
+    return moving_ == Moving::Now || (moving_ == Moving::Later && !nearly_over());
+  }
 
   // To be asked once at each boundary.
   bool closes_now() {
@@ -44,10 +63,15 @@ class DrainState {
   }
 
  private:
+  bool nearly_over() const {
+    return began_ && CoarseClock::now() >= ends_ - (ends_ - *began_) / 10;
+  }
+
   std::optional<CoarseClock::time_point> began_;
   CoarseClock::time_point ends_;
   DrainStrategy strategy_ = DrainStrategy::Gradual;
-  bool moving_ = false;
+  Moving moving_ = Moving::Off;
+  std::function<void()> on_boarding_;
   std::minstd_rand random_{std::random_device{}()};
 };
 

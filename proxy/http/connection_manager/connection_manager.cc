@@ -44,7 +44,7 @@ void ConnectionManager::process(Buffer& input) {
   while (!closing_ && !tunnel_ && !input.empty()) {
     if (!stream_) {
       // The next answer is for a client that has taken the last one.
-      if (client_is_slow() || !read_head(input)) break;
+      if (boards_ || client_is_slow() || !read_head(input)) break;
       continue;
     }
     if (stream_->request_complete()) break;  // what follows is of later requests
@@ -69,7 +69,7 @@ void ConnectionManager::wait_for_more(Buffer& input) {
   if (&input != &waiting_) waiting_.append(input.view());
   if (waiting_.empty()) waiting_.release();
   // A head that is read has limits of its own.
-  const bool is_ahead = stream_ != nullptr || client_is_slow();
+  const bool is_ahead = stream_ != nullptr || boards_ || client_is_slow();
   is_ahead&& waiting_.size() >= kPipelineBytes ? pause(kPipeline) : resume(kPipeline);
 }
 
@@ -132,6 +132,7 @@ void ConnectionManager::on_client_end() {
     return tunnel_->on_data(nothing, EndOfStream::Yes);
   }
   if (!stream_) {
+    if (boards_ && !waiting_.empty()) return;  // where it goes on they are answered
     if (!client_is_slow()) return close(CloseMode::Now);
     // Requests may wait until it has taken the last answer.
     if (waiting_.empty()) close(CloseMode::Linger);
@@ -182,16 +183,27 @@ void ConnectionManager::on_stream_end(AfterStream after) {
     }
     case AfterStream::KeepAlive:
       resume(kStream);
-      if (processed_ != nullptr) return;
-      if (waiting_.empty()) {
-        if (client_ended_) on_client_end();
-        return;
-      }
-      timeout_.set<ConnectionManager, &ConnectionManager::on_more_waiting>(this);
-      return context_.worker.run_soon(timeout_);
+      if (board() || processed_ != nullptr) return;
+      if (!waiting_.empty()) return read_soon();
+      if (client_ended_) on_client_end();
+      return;
     case AfterStream::Tunnel:
       return;
   }
+}
+
+// True: it does not read the next request here, but where it moves to.
+bool ConnectionManager::board() {
+  if (context_.drain.moving() != Moving::Now || client_ended_ || !callbacks_.board()) return false;
+  boards_ = true;
+  pause(kBoarding);
+  return true;
+}
+
+// Not from within an event that others share.
+void ConnectionManager::read_soon() {
+  timeout_.set<ConnectionManager, &ConnectionManager::on_more_waiting>(this);
+  context_.worker.run_soon(timeout_);
 }
 
 void ConnectionManager::on_more_waiting() {
@@ -245,22 +257,36 @@ void ConnectionManager::on_close(CloseMode mode, CloseCause cause) {
 
 bool ConnectionManager::freeze() {
   if (tunnel_) return tunnel_->freeze();
-  return !stream_ && waiting_.empty();
+  if (stream_) return false;
+  if (waiting_.empty()) return true;
+  // Nothing of what waits has been looked at; a head that is being read is waited for.
+  const bool is_ahead = boards_ || client_is_slow();
+  if (!is_ahead || waiting_.size() > MoveDetails::kMostUnreadBytes) return false;
+  timeout_.disarm();
+  return true;
 }
 
 void ConnectionManager::thaw() {
-  if (tunnel_) tunnel_->thaw();
+  if (tunnel_) return tunnel_->thaw();
+  boards_ = false;
+  resume(kBoarding);
+  if (!waiting_.empty()) read_soon();
 }
 
 MoveDetails ConnectionManager::move_details() const {
   MoveDetails details = tunnel_ ? tunnel_->move_details() : MoveDetails{.kind = MoveKind::HttpIdle};
   details.requests = requests_;
+  details.unread = waiting_.view();
   return details;
 }
 
 bool ConnectionManager::restore(const MoveDetails& details) {
   requests_ = details.requests;
-  if (details.kind == MoveKind::HttpIdle) return true;
+  if (details.kind == MoveKind::HttpIdle) {
+    if (!details.unread.empty()) waiting_.append(details.unread);
+    client_ended_ = callbacks_.tunnel().downstream.read_ended;
+    return true;
+  }
   Cluster* const cluster = context_.clusters.find(details.cluster);
   if (cluster == nullptr) return false;
   tunnel_ = std::make_unique<Tunnel>(callbacks_, context_, *cluster);

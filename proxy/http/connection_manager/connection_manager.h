@@ -11,6 +11,9 @@
 // it sends ahead of that (pipelining) waits here, and beyond a watermark in the kernel. A waiting
 // connection holds no buffer and no stream.
 //
+// While connections move to the next generation it boards behind each answer: it reads nothing, and
+// is frozen there, with the bytes of later requests, or thawed to go on.
+//
 // Thread: its worker's. Owns: the stream, waiting bytes. Borrows: context, callbacks.
 #pragma once
 
@@ -61,7 +64,8 @@ class ConnectionManager final : public NetworkFilter, private Stream::Host {
   void resume_request() override { resume(kStream); }
   void on_stream_end(AfterStream after) override;
 
-  enum : std::uint8_t { kStream = 1, kPipeline = 2 };  // why the client is not read
+  // Why the client is not read.
+  enum : std::uint8_t { kStream = 1, kPipeline = 2, kBoarding = 4 };
   void pause(std::uint8_t reason);
   void resume(std::uint8_t reason);
 
@@ -70,6 +74,8 @@ class ConnectionManager final : public NetworkFilter, private Stream::Host {
   bool drop_empty_lines(Buffer& input);
   void on_header_timeout();
   void on_half_close_over();
+  bool board();
+  void read_soon();
   void on_more_waiting();
   void wait_for_more(Buffer& input);
   void on_client_end();
@@ -91,6 +97,7 @@ class ConnectionManager final : public NetworkFilter, private Stream::Host {
   bool closing_ : 1 = false;
   bool client_ended_ : 1 = false;  // nothing more comes from it
   bool rejected_ : 1 = false;
+  bool boards_ : 1 = false;
 };
 
 class ConnectionManagerFactory final : public NetworkFilterFactory {

@@ -314,7 +314,7 @@ bool Stream::decide_persistence() {
   // An error ahead of the request's end says that nobody wants the rest.
   const bool unwanted = request_dropped_ || response_.status >= 400;
   if (!body_.complete() && (withheld || (unwanted && !rest_is_short()))) return false;
-  if (context_->drain.moving() && host_->may_move()) return true;
+  if (context_->drain.keeps_movable() && host_->may_move()) return true;
   return !context_->drain.closes_now();
 }
 

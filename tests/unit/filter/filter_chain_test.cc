@@ -23,6 +23,7 @@ struct FakeHost final : FilterChainHost {
   TunnelState& tunnel() override { return state; }
   Buffer& scratch() override { return scratch_buffer; }
   bool may_move() const override { return true; }
+  bool board() override { return false; }
   void send_downstream(std::string_view data) override { sent += data; }
   void send_downstream(Buffer& data, EndOfStream end) override {
     sent += data.view();

@@ -146,3 +146,81 @@ TEST_CASE("pipelining: a connection that ends behind a request that waited is go
   CHECK(rig.http_metric("requests_total") == 2);
   CHECK(rig.worker->held.count() == 0);
 }
+
+namespace {
+
+// While connections move: the first of three requests has been answered, the others wait.
+struct Boarding {
+  Boarding() {
+    REQUIRE(rig.send(kGet + kGet + kGet));
+    server = rig.accept();
+    REQUIRE(rig.contains(server, "\r\n\r\n"));
+    rig.worker->drain.set_moving(proxy::Moving::Now);
+    answer("1");
+    REQUIRE(rig.worker->until([&] { return session().boards(); }));
+  }
+  proxy::Session& session() { return rig.worker->only_session(); }
+  void answer(const std::string& body) {
+    REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n" + body));
+    REQUIRE(rig.contains(rig.client, "\r\n\r\n" + body));
+  }
+  bool is_asked(std::size_t times) {
+    return rig.worker->until([&] {
+      server.read();
+      return occurrences(server.received(), "\r\n\r\n") >= times;
+    });
+  }
+  // The others are answered, one after the other.
+  void check_the_rest() {
+    rig.worker->drain.set_moving(proxy::Moving::Off);
+    REQUIRE(is_asked(2));
+    answer("2");
+    REQUIRE(is_asked(3));
+    answer("3");
+    CHECK(occurrences(rig.client.received(), "HTTP/1.1 200 OK") == 3);
+    CHECK(occurrences(server.received(), "\r\n\r\n") == 3);
+  }
+
+  HttpRig rig;
+  TestPeer server;
+};
+
+}  // namespace
+
+TEST_CASE("pipelining: who boards reads no further request") {
+  Boarding boarding;
+  settle(boarding.rig.worker->loop);
+  boarding.server.read();
+  CHECK(occurrences(boarding.server.received(), "\r\n\r\n") == 1);
+  SUBCASE("until it is told to go on") {
+    boarding.rig.worker->listener->let_go_on(boarding.session());
+    boarding.check_the_rest();
+  }
+  SUBCASE("until it is cut, as between two messages") {
+    boarding.rig.worker->listener->cut_connections();
+    CHECK(boarding.rig.worker->is_empty());
+    CHECK(boarding.rig.worker->listener_metric("connections_cut_total") == 0);
+  }
+}
+
+TEST_CASE("pipelining: the requests that wait move with their connection") {
+  Boarding boarding;
+  proxy::ActiveListener& here = *boarding.rig.worker->listener;
+  proxy::Session& session = boarding.session();
+  REQUIRE(session.freeze());
+  const proxy::MoveDetails details = session.move_details();
+  CHECK(details.unread == kGet + kGet);
+  here.take_out(session);
+  SUBCASE("and are answered where it goes on") {
+    const auto there = boarding.rig.worker->another_listener();
+    auto moved = there->restore(std::move(session.state()), details);
+    REQUIRE(moved);
+    here.has_moved(session);
+    there->admit_moved(std::move(moved));
+    boarding.check_the_rest();
+  }
+  SUBCASE("and are answered here if it is taken back") {
+    here.put_back(session);
+    boarding.check_the_rest();
+  }
+}

@@ -26,6 +26,7 @@ struct FakeHost final : FilterChainHost {
   TunnelState& tunnel() override { return state; }
   Buffer& scratch() override { return scratch_buffer; }
   bool may_move() const override { return true; }
+  bool board() override { return false; }
   void send_downstream(std::string_view) override {}
   void send_downstream(Buffer& data, EndOfStream) override { data.clear(); }
   bool downstream_full() const override { return false; }

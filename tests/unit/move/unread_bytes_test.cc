@@ -1,0 +1,61 @@
+// What a client has sent ahead travels in its connection's record.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+
+#include "proxy/move/connection_record.h"
+#include "tests/unit/fixture/sockets.h"
+
+using namespace baton;
+using namespace baton::proxy;
+
+namespace {
+
+// A record of an idle HTTP connection with these bytes, read again on the other side.
+struct Sent {
+  explicit Sent(std::string unread) {
+    auto pair = fixture::make_socketpair();
+    TunnelState state{.downstream = {.fd = std::move(pair.first)},
+                      .client = *os::SocketAddress::parse("192.0.2.1:9")};
+    write_record("front", state, {.kind = MoveKind::HttpIdle, .unread = std::move(unread)}, record,
+                 fds);
+    socket = std::move(state.downstream.fd);
+  }
+  std::expected<ReadRecord, proto::MoveVerdict> read() {
+    return read_record(record, std::span(&socket, 1));
+  }
+
+  proto::ConnectionRecord record;
+  std::vector<int> fds;
+  os::UniqueFd socket;
+};
+
+}  // namespace
+
+TEST_CASE("unread bytes: they arrive as they were, in a record that no earlier release reads") {
+  Sent sent("GET / HTTP/1.1\r\n");
+  CHECK(sent.record.schema() == kMoveSchemaUnread);
+  const auto read = sent.read();
+  REQUIRE(read);
+  CHECK(read->details.unread == "GET / HTTP/1.1\r\n");
+}
+
+TEST_CASE("unread bytes: a record without any is one that every release reads") {
+  Sent sent("");
+  CHECK(sent.record.schema() == kMoveSchema);
+  CHECK(sent.read());
+}
+
+TEST_CASE("unread bytes: more than a sender may have is refused") {
+  Sent sent(std::string(MoveDetails::kMostUnreadBytes + 1, 'x'));
+  const auto read = sent.read();
+  REQUIRE_FALSE(read);
+  CHECK(read.error() == proto::MOVE_MALFORMED);
+}
+
+TEST_CASE("unread bytes: they are of HTTP connections only") {
+  Sent sent("GET");
+  sent.record.set_kind(proto::TCP_TUNNEL);
+  const auto read = sent.read();
+  REQUIRE_FALSE(read);
+  CHECK(read.error() == proto::MOVE_UNKNOWN_KIND);
+}
