@@ -22,8 +22,13 @@ constexpr std::chrono::milliseconds kShortagePause{10};
 
 }  // namespace
 
-Connector::Connector(ev::loop_ref loop, Cluster& cluster, Sink& sink)
-    : cluster_(cluster), sink_(sink), writable_(loop), timer_(loop) {
+Connector::Connector(ev::loop_ref loop, Cluster& cluster, Sink& sink,
+                     std::optional<std::chrono::milliseconds> limit)
+    : cluster_(cluster),
+      sink_(sink),
+      timeout_(std::min(cluster.connect_timeout(), limit.value_or(cluster.connect_timeout()))),
+      writable_(loop),
+      timer_(loop) {
   writable_.set<Connector, &Connector::on_writable>(this);
   timer_.set<Connector, &Connector::on_timer>(this);
 }
@@ -60,8 +65,7 @@ Connector::Attempt Connector::attempt() {
 
 void Connector::proceed(Attempt outcome) {
   while (outcome == Attempt::Failed) {
-    cluster_.stats().connect_failures_total.add();
-    cluster_.report(*endpoint_, Outcome::ConnectFailure);
+    report_failure();
     if (!next_endpoint()) {
       sink_.on_exhausted();
       return;
@@ -73,7 +77,7 @@ void Connector::proceed(Attempt outcome) {
   } else if (outcome == Attempt::InProgress) {
     pausing_ = false;
     writable_.start(socket_.get(), ev::WRITE);
-    const steady_clock::duration left = begun_ + cluster_.connect_timeout() - steady_clock::now();
+    const steady_clock::duration left = begun_ + timeout_ - steady_clock::now();
     timer_.start(std::max(0.0, duration<double>(left).count()));
   } else {
     const auto took = steady_clock::now() - begun_;
@@ -82,6 +86,18 @@ void Connector::proceed(Attempt outcome) {
     cluster_.report(*endpoint_, Outcome::Connected);
     sink_.on_connected(std::move(socket_), std::move(endpoint_));
   }
+}
+
+void Connector::report_failure() {
+  cluster_.stats().connect_failures_total.add();
+  cluster_.report(*endpoint_, Outcome::ConnectFailure);
+}
+
+// A shortage is nothing that the endpoint could do about.
+void Connector::give_up() {
+  if (pausing_) return;
+  cluster_.stats().connect_timeouts_total.add();
+  report_failure();
 }
 
 // Drops the current attempt. False: every endpoint that is available has had its turn.
@@ -99,7 +115,7 @@ bool Connector::next_endpoint() {
 void Connector::await_retry() {
   socket_.reset();
   pausing_ = true;
-  const auto pause = std::min(kShortagePause, cluster_.connect_timeout());
+  const auto pause = std::min(kShortagePause, timeout_);
   timer_.start(duration<double>(pause).count());
 }
 
@@ -117,7 +133,7 @@ void Connector::on_writable(ev::io&, int) {
 }
 
 void Connector::on_timer(ev::timer&, int) {
-  const bool expired = steady_clock::now() - begun_ >= cluster_.connect_timeout();
+  const bool expired = steady_clock::now() - begun_ >= timeout_;
   if (!expired) {
     // Either a pause is over, or the loop's clock runs a little ahead of this one.
     proceed(pausing_ ? attempt() : Attempt::InProgress);

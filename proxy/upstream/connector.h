@@ -38,7 +38,9 @@ class Connector {
     ~Sink() = default;
   };
 
-  Connector(ev::loop_ref loop, Cluster& cluster, Sink& sink);
+  // `limit`: for the attempt at each endpoint, where it is shorter than the cluster's.
+  Connector(ev::loop_ref loop, Cluster& cluster, Sink& sink,
+            std::optional<std::chrono::milliseconds> limit = std::nullopt);
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;
 
@@ -48,6 +50,11 @@ class Connector {
   void start_at(std::shared_ptr<const Endpoint> endpoint,
                 std::optional<std::uint64_t> hash = std::nullopt);
 
+  // Whoever waits has run out of time: the endpoint that keeps it waiting counts as unreachable.
+  // Destroy the connector next; the sink hears nothing.
+  void give_up();
+  // The one whose turn it is. Null: once the sink has heard.
+  const std::shared_ptr<const Endpoint>& endpoint() const { return endpoint_; }
   // Those that could not be reached, so far.
   std::span<const std::shared_ptr<const Endpoint>> failed() const { return failed_; }
 
@@ -57,6 +64,7 @@ class Connector {
   // Return what to do next; only proceed() tells the sink, and nothing is touched after it.
   Attempt attempt();
   void proceed(Attempt outcome);
+  void report_failure();
   bool next_endpoint();
   void await_retry();
   void on_writable(ev::io& watcher, int events);
@@ -64,6 +72,7 @@ class Connector {
 
   Cluster& cluster_;
   Sink& sink_;
+  std::chrono::milliseconds timeout_;  // of each attempt
   std::optional<std::uint64_t> hash_;
   std::shared_ptr<const Endpoint> endpoint_;  // the attempt's
   std::vector<std::shared_ptr<const Endpoint>> failed_;

@@ -8,7 +8,7 @@ from harness import sockets
 from harness.http import Client, HttpServer, RawServer, answer, ask
 from harness.load import Wrk
 from harness.tables import web
-from harness.upstreams import refusing_address
+from harness.upstreams import Unresponsive, refusing_address
 from harness.waiting import wait_until
 
 QUICK = {"probation": "20ms", "drain_strategy": "immediate"}
@@ -101,6 +101,13 @@ def test_a_try_that_takes_too_long_is_given_up_for_another(start, address, http_
                   routes=retrying("reset", per_try_timeout="100ms")))
         assert [ask(address).status for _ in range(2)] == [200, 200]
         wait_until(lambda: slow.ends == 1, 5, "the slow one is let go of")
+
+
+def test_a_connection_that_takes_longer_than_a_try_may_is_given_up_for_another(start, address, http_server):
+    with Unresponsive() as deaf:
+        start(web(address, deaf.address, http_server.address, workers=1, cluster={"connect_timeout": "1h"},
+                  routes=retrying("reset", per_try_timeout="200ms")))
+        assert [ask(address, "POST", body=b"x").status for _ in range(2)] == [200, 200]
 
 
 def test_a_kept_connection_that_has_just_died_costs_nobody_a_request(start, address):
@@ -198,6 +205,16 @@ def test_a_failing_endpoint_is_ejected_and_stays_so_in_the_next_generation(start
         baton.reload()
         assert {ask(address).status for _ in range(30)} == {200}
         assert upstream_metric(baton, "endpoints_ejected") == 1
+
+
+def test_an_endpoint_that_cannot_be_reached_in_a_routes_time_is_ejected(start, address, http_server):
+    """Although `connect_timeout` would have given it longer."""
+    ejecting = {"connect_timeout": "1h", "outlier_detection": {"consecutive_connect_failures": 2}}
+    with Unresponsive() as deaf:
+        baton = start(web(address, deaf.address, http_server.address, workers=1, cluster=ejecting,
+                          routes=[{"cluster": "back", "timeout": "300ms"}]))
+        assert [ask(address).status for _ in range(8)].count(504) == 2
+        wait_until(lambda: upstream_metric(baton, "endpoints_ejected") == 1, 5, "it is ejected")
 
 
 @pytest.mark.parametrize("when", ["checked", "after a reload"])

@@ -94,7 +94,8 @@ void UpstreamRequest::connect_to(std::shared_ptr<const Endpoint> endpoint) {
   phase_ = Phase::Connecting;
   info_.endpoint = endpoint;
   connector_ =
-      std::make_unique<Connector>(context_->loop, cluster, static_cast<Connector::Sink&>(*this));
+      std::make_unique<Connector>(context_->loop, cluster, static_cast<Connector::Sink&>(*this),
+                                  route_->retry ? route_->retry->per_try_timeout : std::nullopt);
   connector_->start_at(std::move(endpoint), hash_);
 }
 
@@ -365,6 +366,11 @@ void UpstreamRequest::on_timeout() {
   if (phase_ == Phase::Body && response_paused_) return arm_timeout();
   context_->stats.timeouts_total.add();
   outcome_ = Outcome::ServerError;
+  if (connector_) {
+    // Its own time may be longer than this: without a word each request would find out anew.
+    info_.endpoint = connector_->endpoint();
+    connector_->give_up();
+  }
   fail(kTooSlow);
 }
 

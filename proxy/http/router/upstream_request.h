@@ -199,7 +199,7 @@ class UpstreamRequest final : private UpstreamConnection::User, private Connecto
   // Both begin when all of the request is there: a client may take its time to send it.
   Timeout timeout_;          // the route's: until the head, whatever the number of attempts, and
                              // between pieces of the body
-  Timeout per_try_timeout_;  // until the head of this attempt
+  Timeout per_try_timeout_;  // until the head of this attempt; connecting is limited by itself
 };
 
 }  // namespace baton::proxy::http
