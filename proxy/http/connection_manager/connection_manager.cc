@@ -52,6 +52,7 @@ void ConnectionManager::process(Buffer& input) {
     stream_->receive_body(input);
     if (input.size() == before) break;
   }
+  if (stream_) stream_->on_input_read();
   processed_ = nullptr;
 }
 

@@ -79,7 +79,9 @@ void Stream::begin(Host& host, HttpContext& context, std::string_view head_bytes
   if (context.request_timeout != nullptr && !body_.complete()) {
     context.request_timeout->arm(request_timeout_);
   }
-  const EndOfStream end = body_.complete() ? EndOfStream::Yes : EndOfStream::No;
+  const bool whole = body_.complete();
+  upstream_.hold(whole ? UpstreamRequest::Hold::No : UpstreamRequest::Hold::Yes);
+  const EndOfStream end = whole ? EndOfStream::Yes : EndOfStream::No;
   filters_.make(context.filters, request_);
   filters_.headers(Direction::Decode, end);
   if (ended()) return;

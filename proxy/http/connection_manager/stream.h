@@ -75,6 +75,9 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
 
   // Takes what belongs to this request; the rest is another's.
   void receive_body(Buffer& bytes);
+  // All that has come so far has been given to begin() and receive_body(): the upstream may have
+  // it.
+  void on_input_read() { upstream_.release_hold(); }
   bool request_complete() const { return body_.complete(); }
   bool response_begun() const { return response_begun_; }
   bool ended() const { return host_ == nullptr; }

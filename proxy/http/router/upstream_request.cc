@@ -132,8 +132,17 @@ void UpstreamRequest::go_on_with(UpstreamConnection& connection) {
     return sink_.on_response_head();
   }
   if (request_sent_) arm_per_try_timeout();
+  if (!held_) send_kept();
+}
+
+void UpstreamRequest::send_kept() {
   write(kept_.view());
-  if (connection_ == &connection && !connection.full()) sink_.on_request_writable();
+  if (!connection_->full()) sink_.on_request_writable();
+}
+
+void UpstreamRequest::release_hold() {
+  const bool waits = std::exchange(held_, false) && active() && phase_ == Phase::AwaitingHead;
+  if (waits) send_kept();
 }
 
 void UpstreamRequest::send_data(std::string_view data) {
@@ -163,7 +172,7 @@ void UpstreamRequest::send_end(const HeaderMap* trailers) {
 
 // To the endpoint, and to where it is kept as long as it may be needed again.
 void UpstreamRequest::pass_on(std::string_view bytes) {
-  if (phase_ == Phase::Connecting) {
+  if (phase_ == Phase::Connecting || held_) {
     kept_.append(bytes);
     if (kept_.size() > kWaitingBytes) sink_.on_request_blocked();
     return;
@@ -393,8 +402,9 @@ void UpstreamRequest::resume_response() {
   if (connection_ != nullptr && phase_ != Phase::Tunnel) connection_->resume();
 }
 
+// A connection that has not seen anything of the request is as good as before.
 void UpstreamRequest::cancel() {
-  if (active()) finish(Reuse::No);
+  if (active()) finish(held_ ? Reuse::Yes : Reuse::No);
 }
 
 UpstreamRequest::Tunnel UpstreamRequest::take_tunnel() {

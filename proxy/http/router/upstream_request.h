@@ -10,6 +10,9 @@
 //  - that found its kept-alive connection closed by the endpoint, if it is idempotent: once;
 //  - for which the route's retry policy says so, within its number and the cluster's budget.
 //
+// Nothing is sent while held: the body that came with the head may prove to be malformed, and else
+// goes out with it.
+//
 // Thread: its worker's. Owns: the connection's use, guards, what is kept for a retry.
 // Borrows: the sink, the pool, the plan's route (all outlive it).
 #pragma once
@@ -93,6 +96,10 @@ class UpstreamRequest final : private UpstreamConnection::User, private Connecto
   void start(const Plan& plan);
   void send_data(std::string_view data);
   void send_end(const HeaderMap* trailers);
+  // Before start(): whether to wait for release_hold(), when what the client has sent is read.
+  enum class Hold : bool { No, Yes };
+  void hold(Hold whether) { held_ = whether == Hold::Yes; }
+  void release_hold();
   // The client is slow / no longer.
   void pause_response();
   void resume_response();
@@ -135,6 +142,7 @@ class UpstreamRequest final : private UpstreamConnection::User, private Connecto
   void begin_attempt(Pick pick);
   void connect_to(std::shared_ptr<const Endpoint> endpoint);
   void go_on_with(UpstreamConnection& connection);
+  void send_kept();
   void pass_on(std::string_view bytes);
   void write(std::string_view bytes);
   void arm_timeout();
@@ -177,6 +185,7 @@ class UpstreamRequest final : private UpstreamConnection::User, private Connecto
   bool kept_all_ = true;       // kept_ has all that was sent
   bool stale_retry_used_ = false;
   bool response_paused_ = false;
+  bool held_ = false;
   Phase phase_ = Phase::Idle;
   std::uint8_t interim_responses_ = 0;
   std::uint32_t retries_ = 0;

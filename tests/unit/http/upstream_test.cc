@@ -216,3 +216,35 @@ TEST_CASE("upstream: idle connections to others do not use up the limit") {
     CHECK(rig.starts_with(rig.client, "HTTP/1.1 204 No Content\r\n"));
   }
 }
+
+TEST_CASE("upstream: of a request whose body is malformed nothing is sent on a kept connection") {
+  HttpRig rig;
+  TestPeer server = rig.ask();
+  REQUIRE(rig.send(server, "HTTP/1.1 204 No Content\r\n\r\n"));
+  REQUIRE(rig.contains(rig.client, "\r\n\r\n"));
+  const std::string before = server.received();
+  TestPeer bad = rig.worker->connect();
+  REQUIRE(rig.send(bad,
+                   "POST /bad HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                   "1\r\na\r\nxyz\r\n\r\n"));
+  CHECK(rig.starts_with(bad, "HTTP/1.1 400 Bad Request\r\n"));
+  // It is as good as before for the next one.
+  REQUIRE(rig.send(kGet));
+  REQUIRE(rig.contains(server, "GET / HTTP/1.1\r\nHost: a\r\n" + kForwarded + "\r\nGET /"));
+  CHECK(server.received().substr(before.size()).starts_with("GET / "));
+  CHECK(rig.worker->cluster_metric("connections_total") == 1);
+}
+
+TEST_CASE("upstream: a head that asks for leave to send its body is sent at once") {
+  HttpRig rig;
+  TestPeer server = rig.ask();
+  REQUIRE(rig.send(server, "HTTP/1.1 204 No Content\r\n\r\n"));
+  REQUIRE(rig.contains(rig.client, "\r\n\r\n"));
+  REQUIRE(
+      rig.send("PUT /b HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"));
+  REQUIRE(rig.contains(server, "content-length: 2\r\n\r\n"));
+  REQUIRE(rig.send(server, "HTTP/1.1 100 Continue\r\n\r\n"));
+  REQUIRE(rig.contains(rig.client, "100 Continue\r\n\r\n"));
+  REQUIRE(rig.send("ok"));
+  CHECK(rig.contains(server, "\r\n\r\nok"));
+}
