@@ -189,7 +189,7 @@ void Supervisor::adopt_generations() {
 
 // Whoever asked for it has been told that the supervisor is gone.
 void Supervisor::go_on_with_reload() {
-  reload_.emplace(std::nullopt, proto::WAIT_COMMIT, in_charge_id(), region_.rejected_moves());
+  reload_.emplace(std::nullopt, proto::WAIT_COMMIT, in_charge_id(), region_.move_totals());
   reload_->set_to(candidate_id_);
   enter_phase("serve");
 }
