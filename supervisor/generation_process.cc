@@ -190,6 +190,7 @@ void GenerationProcess::introduce(std::uint64_t generation, int fd) {
 void GenerationProcess::reopen_logs() { channel_.notify(proto::REOPEN, proto::Done()); }
 
 void GenerationProcess::hurry(std::chrono::milliseconds time) {
+  channel_.notify(proto::HURRY, proto::Done());
   if (start_limit_.is_active() && start_limit_.remaining() <= seconds(time)) return;
   start_time_ = time;
   start_limit_.stop();

@@ -87,8 +87,8 @@ class GenerationProcess {
   // Reaps the process if it has ended; on_exit() follows once the channel has given its last words.
   // False: it still runs, or was reaped before.
   bool reap_if_ended();
-  // Less time than it was given, if more is left: on_start_timeout() comes when it is over, in
-  // whatever phase it is by then.
+  // To be ready without waiting for its endpoints, and with less time than it was given, if more is
+  // left: on_start_timeout() comes when it is over, in whatever phase it is by then.
   void hurry(std::chrono::milliseconds time);
   void stop_start_timer() { start_limit_.stop(); }
   // What it was given to start.

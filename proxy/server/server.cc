@@ -95,6 +95,7 @@ std::vector<std::string> Server::listener_names() const {
 
 void Server::start_workers() { workers_->start(); }
 void Server::warm_up(Done done) { workers_->clusters().warm_up(std::move(done)); }
+void Server::hurry() { workers_->clusters().hurry(); }
 
 os::Result<void> Server::serve(Done done) {
   if (const auto listening = sockets_.listen(wanted_); !listening) {

@@ -63,6 +63,7 @@ class Server {
   void start_workers();
   // `done`: endpoints and their health are known, or the time for that is up; may be at once.
   void warm_up(Done done);
+  void hurry();  // does not wait for that, now or later
 
   // Listens and accepts on every socket of the configuration; `done` once every worker does. Also
   // after pause(), and after sockets were added. An error leaves what already accepts accepting.

@@ -250,6 +250,7 @@ void SupervisedGeneration::become_ready() {
   build_.reached(StartPoint::Inherited, generation_);
 
   server_->start_workers();
+  if (hurried_) server_->hurry();
   server_->warm_up([this] { on_warm(); });
 }
 
@@ -309,6 +310,10 @@ void SupervisedGeneration::accept_orders() {
   supervisor_->handle<proto::Introduce>(
       proto::INTRODUCE,
       [this](const proto::Introduce&, Fds fds, const Responder&) { introduce(std::move(fds)); });
+  supervisor_->handle<proto::Done>(proto::HURRY, [this](const proto::Done&, Fds, const Responder&) {
+    hurried_ = true;
+    if (server_) server_->hurry();
+  });
   // Access logs only: standard error is the supervisor's to reopen.
   supervisor_->handle<proto::Done>(proto::REOPEN,
                                    [this](const proto::Done&, Fds, const Responder&) {

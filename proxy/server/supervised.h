@@ -86,6 +86,7 @@ class SupervisedGeneration {
   GenerationState state_ = GenerationState::Starting;
   int exit_status_ = 0;
   bool leaving_ = false;
+  bool hurried_ = false;  // nobody else serves
   bool lending_ = false;  // UDP sessions, to the generation introduced last
   std::uint64_t generation_ = 0;
   std::vector<proto::SocketKey> paused_keys_;

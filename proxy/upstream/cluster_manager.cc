@@ -32,8 +32,10 @@ struct ClusterManager::Impl {
   explicit Impl(const Options& options);
 
   void warm_up(std::function<void()> done);
+  void hurry();
   void check_warm();
   void on_warm_time(ev::timer& timer, int events) noexcept;
+  void go_on_without();
   void on_gauges(ev::timer& timer, int events) noexcept;
   void warmed();
 
@@ -45,6 +47,7 @@ struct ClusterManager::Impl {
   std::vector<ClusterMetrics> metrics;
   std::vector<std::unique_ptr<ManagedCluster>> clusters;
   std::function<void()> when_warm;
+  bool hurried = false;
   // Expires with the manager: what it has posted to the main loop outlives it.
   std::shared_ptr<const void> alive = std::make_shared<char>();
   ev::timer warm_time;
@@ -80,7 +83,13 @@ void ClusterManager::Impl::warm_up(std::function<void()> done) {
   for (const auto& cluster : clusters) cluster->start();
   if (std::ranges::all_of(clusters, &ManagedCluster::warm)) return done();
   when_warm = std::move(done);
+  if (hurried) return go_on_without();
   warm_time.start(std::chrono::duration<double>(config.warm_time).count());
+}
+
+void ClusterManager::Impl::hurry() {
+  hurried = true;
+  if (when_warm) go_on_without();
 }
 
 void ClusterManager::Impl::check_warm() {
@@ -95,7 +104,9 @@ void ClusterManager::Impl::warmed() {
   });
 }
 
-void ClusterManager::Impl::on_warm_time(ev::timer&, int) noexcept {
+void ClusterManager::Impl::on_warm_time(ev::timer&, int) noexcept { go_on_without(); }
+
+void ClusterManager::Impl::go_on_without() {
   for (const auto& cluster : clusters) {
     if (cluster->warm()) continue;
     log::warning("cluster {}: its endpoints are not all known yet, going on without",
@@ -123,6 +134,7 @@ const ClusterMetrics& ClusterManager::metrics(std::size_t index) const {
 SharedState& ClusterManager::shared() { return impl_->shared; }
 
 void ClusterManager::warm_up(std::function<void()> done) { impl_->warm_up(std::move(done)); }
+void ClusterManager::hurry() { impl_->hurry(); }
 
 void ClusterManager::lead() {
   for (const auto& cluster : impl_->clusters) cluster->lead();

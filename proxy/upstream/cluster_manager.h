@@ -50,6 +50,8 @@ class ClusterManager {
   // Looks everybody up and tries those whose health nobody knows. `done`: all have answered, or the
   // configuration's warm_time has passed; at once when there is nothing to wait for.
   void warm_up(std::function<void()> done);
+  // There is no time for that, now or when warm_up() comes.
+  void hurry();
   // This generation is in charge: it checks, and shows how many endpoints there are.
   void lead();
   void rest();

@@ -11,6 +11,7 @@ from harness import processes, sockets
 from harness.baton import CRASHING_PROXY, DONE, FAILED, NEXT_PROXY, PROXY
 from harness.load import ShortClients
 from harness.tables import also, relay, saying, staying
+from harness.upstreams import Upstream, hang
 from harness.waiting import wait_until
 
 BEFORE_SERVING = ["start", "negotiated", "inherited", "warmed", "ready"]
@@ -204,6 +205,26 @@ def test_old_dies_under_load_while_new_inherits(start, address, liner):
     assert not tally.refused(), tally.failures
     assert len(tally.failures) <= 8, tally
     assert baton.wait_drained()["version"] == baton.status()["supervisor"]["version"]
+
+
+def test_old_dies_while_new_warms(start, address, liner):
+    """New does not wait any longer for an endpoint's health, and is not taken for one that hangs."""
+    tables = relay(address, liner.address, supervisor={"start_timeout": "1h"})
+    baton = start(tables)
+    with Upstream(hang) as silent:
+        check = {"type": "http", "interval": "1h", "timeout": "1h"}
+        checked = {"name": "slow", "endpoints": [silent.address], "health_check": check}
+        baton.write({**tables, "proxy": {**tables["proxy"], "warm_time": "59m"},
+                     "cluster": [*tables["cluster"], checked]})
+        reload = baton.ask_in_background("reload")
+        wait_until(lambda: (baton.status()["reload_in_progress"] or {}).get("phase") == "warm", 10, "it warms")
+        processes.kill(baton.generations()[1]["pid"])
+        with sockets.connect(address) as client:
+            client.sendall(b"1\n")
+            assert sockets.read_all(client) == b"answer to 1\n"
+        assert reload.wait(20) == DONE, reload.communicate()
+        reload.communicate()
+        assert baton.in_charge()["id"] == 2
 
 
 def test_old_dies_while_new_hangs(start, address, liner):
