@@ -22,6 +22,12 @@ void FdStore::sync_soon() {
   timer_.start(std::chrono::duration<double>(kDelay).count());
 }
 
+void FdStore::sync_now() {
+  if (!present_) return;
+  timer_.stop();
+  sync();
+}
+
 void FdStore::clear() {
   if (!present_) return;
   timer_.stop();
@@ -100,6 +106,7 @@ bool FdStore::send_canary() {
   auto pair = proto::make_pair();
   if (!pair || refused_) return true;
   if (!remove(name) || !store(name, pair->second.get())) return false;
+  if (failed_) return true;  // it was never sent, so its end says nothing
   canary_ = std::move(pair->first);
   canary_watcher_.start(canary_.get(), ev::READ);
   return true;

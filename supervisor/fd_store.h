@@ -33,6 +33,9 @@ class FdStore {
 
   // The state may have changed.
   void sync_soon();
+  // Not later than this, as far as the manager takes it: whoever learns next that we serve may
+  // count on what is stored.
+  void sync_now();
   // Before an orderly end: a unit that is restarted has the store of before, and what is in it
   // would keep addresses in use.
   void clear();

@@ -47,13 +47,14 @@ std::string extension() {
 
 ServiceManager::ServiceManager(ev::loop_ref loop, const SupervisorState& state,
                                const SupervisorRegion& region)
-    : state_(state), region_(region), present_(has_service_manager()), timer_(loop) {
+    : state_(state), region_(region), present_(has_service_manager()), timer_(loop), soon_(loop) {
   if (!present_) return;
   if (const auto time = watchdog_time()) {
     watched_ = true;
     interval_ = std::min<std::chrono::duration<double>>(*time / 2.0, interval_);
   }
   timer_.set<ServiceManager, &ServiceManager::tick>(this);
+  soon_.set<ServiceManager, &ServiceManager::tick>(this);
   // The first one at once: a start may take longer than its timeout, too.
   timer_.start(0, interval_.count());
 }
@@ -67,6 +68,10 @@ void ServiceManager::reloading() {
 }
 
 void ServiceManager::stopping() { announce("STOPPING=1" + extension()); }
+
+void ServiceManager::changed() {
+  if (present_ && !soon_.is_active()) soon_.start(std::chrono::duration<double>(kSoon).count());
+}
 
 // Where this process stands now: of what could not be said before, nothing matters any more.
 void ServiceManager::announce(std::string words) {

@@ -29,10 +29,13 @@ class ServiceManager {
   void ready();
   void reloading();
   void stopping();
+  // What the status line says may have changed: it is told within kSoon, if so.
+  void changed();
 
   // How often it is told at most what it need not know at once; with a watchdog, twice as often as
   // that one asks for.
   static constexpr std::chrono::seconds kInterval{10};
+  static constexpr std::chrono::milliseconds kSoon{500};
   // A hung supervisor is noticed that much later while timeouts are being extended.
   static constexpr std::chrono::seconds kExtension{30};
 
@@ -51,6 +54,7 @@ class ServiceManager {
   std::string told_status_;
   std::chrono::duration<double> interval_ = kInterval;
   ev::timer timer_;
+  ev::timer soon_;
 };
 
 }  // namespace baton::supervisor

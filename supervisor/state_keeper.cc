@@ -30,6 +30,12 @@ void StateKeeper::on_loop_waits() {
   store_.sync_soon();
 }
 
+void StateKeeper::keep() {
+  store_.sync_now();
+  tried_ = state_.revision;
+  write(encode_state(state_, state_.revision));
+}
+
 // The loop waits again behind this.
 void StateKeeper::on_retry() { tried_ = 0; }
 

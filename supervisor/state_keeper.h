@@ -26,6 +26,8 @@ class StateKeeper {
   StateKeeper(const StateKeeper&) = delete;
   StateKeeper& operator=(const StateKeeper&) = delete;
 
+  // Now, and not before the loop waits again.
+  void keep();
   // At an orderly end: nobody is to go on from here.
   void forget() { store_.clear(); }
 

@@ -25,6 +25,7 @@ struct Program {
         signals(loop, supervisor),
         keeper(loop, state) {
     supervisor.on_replace([this] { return server.quiet_connections(); });
+    supervisor.before_ready([this] { keeper.keep(); });
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     ::prctl(PR_SET_NAME, "supervisor");  // run from a descriptor, it is named after its number
     os::release_signals();  // those that came while the program before made room for this one

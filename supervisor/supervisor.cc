@@ -140,6 +140,7 @@ bool Supervisor::retune_drains(std::chrono::milliseconds time) {
     generations_.drain(*generation, time, settings.drain_strategy, {});
     log::info("{} now has {} to drain", generation->name(), os::format_duration(time));
   }
+  service_manager_.changed();
   return !draining.empty();
 }
 
@@ -175,6 +176,7 @@ void Supervisor::feed(lifecycle::Event event) {
     state_.life = step.state;
     for (const lifecycle::Action action : step.actions) act(action);
     state_.touch();
+    service_manager_.changed();
     if (events_.empty() && state_.life.stage == Stage::Stopping && generations_.empty()) {
       events_.push_back({EventKind::AllGone});
     }
@@ -350,6 +352,7 @@ void Supervisor::on_exit(GenerationProcess& generation, const os::ExitStatus& st
       break;
   }
   generations_.drop_unused_pairs();
+  service_manager_.changed();
   if (state_.life.stage == Stage::Stopping && generations_.empty()) feed({EventKind::AllGone});
 }
 

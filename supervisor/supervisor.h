@@ -60,6 +60,8 @@ class Supervisor final : private GenerationObserver {
   void on_replace(std::function<std::vector<int>()> connections) {
     connections_ = std::move(connections);
   }
+  // What is to be done before a manager learns that a generation serves.
+  void before_ready(std::function<void()> keep) { keep_ = std::move(keep); }
   // Replaces this program by the binary, by default what is where this one was found. On success
   // that one answers the client. Refused: not begun, and why.
   std::optional<std::string> upgrade(const std::optional<std::string>& binary_path,
@@ -123,6 +125,7 @@ class Supervisor final : private GenerationObserver {
   void arm_back_off();
   void on_back_off_over() { feed({lifecycle::EventKind::BackOffOver}); }
   void drain_all();
+  void announce_ready();
   void cut_all();
   void exit();
 
@@ -170,6 +173,7 @@ class Supervisor final : private GenerationObserver {
   std::optional<proto::Responder> upgrade_client_;
   std::function<std::vector<int>()> connections_;
   bool replace_now_ = false;  // once the loop has returned
+  std::function<void()> keep_;
 
   std::optional<std::chrono::milliseconds> stop_drain_time_;
   std::vector<proto::Responder> stop_clients_;

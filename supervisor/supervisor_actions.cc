@@ -71,7 +71,7 @@ void Supervisor::act(Action action) {
     case Action::ReportStartFailed:
       return report_start_failed();
     case Action::AnnounceReady:
-      return service_manager_.ready();
+      return announce_ready();
     case Action::ArmBackOff:
       return arm_back_off();
     case Action::DisarmBackOff:
@@ -299,6 +299,11 @@ void Supervisor::report_failed() {
 }
 
 void Supervisor::report_start_failed() { result_ = {bad_config_ ? 2 : 1, failure_}; }
+
+void Supervisor::announce_ready() {
+  if (keep_) keep_();
+  service_manager_.ready();
+}
 
 void Supervisor::arm_back_off() {
   const std::chrono::milliseconds wait = lifecycle::back_off(state_.life.quick_crashes);

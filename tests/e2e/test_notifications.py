@@ -1,11 +1,13 @@
 """What a service manager is told, over a NOTIFY_SOCKET of the test's own."""
 
+import re
 import time
 
 import pytest
-from harness import tables
+from harness import sockets, tables
 from harness.baton import FAILED
 from harness.service_manager import Listener
+from harness.waiting import wait_until
 
 
 @pytest.fixture
@@ -27,6 +29,17 @@ def test_it_is_ready_once_a_generation_serves(notifying, manager):
     ready = manager.wait_for(READY="1")
     assert len(ready) == 1
     assert ready[0]["STATUS"] == "generation 1 in charge, 0 connections"
+
+
+def test_everything_is_stored_before_it_is_ready(notifying, manager):
+    """Killed the moment it is ready, nothing of it is lost."""
+    notifying()
+    ready = manager.wait_for(READY="1")[0]
+    before = manager.messages[:manager.messages.index(ready)]
+    stored = {message["FDNAME"] for message in before if "FDSTORE" in message}
+    assert {"baton-state", "baton-region"} <= stored, stored
+    binary, config, one_a_worker = 1, 1, 2
+    assert len([name for name in stored if name.startswith("baton-fd-")]) == binary + config + one_a_worker
 
 
 def test_a_start_that_fails_is_never_ready(prepare, manager):
@@ -83,8 +96,28 @@ def test_a_start_and_a_reload_may_take_longer_than_the_unit_allows(notifying, ma
         assert reload.wait(20) == FAILED
 
 
+def test_the_status_line_follows_a_drain_at_once(start, manager, address, echoer):
+    def status(pattern):
+        # Sooner than the regular times, which are 10 s apart.
+        wait_until(lambda: re.fullmatch(pattern, manager.find(STATUS=True)[-1]["STATUS"]), 5,
+                   lambda: f"{pattern}: {manager.messages}")
+
+    baton = start(tables.staying(address, echoer.address, supervisor={"drain_time": "2h"}),
+                  env={"NOTIFY_SOCKET": str(manager.path)})
+    with sockets.connect(address) as client:
+        sockets.ask(client, b"held")
+        baton.reload()
+        status("generation 2 .*; 1 draining, 1 connection, cut in 2h")
+        baton.do("drain", "--drain-time", "30m")
+        status("generation 2 .*; 1 draining, 1 connection, cut in (30m|29m.*)")
+    baton.wait_drained()
+    status("generation 2 in charge, 0 connections")
+
+
 @pytest.mark.parametrize("socket", ["/nonexistent/socket", "nonsense", "/" + "x" * 200])
 def test_a_manager_that_cannot_be_told_is_reported_once(start, address, socket):
     baton = start(tables.saying(address, "hello"), env={"NOTIFY_SOCKET": socket, "WATCHDOG_USEC": "20000"})
     baton.reload("--probation", "100ms")
     assert baton.log().count("the service manager cannot be told") == 1
+    # What could not be sent was not refused.
+    assert "does not keep all descriptors" not in baton.log()
