@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <sstream>
 
@@ -53,10 +54,18 @@ bool place_inherited(const std::vector<InheritedFd>& inherited, int binary_fd, i
   return true;
 }
 
+// What a service manager has said to this process alone: sd_notify(3), sd_watchdog_enabled(3).
+void forget_service_manager() {
+  for (const char* variable : {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"}) {
+    ::unsetenv(variable);
+  }
+}
+
 [[noreturn]] void run_child(const SpawnOptions& options, int error_fd) {
   ::setpgid(0, 0);
   for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
   release_signals();
+  forget_service_manager();
   std::vector<char*> argv = argv_of(options.arguments);
   int binary = -1;
   if (place_inherited(options.inherited, options.binary_fd, binary, error_fd)) {

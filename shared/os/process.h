@@ -33,7 +33,8 @@ struct SpawnOptions {
 };
 
 // Forks and runs the program in a process group of its own (a terminal's Ctrl-C reaches only the
-// caller), signals unblocked and at their defaults. Returns once exec has succeeded; an exec that
+// caller), signals unblocked and at their defaults, and an environment that names no service
+// manager: it does not speak for this process. Returns once exec has succeeded; an exec that
 // fails is this call's error (ENOEXEC, EACCES, ...) and leaves no child.
 Result<Child> spawn(const SpawnOptions& options);
 

@@ -2,6 +2,7 @@
 
 import re
 import time
+from pathlib import Path
 
 import pytest
 from harness import sockets, tables
@@ -76,6 +77,18 @@ def test_stopping_is_told_and_the_drain_gets_its_time(notifying, manager):
 def test_the_watchdog_is_told_that_the_loop_turns(notifying, manager):
     notifying(WATCHDOG_USEC="200000")
     manager.wait_for(count=5, seconds=5, WATCHDOG="1")
+
+
+def test_its_generations_do_not_know_of_it(notifying, manager):
+    baton = notifying(WATCHDOG_USEC="200000", LISTEN_PID="1", LISTEN_FDS="0")
+    baton.do("upgrade")
+    baton.reload()
+    words = Path(f"/proc/{baton.in_charge()['pid']}/environ").read_bytes().split(b"\0")
+    names = {word.split(b"=")[0].decode() for word in words}
+    assert not {n for n in names if n.startswith(("NOTIFY_", "WATCHDOG_", "LISTEN_"))}, names
+    # The supervisor does, also behind an upgrade.
+    manager.collect().clear()
+    manager.wait_for(count=2, WATCHDOG="1")
 
 
 def test_the_watchdog_of_another_process_is_not_ours(notifying, manager):
