@@ -21,6 +21,8 @@ inline constexpr std::string_view kFeatureStatsDelta = "stats-delta";  // counte
 inline constexpr std::string_view kFeatureMove = "move";               // connections travel
 inline constexpr std::string_view kFeatureSessions = "sessions";       // UDP sessions are lent
 inline constexpr std::string_view kFeatureReturn = "return";  // comes back to a new supervisor
+// Connections travel from one that drains to any later one in charge, not only to the next.
+inline constexpr std::string_view kFeatureFollow = "follow";
 
 struct Agreement {
   std::uint32_t protocol = 0;

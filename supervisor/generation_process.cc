@@ -180,11 +180,19 @@ std::optional<std::chrono::milliseconds> GenerationProcess::start_time_left() {
   return std::chrono::ceil<std::chrono::milliseconds>(left);
 }
 
-void GenerationProcess::introduce(std::uint64_t generation, int fd) {
+void GenerationProcess::introduce(std::uint64_t generation, int fd, bool in_charge) {
   proto::Introduce message;
   message.set_generation(generation);
+  message.set_in_charge(in_charge);
   const int fds[] = {fd};
   channel_.notify(proto::INTRODUCE, message, fds);
+}
+
+void GenerationProcess::follow(std::uint64_t generation, int fd) {
+  proto::Follow message;
+  message.set_generation(generation);
+  const int fds[] = {fd};
+  channel_.notify(proto::FOLLOW, message, fds);
 }
 
 void GenerationProcess::reopen_logs() { channel_.notify(proto::REOPEN, proto::Done()); }

@@ -79,7 +79,10 @@ class GenerationProcess {
   // Also arms the kill: at the deadline and a grace. Sent again, the new time counts.
   void drain(std::chrono::milliseconds time, DrainStrategy strategy,
              std::span<const SocketKey> kept);
-  void introduce(std::uint64_t generation, int fd);
+  // To a later one; `in_charge`: what it has left of its drain may go there.
+  void introduce(std::uint64_t generation, int fd, bool in_charge);
+  // To an older one that drains.
+  void follow(std::uint64_t generation, int fd);
   void reopen_logs();
 
   // SIGKILL. on_exit() follows from the loop.

@@ -258,7 +258,7 @@ os::UniqueFd Supervisor::introduce_to_in_charge(const GenerationProcess& next) {
     log::warning("no succession channel, the escrow has to do: {}", ends.error().text());
     return {};
   }
-  in_charge->introduce(next.record().id, ends->first.get());
+  in_charge->introduce(next.record().id, ends->first.get(), false);
   return std::move(ends->second);
 }
 

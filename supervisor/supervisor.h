@@ -111,6 +111,7 @@ class Supervisor final : private GenerationObserver {
   void send_pause();
   void begin_probation();
   void take_charge();
+  void introduce_to_draining(const GenerationProcess* but);
   void commit();
   void limit_draining(std::size_t most);
   void kill_candidate();

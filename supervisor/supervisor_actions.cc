@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "proto/negotiation.h"
+#include "proto/seqpacket.h"
 #include "shared/os/duration.h"
 #include "shared/os/log.h"
 #include "supervisor/supervisor.h"
@@ -23,6 +25,10 @@ constexpr std::chrono::milliseconds kLastCall{1000};
 constexpr std::size_t kMostAtLastCall = 16;
 
 double seconds(std::chrono::milliseconds time) { return static_cast<double>(time.count()) / 1000; }
+
+bool follows(const GenerationRecord& generation) {
+  return std::ranges::find(generation.features, proto::kFeatureFollow) != generation.features.end();
+}
 
 }  // namespace
 
@@ -46,7 +52,8 @@ void Supervisor::act(Action action) {
     case Action::EndProbation:
       return probation_.reset();
     case Action::TakeCharge:
-      return take_charge();
+      take_charge();
+      return introduce_to_draining(nullptr);
     case Action::Commit:
       return commit();
     case Action::KillCandidate:
@@ -165,6 +172,19 @@ void Supervisor::take_charge() {
   log::info("{} ({}) is in charge", candidate->name(), candidate->record().version);
 }
 
+// What an earlier one could not hand over, because its successor has died or its connections were
+// busy, goes to the one in charge; but not what `but` has: they know each other.
+void Supervisor::introduce_to_draining(const GenerationProcess* but) {
+  GenerationProcess* next = generations_.in_charge();
+  for (GenerationProcess* before : generations_.draining()) {
+    if (before == but || !follows(next->record()) || !follows(before->record())) continue;
+    auto ends = proto::make_pair();
+    if (!ends) return log::warning("older generations drain: {}", ends.error().text());
+    before->introduce(next->record().id, ends->first.get(), true);
+    next->follow(before->record().id, ends->second.get());
+  }
+}
+
 void Supervisor::commit() {
   enter_phase("commit");
   GenerationProcess* before = generations_.in_charge();
@@ -180,6 +200,7 @@ void Supervisor::commit() {
     generations_.drain(*before, settings.drain_time, settings.drain_strategy, next->record().keys);
   }
   limit_draining(settings.max_draining);
+  introduce_to_draining(before);
   generations_.drop_unused_pairs();
 }
 

@@ -64,7 +64,7 @@ class Session final : public boost::intrusive::list_base_hook<>,
   MoveDetails move_details() const { return chain_.move_details(); }
   // It was offered to the next generation, which does not want it.
   bool stays() const { return stays_; }
-  void set_stays() { stays_ = true; }
+  void set_stays(bool stays) { stays_ = stays; }
   // It has stopped to be moved: to be frozen soon, or else told to go on.
   bool boards() const { return boards_; }
   void go_on();

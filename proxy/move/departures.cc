@@ -29,6 +29,7 @@ Departures::Departures(Options options)
       counters_(options.counters),
       drain_(options.drain),
       on_move_(options.on_move),
+      settled_(std::move(options.settled)),
       next_(options.loop),
       prompt_(options.loop),
       channel_(options.loop, std::move(options.channel), "next generation's worker") {
@@ -42,8 +43,15 @@ Departures::Departures(Options options)
 
 // The process ends, and with it what is still offered: new sees that, and goes on with it.
 Departures::~Departures() {
-  drain_.on_boarding(nullptr);
+  if (!retired_) drain_.on_boarding(nullptr);
   for (const Traveller& traveller : travellers_) delete traveller.session;
+}
+
+void Departures::retire() {
+  over_ = retired_ = true;
+  next_.stop();
+  prompt_.stop();
+  if (!waiting()) settled_(*this);
 }
 
 void Departures::pass() {
@@ -114,7 +122,7 @@ bool Departures::collect(ActiveListener& listener, proto::MoveBatch& batch, std:
                    *batch.add_connections(), fds);
     } else if (session.boards()) {
       // Not for what it is at, then, but for a filter: it would wait behind each answer in vain.
-      session.set_stays();
+      session.set_stays(true);
       listener.let_go_on(session);
     }
   }
@@ -128,6 +136,7 @@ void Departures::on_answer(const Answer& answer) {
     return on_failure({proto::CallError::Code::Malformed, "malformed verdicts"});
   }
   settle(*answer);
+  if (retired_) return settled_(*this);
   if (!over_) next_.start(0);
 }
 
@@ -140,8 +149,9 @@ void Departures::on_failure(const proto::CallError& error) {
   using Code = proto::CallError::Code;
   const bool is_alone = travellers_.size() + upstreams_.size() == 1;
   const bool too_large = error.code == Code::BadRequest;
-  if (too_large && is_alone && !travellers_.empty()) travellers_.front().session->set_stays();
+  if (too_large && is_alone && !travellers_.empty()) travellers_.front().session->set_stays(true);
   take_all_back();
+  if (retired_) return settled_(*this);
   if (!channel_.open()) return end();
   if (error.code == Code::DeadlineExceeded) return ask_for_life();
   // Else there are no descriptors, in either process.
@@ -199,7 +209,7 @@ void Departures::settle(const proto::MoveVerdicts& verdicts) {
       continue;
     }
     counters_.rejected(verdict);
-    session->set_stays();
+    if (!retired_) session->set_stays(true);
     listener->put_back(*session);
   }
   counters_.moved_out(moved);
@@ -238,7 +248,7 @@ void Departures::end() {
   over_ = true;
   next_.stop();
   prompt_.stop();
-  set_moving(Moving::Off);
+  if (!retired_) set_moving(Moving::Off);
 }
 
 void Departures::take_all_back() {

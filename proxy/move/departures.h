@@ -19,6 +19,9 @@
 // Idle connections to endpoints go ahead of everything, so that they are there when the first
 // request comes; one that new has no use for is closed.
 //
+// A later generation may take the place of that at the other end: then nothing more is offered to
+// this one, and what it has been offered is settled.
+//
 // New that does not answer in time gets no more until it does; one that has no descriptors left is
 // asked again later.
 //
@@ -29,6 +32,7 @@
 #include <ev++.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -55,12 +59,17 @@ class Departures {
     MoveCounters& counters;
     DrainState& drain;
     const MoveObserver& on_move;
+    std::function<void(Departures&)> settled;  // after retire(); may destroy this
   };
 
   explicit Departures(Options options);
   ~Departures();
   Departures(const Departures&) = delete;
   Departures& operator=(const Departures&) = delete;
+
+  // Offers nothing more; from here on whether connections move is for others to say. Settled may be
+  // called at once.
+  void retire();
 
   // At most so many in one message: each has up to two descriptors, and a message 253.
   static constexpr std::size_t kLargestBatch = 32;
@@ -106,6 +115,7 @@ class Departures {
   MoveCounters& counters_;
   DrainState& drain_;
   const MoveObserver& on_move_;
+  std::function<void(Departures&)> settled_;
   // Offered, no answer yet; in this order in the batch.
   std::vector<Traveller> travellers_;
   std::vector<TravellingUpstream> upstreams_;
@@ -115,7 +125,8 @@ class Departures {
   bool look_at_all_ = true;  // in the next slice, not only at those that board
   ev::tstamp look_again_ = 0;
   bool asks_for_life_ = false;
-  bool over_ = false;  // nobody is offered any more
+  bool over_ = false;     // nobody is offered any more
+  bool retired_ = false;  // ... and another one offers
   ev::timer next_;
   ev::timer prompt_;
   proto::Channel channel_;

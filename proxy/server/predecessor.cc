@@ -46,9 +46,13 @@ void Predecessor::on_session_channels(const proto::SessionChannels& message, pro
 
 void Predecessor::inherit(const proto::Hello& self, std::vector<proto::SocketKey> keys,
                           Inherited inherited) {
-  self_ = self;
   keys_ = std::move(keys);
   inherited_ = std::move(inherited);
+  meet(self);
+}
+
+void Predecessor::meet(const proto::Hello& self) {
+  self_ = self;
   channel_.request<proto::Hello>(proto::MEET, self_, {}, kAnswerTime,
                                  [this](std::expected<proto::Hello, proto::CallError> reply,
                                         proto::Fds) { on_met(std::move(reply)); });
@@ -60,6 +64,7 @@ void Predecessor::on_met(std::expected<proto::Hello, proto::CallError> reply) {
   if (!agreement) return give_up(agreement.error());
   // While it answers it lives, so the number is its own.
   process_.reset(static_cast<int>(::syscall(SYS_pidfd_open, reply->pid(), 0)));
+  if (!inherited_) return;
   will_lend_sessions_ = agreement->has(proto::kFeatureSessions);
   if (!agreement->has(proto::kFeatureListeners)) return give_up("it passes no sockets");
   proto::ListenersRequest request;

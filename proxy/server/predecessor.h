@@ -41,6 +41,11 @@ class Predecessor {
   // Introduces itself, then asks for the sockets of these keys. `inherited` is called exactly once.
   void inherit(const proto::Hello& self, std::vector<proto::SocketKey> keys, Inherited inherited);
 
+  // Introduces itself only: what it sends of itself is all there is to have.
+  void meet(const proto::Hello& self);
+
+  // False: it has died, or was cut off for what it sent.
+  bool connected() const { return channel_.open(); }
   // Once it has paused; known when `inherited` is called.
   bool will_lend_sessions() const { return will_lend_sessions_ && channel_.open(); }
 

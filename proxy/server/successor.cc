@@ -8,10 +8,11 @@
 namespace baton::proxy {
 
 Successor::Successor(EventLoop& loop, os::UniqueFd channel, proto::Hello self,
-                     const ListeningSockets& sockets)
+                     const ListeningSockets& sockets, std::function<void()> met)
     : channel_(loop.ref(), std::move(channel), "next generation"),
       self_(std::move(self)),
-      sockets_(sockets) {
+      sockets_(sockets),
+      met_(std::move(met)) {
   channel_.handle<proto::Hello>(
       proto::MEET, [this](const proto::Hello& hello, proto::Fds, const proto::Responder& answer) {
         const auto agreement = proto::negotiate(self_, hello);
@@ -23,6 +24,7 @@ Successor::Successor(EventLoop& loop, os::UniqueFd channel, proto::Hello self,
         borrowing_workers_ = agreement->has(proto::kFeatureSessions) ? hello.workers() : 0;
         log::debug("generation {} ({}) introduced itself", hello.generation(), hello.build());
         answer.reply(self_);
+        met_();
       });
   channel_.handle<proto::ListenersRequest>(
       proto::LISTENERS_GET,

@@ -5,6 +5,8 @@
 // Whatever arrives here, this generation goes on: a malformed message closes the channel only.
 #pragma once
 
+#include <functional>
+
 #include "proto/channel.h"
 #include "proto/types.pb.h"
 #include "proxy/server/listening_sockets.h"
@@ -15,8 +17,9 @@ namespace baton::proxy {
 
 class Successor {
  public:
+  // `met`: it has introduced itself.
   Successor(EventLoop& loop, os::UniqueFd channel, proto::Hello self,
-            const ListeningSockets& sockets);
+            const ListeningSockets& sockets, std::function<void()> met);
 
   // False: it has died, or was cut off for what it sent.
   bool connected() const { return channel_.open(); }
@@ -33,6 +36,7 @@ class Successor {
   proto::Channel channel_;
   proto::Hello self_;
   const ListeningSockets& sockets_;
+  std::function<void()> met_;
   bool takes_connections_ = false;
   std::size_t borrowing_workers_ = 0;
 };

@@ -66,7 +66,8 @@ proto::Hello SupervisedGeneration::hello() const {
   hello.set_build(build_.version);
   hello.set_region_layout(build_.region_layout);
   for (const std::string& feature : build_.features) {
-    const bool moving = feature == proto::kFeatureMove || feature == proto::kFeatureSessions;
+    const bool moving = feature == proto::kFeatureMove || feature == proto::kFeatureSessions ||
+                        feature == proto::kFeatureFollow;
     if (!moving || !server_ || server_->moves_connections()) hello.add_features(feature);
   }
   if (server_) hello.set_workers(static_cast<std::uint32_t>(server_->workers()));
@@ -308,8 +309,12 @@ void SupervisedGeneration::accept_orders() {
       proto::PING,
       [this](const proto::Ping&, Fds, const Responder& answer) { order_ping(answer); });
   supervisor_->handle<proto::Introduce>(
-      proto::INTRODUCE,
-      [this](const proto::Introduce&, Fds fds, const Responder&) { introduce(std::move(fds)); });
+      proto::INTRODUCE, [this](const proto::Introduce& order, Fds fds, const Responder&) {
+        introduce(order, std::move(fds));
+      });
+  supervisor_->handle<proto::Follow>(
+      proto::FOLLOW,
+      [this](const proto::Follow&, Fds fds, const Responder&) { follow(std::move(fds)); });
   supervisor_->handle<proto::Done>(proto::HURRY, [this](const proto::Done&, Fds, const Responder&) {
     hurried_ = true;
     if (server_) server_->hurry();
@@ -393,10 +398,25 @@ void SupervisedGeneration::order_ping(const proto::Responder& answer) {
   server_->ping([answer] { answer.reply(proto::Done()); });
 }
 
-void SupervisedGeneration::introduce(proto::Fds fds) {
+void SupervisedGeneration::introduce(const proto::Introduce& order, proto::Fds fds) {
   if (fds.empty() || !server_) return;
+  const auto met = [this, in_charge = order.in_charge()] {
+    if (in_charge && state_ == GenerationState::Draining && !leaving_) hand_over_connections();
+  };
   successors_.push_back(
-      std::make_unique<Successor>(loop_, std::move(fds.front()), hello(), server_->sockets()));
+      std::make_unique<Successor>(loop_, std::move(fds.front()), hello(), server_->sockets(), met));
+}
+
+// Connections only: the datagrams of its UDP sessions are this generation's already.
+void SupervisedGeneration::follow(proto::Fds fds) {
+  if (fds.empty() || !server_) return;
+  std::erase_if(elders_, [](const auto& each) { return !each->connected(); });
+  elders_.push_back(std::make_unique<Predecessor>(
+      loop_, std::move(fds.front()),
+      Predecessor::Events{.arriving = predecessor_events().arriving,
+                          .lending = [](const std::vector<SessionChannel>&) {},
+                          .gone = [] {}}));
+  elders_.back()->meet(hello());
 }
 
 // --- leaving ---------------------------------------------------------------------------------

@@ -58,7 +58,8 @@ class SupervisedGeneration {
   void order_resume(const proto::Resume& order, proto::Fds fds, const proto::Responder& answer);
   void order_drain(const proto::Drain& order, const proto::Responder& answer);
   void order_ping(const proto::Responder& answer);
-  void introduce(proto::Fds fds);
+  void introduce(const proto::Introduce& order, proto::Fds fds);
+  void follow(proto::Fds fds);
   // The action of an event; a refusal has been answered already.
   GenerationAction advance(GenerationEvent event, const proto::Responder& answer);
 
@@ -97,6 +98,7 @@ class SupervisedGeneration {
   os::UniqueFd kept_region_;
   std::unique_ptr<Homecoming> homecoming_;
   std::unique_ptr<Predecessor> predecessor_;
+  std::vector<std::unique_ptr<Predecessor>> elders_;  // that drain
   std::vector<std::unique_ptr<Successor>> successors_;
   std::optional<StatsReporter> reporter_;
   ev::timer deadline_;

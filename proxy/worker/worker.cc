@@ -89,14 +89,24 @@ void Worker::start() {
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
+// Who was refused, or could not move in time, has another chance. What has been offered to the
+// worker before is settled with that one.
 void Worker::depart(os::UniqueFd channel) {
-  departures_ = std::make_unique<Departures>(Departures::Options{.loop = loop_.ref(),
-                                                                 .channel = std::move(channel),
-                                                                 .listeners = streams_,
-                                                                 .http = http_,
-                                                                 .counters = move_counters_,
-                                                                 .drain = drain_,
-                                                                 .on_move = on_move_});
+  if (!departures_.empty()) departures_.back()->retire();
+  for (const auto& listener : streams_) {
+    for (Session& session : listener->sessions()) session.set_stays(false);
+  }
+  departures_.push_back(std::make_unique<Departures>(Departures::Options{
+      .loop = loop_.ref(),
+      .channel = std::move(channel),
+      .listeners = streams_,
+      .http = http_,
+      .counters = move_counters_,
+      .drain = drain_,
+      .on_move = on_move_,
+      .settled = [this](Departures& settled) {
+        std::erase_if(departures_, [&](const auto& each) { return each.get() == &settled; });
+      }}));
 }
 
 void Worker::welcome(os::UniqueFd channel, os::UniqueFd old_process) {

@@ -64,7 +64,7 @@ class Worker {
   // Connections end at their next message boundary, as the strategy says. Again: re-tuned.
   void drain(std::chrono::milliseconds time, DrainStrategy strategy);
   HeldConnections& held() { return held_; }
-  // Hands connections to the next generation's worker at the other end.
+  // Hands connections to the next generation's worker at the other end; again: to a later one's.
   void depart(os::UniqueFd channel);
   // Takes those of the worker of the generation before that is at the other end.
   void welcome(os::UniqueFd channel, os::UniqueFd old_process);
@@ -90,7 +90,7 @@ class Worker {
   MoveCounters move_counters_;
   const MoveObserver& on_move_;
   SessionLoans loans_;
-  std::unique_ptr<Departures> departures_;
+  std::vector<std::unique_ptr<Departures>> departures_;  // the last one offers
   std::vector<std::unique_ptr<Arrivals>> arrivals_;
   bool refuses_arrivals_ = false;
   std::thread thread_;

@@ -21,6 +21,7 @@ NEXT_PROXY = BUILD / "tests" / "variants" / "proxy-next"
 OTHER_LAYOUT_PROXY = BUILD / "tests" / "variants" / "proxy-other-layout"
 LISTENERS_ONLY_PROXY = BUILD / "tests" / "variants" / "proxy-listeners-only"
 FORBIDDEN_PROXY = BUILD / "tests" / "variants" / "proxy-forbidden"
+WITHOUT_FOLLOW_PROXY = BUILD / "tests" / "variants" / "proxy-without-follow"
 CRASHING_PROXY = BUILD / "tests" / "variants" / "proxy-crashing"
 
 DONE, FAILED, WRONG, NO_SUPERVISOR, REFUSED = 0, 1, 2, 3, 4  # exit codes

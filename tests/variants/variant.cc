@@ -123,6 +123,9 @@ int main(int argc, char** argv) {
   build.features.emplace_back(proto::kFeatureMove);
   build.features.emplace_back(proto::kFeatureSessions);
   build.features.emplace_back(proto::kFeatureReturn);
+#ifndef VARIANT_WITHOUT_FOLLOW
+  build.features.emplace_back(proto::kFeatureFollow);
+#endif
 #endif
   build.moving = [](baton::proxy::MovePoint point, std::uint64_t generation) {
     hold_if_asked(name_of(point), generation);

@@ -43,13 +43,15 @@ struct Departure {
   SingleWorker& worker() { return *rig.worker; }
   proxy::Session& session() { return listeners.front()->sessions().front(); }
   void depart() {
-    departures.emplace(proxy::Departures::Options{.loop = worker().loop.ref(),
-                                                  .channel = std::move(begin),
-                                                  .listeners = listeners,
-                                                  .http = worker().http,
-                                                  .counters = counters,
-                                                  .drain = worker().drain,
-                                                  .on_move = observer});
+    departures.emplace(
+        proxy::Departures::Options{.loop = worker().loop.ref(),
+                                   .channel = std::move(begin),
+                                   .listeners = listeners,
+                                   .http = worker().http,
+                                   .counters = counters,
+                                   .drain = worker().drain,
+                                   .on_move = observer,
+                                   .settled = [this](proxy::Departures&) { settled = true; }});
   }
   bool is_offered(int connections) {
     return worker().until([&] { return !unanswered.empty() && sizes.back() == connections; });
@@ -72,6 +74,7 @@ struct Departure {
   std::vector<proto::Responder> unanswered;
   int commits = 0;
   int aborts = 0;
+  bool settled = false;
   std::optional<proxy::Departures> departures;
 };
 
@@ -139,4 +142,27 @@ TEST_CASE("departures: while new is slow to answer nobody waits for it") {
   REQUIRE(departure.rig.send(busy, kGet));
   CHECK(is_asked(2 * once));
   CHECK(departure.sizes.size() == 1);
+}
+
+TEST_CASE("departures: who has retired offers nothing, and settles what it has offered") {
+  Departure departure;
+  departure.depart();
+  REQUIRE(departure.is_offered(1));
+  departure.departures->retire();
+  CHECK_FALSE(departure.settled);
+  SUBCASE("accepted: it moves") {
+    departure.answer(proto::MOVE_ACCEPTED);
+    CHECK(departure.worker().until([&] { return departure.settled && departure.commits == 1; }));
+    CHECK(departure.listeners.front()->sessions().empty());
+  }
+  SUBCASE("refused: it is free to go elsewhere") {
+    departure.answer(proto::MOVE_NO_LISTENER);
+    CHECK(departure.worker().until([&] { return departure.settled; }));
+    CHECK_FALSE(departure.session().stays());
+  }
+  SUBCASE("never answered: it is back") {
+    departure.next.reset();
+    CHECK(departure.worker().until([&] { return departure.settled; }));
+    CHECK_FALSE(departure.session().stays());
+  }
 }
