@@ -32,9 +32,11 @@ Departures::Departures(Options options)
       settled_(std::move(options.settled)),
       next_(options.loop),
       prompt_(options.loop),
+      last_time_(options.loop),
       channel_(options.loop, std::move(options.channel), "next generation's worker") {
   next_.set<Departures, &Departures::pass>(this);
   prompt_.set<Departures, &Departures::on_slow_answer>(this);
+  last_time_.set<Departures, &Departures::finished>(this);
   channel_.on_close([this](const std::string&) { end(); });
   drain_.on_boarding([this] { on_boarding(); });
   set_moving(Moving::Now);
@@ -51,13 +53,27 @@ void Departures::retire() {
   over_ = retired_ = true;
   next_.stop();
   prompt_.stop();
+  finished();
   if (!waiting()) settled_(*this);
+}
+
+void Departures::finish(std::function<void()> done) {
+  finished();
+  if (over_ || asks_for_life_) return done();
+  finished_ = std::move(done);
+  last_time_.start(seconds(kLastTime));
+  if (!waiting()) next_.start(0);
+}
+
+void Departures::finished() {
+  last_time_.stop();
+  if (const auto done = std::exchange(finished_, nullptr)) done();
 }
 
 void Departures::pass() {
   if (over_ || asks_for_life_ || waiting()) return;
   set_moving(Moving::Now);
-  look_at_all_ = look_at_all_ || next_.loop.now() >= look_again_;
+  look_at_all_ = look_at_all_ || finished_ || next_.loop.now() >= look_again_;
   proto::MoveBatch batch;
   std::vector<int> fds;
   take_out_upstreams();
@@ -67,6 +83,7 @@ void Departures::pass() {
     write_record(pool->cluster().name(), *connection, *batch.add_connections(), fds);
   }
   if (waiting()) return offer(batch, fds);
+  finished();
   next_.start(std::max(look_again_ - next_.loop.now(), 0.0));
 }
 
@@ -158,6 +175,7 @@ void Departures::on_failure(const proto::CallError& error) {
   if (!too_large && error.code != Code::Failed) return end();
   if (is_alone && !too_large) {
     set_moving(Moving::Later);
+    finished();
     return next_.start(kShortageSeconds);
   }
   batch_size_ = std::max<std::size_t>(batch_size_ / 2, 1);
@@ -174,6 +192,7 @@ void Departures::abort() {
 // that are closed here, so it is asked by a batch of nothing.
 void Departures::ask_for_life() {
   set_moving(Moving::Later);
+  finished();
   asks_for_life_ = true;
   proto::MoveBatch nothing;
   nothing.set_id(++batch_);
@@ -249,6 +268,7 @@ void Departures::end() {
   next_.stop();
   prompt_.stop();
   if (!retired_) set_moving(Moving::Off);
+  finished();
 }
 
 void Departures::take_all_back() {

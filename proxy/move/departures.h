@@ -71,11 +71,16 @@ class Departures {
   // called at once.
   void retire();
 
+  // The time to drain is over: what can move is offered at once. `done` is called when nothing of
+  // that is left, or new does not answer, or after kLastTime.
+  void finish(std::function<void()> done);
+
   // At most so many in one message: each has up to two descriptors, and a message 253.
   static constexpr std::size_t kLargestBatch = 32;
   static constexpr std::chrono::milliseconds kAnswerTime{2000};
   // An answer takes a round trip between two workers; who boards waits no longer than this.
   static constexpr std::chrono::milliseconds kPromptTime{50};
+  static constexpr std::chrono::milliseconds kLastTime{1000};
 
  private:
   struct Traveller {
@@ -91,6 +96,7 @@ class Departures {
   void pass();
   void on_boarding();
   void on_slow_answer();
+  void finished();
   void take_out_upstreams();
   void collect_connections(proto::MoveBatch& batch, std::vector<int>& fds);
   bool collect(ActiveListener& listener, proto::MoveBatch& batch, std::vector<int>& fds);
@@ -129,6 +135,8 @@ class Departures {
   bool retired_ = false;  // ... and another one offers
   ev::timer next_;
   ev::timer prompt_;
+  ev::timer last_time_;
+  std::function<void()> finished_;  // finish()
   proto::Channel channel_;
 };
 

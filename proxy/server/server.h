@@ -78,6 +78,8 @@ class Server {
   // Begins to hand connections to the next generation; returns its ends of the workers' channels.
   std::vector<os::UniqueFd> depart();
   void welcome(std::vector<os::UniqueFd> channels, const os::UniqueFd& old_process);
+  // What can move does so now: nothing more will once it is `done`, within about a second.
+  void finish_moving(Done done) { workers_->finish_moving(std::move(done)); }
   bool moves_connections() const { return config_.move_connections; }
   std::size_t workers() const { return workers_->size(); }
 

@@ -472,8 +472,12 @@ void SupervisedGeneration::hand_over_connections() {
 void SupervisedGeneration::on_deadline(ev::timer&, int) noexcept {
   const GenerationStep next = step(state_, GenerationEvent::DeadlinePassed);
   if (next.action != GenerationAction::CutAndExit) return;
-  log::info("the drain deadline has passed with {} connections left", server_->connections());
-  server_->cut_connections([this] { exit(); });
+  // A move is no drain: a deadline that comes before its end cuts only what does not move.
+  server_->finish_moving([this] {
+    if (leaving_ || deadline_.is_active()) return;  // nothing is left, or there is time again
+    log::info("the drain deadline has passed with {} connections left", server_->connections());
+    server_->cut_connections([this] { exit(); });
+  });
 }
 
 void SupervisedGeneration::exit() {

@@ -109,6 +109,10 @@ void Worker::depart(os::UniqueFd channel) {
       }}));
 }
 
+void Worker::finish_moving(std::function<void()> done) {
+  departures_.empty() ? done() : departures_.back()->finish(std::move(done));
+}
+
 void Worker::welcome(os::UniqueFd channel, os::UniqueFd old_process) {
   arrivals_.push_back(std::make_unique<Arrivals>(Arrivals::Options{
       .loop = loop_.ref(),

@@ -66,6 +66,8 @@ class Worker {
   HeldConnections& held() { return held_; }
   // Hands connections to the next generation's worker at the other end; again: to a later one's.
   void depart(os::UniqueFd channel);
+  // Departures::finish(); `done` is called at once if there is nobody to hand them to.
+  void finish_moving(std::function<void()> done);
   // Takes those of the worker of the generation before that is at the other end.
   void welcome(os::UniqueFd channel, os::UniqueFd old_process);
   // Takes none any more.

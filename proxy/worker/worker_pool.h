@@ -71,6 +71,9 @@ class WorkerPool {
   void drain(std::chrono::milliseconds time, DrainStrategy strategy);
   // Hands all connections to the next generation, each worker over its own channel.
   void depart(std::vector<os::UniqueFd> channels);
+  // What can move is to do so now; `done`: nothing more will, or time is up
+  // (Departures::kLastTime).
+  void finish_moving(Done done);
   // Takes those of the generation before: channels of its workers, and its pidfd (may be invalid).
   void welcome(std::vector<os::UniqueFd> channels, const os::UniqueFd& old_process);
   // Takes none any more from when `done` is called on.

@@ -98,3 +98,33 @@ def test_clients_with_requests_waiting_move_with_them(start, address):
         assert baton.metric("baton_listener_connections_total") == 4
         for client in clients:
             client.close()
+
+
+@pytest.mark.parametrize("drain", [("0",), ("0", "--drain-strategy", "immediate"), ("1ms",), ("30ms",)], ids=" ".join)
+def test_no_drain_time_is_too_short_to_move(start, address, echoer, drain):
+    baton = start(relay(address, echoer.address, workers=1, supervisor=SHORT))
+    clients = [sockets.connect(address) for _ in range(400)]
+    for client in clients:
+        sockets.ask(client, b"before")
+    baton.reload("--drain-time", *drain)
+    baton.wait_drained(moved_in=400)
+    for client in clients:
+        sockets.ask(client, b"after")
+        client.close()
+    assert baton.metric("baton_listener_connections_cut_total") == 0
+
+
+def test_at_the_deadline_only_what_cannot_move_is_cut(start, address):
+    with Upstream(SlowServer(30)) as upstream:
+        baton = start(web_relay(address, upstream))
+        waiting, idle = sockets.connect(address), sockets.connect(address)
+        waiting.sendall(b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\n")
+        wait_until(lambda: upstream.handle.asked, 10, "it has asked")
+        wait_until(lambda: baton.metric("baton_listener_connections_active") == 2, 10, "the other one is there")
+        baton.reload("--drain-time", "0")
+        baton.wait_drained(moved_in=1)
+        with pytest.raises(ConnectionResetError):
+            waiting.recv(1)
+        assert baton.metric("baton_listener_connections_cut_total") == 1
+        assert baton.metric("baton_listener_connections_active") == 1
+        idle.close()

@@ -166,3 +166,41 @@ TEST_CASE("departures: who has retired offers nothing, and settles what it has o
     CHECK_FALSE(departure.session().stays());
   }
 }
+
+TEST_CASE("departures: when time is up, what can move is waited for, and nothing else") {
+  Departure departure;
+  bool done = false;
+  const auto finish = [&] { departure.departures->finish([&] { done = true; }); };
+  SUBCASE("it is offered first") {
+    departure.depart();
+    finish();
+    REQUIRE(departure.is_offered(1));
+    CHECK_FALSE(done);
+    departure.answer(proto::MOVE_ACCEPTED);
+    CHECK(departure.worker().until([&] { return done; }));
+    CHECK(departure.listeners.front()->sessions().empty());
+  }
+  SUBCASE("a request under way is not waited for") {
+    const TestPeer server = departure.rig.ask();
+    departure.depart();
+    settle(departure.worker().loop);
+    const auto begin = std::chrono::steady_clock::now();
+    finish();
+    CHECK(departure.worker().until([&] { return done; }));
+    CHECK(std::chrono::steady_clock::now() - begin < proxy::Departures::kLastTime);
+  }
+  SUBCASE("new that does not answer is not waited for any longer than that") {
+    departure.depart();
+    REQUIRE(departure.is_offered(1));
+    finish();
+    CHECK(departure.worker().until([&] { return done; }));
+  }
+  SUBCASE("nor one that has died") {
+    departure.depart();
+    REQUIRE(departure.is_offered(1));
+    finish();
+    departure.next.reset();
+    CHECK(departure.worker().until([&] { return done; }));
+    CHECK(departure.listeners.front()->sessions().size() == 1);
+  }
+}
