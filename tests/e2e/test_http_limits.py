@@ -111,6 +111,16 @@ def test_a_stream_on_which_nothing_moves_is_ended(start, address, where, log):
         wait_until(lambda: upstream.ends == 1, 2, "the upstream is let go of")
 
 
+def test_a_client_that_does_not_go_on_with_its_body_is_told_so(start, address, log):
+    with RawServer(b"", "wait") as upstream:
+        start(web(address, upstream.address, http={"stream_idle_timeout": SHORT}, log=log.path))
+        assert refused(address, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n12345") == 408
+        assert (log.last()["flags"], log.last()["details"]) == ("SI", "request_idle_timeout")
+        # Here it is the upstream's turn: it has not said that it wants the body.
+        assert refused(address, "PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+                       "Content-Length: 10\r\n\r\n") == 504
+
+
 def test_a_route_may_be_idle_for_longer_than_its_listener(start, address):
     with RawServer(b"", "wait") as upstream:
         start(web(address, upstream.address, http={"stream_idle_timeout": "50ms"},

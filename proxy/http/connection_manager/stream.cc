@@ -306,16 +306,24 @@ bool Stream::rest_is_short() const {
   return request_.framing == BodyFraming::Length && body_.left() <= kDiscardBytes;
 }
 
+// A client that waits to be told to send its body may never send it: what comes next is either.
+bool Stream::body_is_withheld() const {
+  return request_.expects_continue && !continued_ && info_.received_bytes == 0;
+}
+
+// Whether it is the client's turn: there is more of its body to come, and somebody takes it.
+bool Stream::client_stalls() const {
+  return !body_.complete() && paused_request_ == 0 && !body_is_withheld();
+}
+
 // Whether the connection goes on after this response. Asked once, before its head is sent.
 bool Stream::decide_persistence() {
   if (last_ || request_.persistence == Persistence::Close) return false;
   // What follows a CONNECT may be meant for the tunnel that it did not get.
   if (request_.method == Method::Connect) return false;
-  // A client that waits to be told to send its body may never send it: what comes next is either.
-  const bool withheld = request_.expects_continue && !continued_ && info_.received_bytes == 0;
   // An error ahead of the request's end says that nobody wants the rest.
   const bool unwanted = request_dropped_ || response_.status >= 400;
-  if (!body_.complete() && (withheld || (unwanted && !rest_is_short()))) return false;
+  if (!body_.complete() && (body_is_withheld() || (unwanted && !rest_is_short()))) return false;
   if (context_->drain.keeps_movable() && host_->may_move()) return true;
   return !context_->drain.closes_now();
 }
@@ -461,7 +469,10 @@ void Stream::on_idle() {
   info_.flags.set(ResponseFlag::StreamIdleTimeout);
   last_ = true;
   if (response_begun_) return end(AfterStream::Reset);
-  reply_locally({.status = 504, .body = {}, .detail = "stream_idle_timeout"});
+  const bool slow_client = client_stalls();
+  reply_locally({.status = static_cast<std::uint16_t>(slow_client ? 408 : 504),
+                 .body = {},
+                 .detail = slow_client ? "request_idle_timeout" : "stream_idle_timeout"});
 }
 
 void Stream::on_request_timeout() {

@@ -134,6 +134,8 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   void frame_response();
   bool decide_persistence();
   bool rest_is_short() const;
+  bool body_is_withheld() const;
+  bool client_stalls() const;
   void send_response_data(std::string_view data);
   void send_response_end(HeaderMap* trailers);
   void flush();
