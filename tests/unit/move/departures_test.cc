@@ -204,3 +204,21 @@ TEST_CASE("departures: when time is up, what can move is waited for, and nothing
     CHECK(departure.listeners.front()->sessions().size() == 1);
   }
 }
+
+TEST_CASE("departures: a release that does not know idle upstreams takes the rest of the batch") {
+  Departure departure;
+  TestPeer server = departure.rig.ask();
+  REQUIRE(departure.rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+  REQUIRE(departure.rig.contains(departure.rig.client, "\r\n\r\n"));
+  TestPeer other = departure.worker().connect();
+  departure.depart();
+  REQUIRE(departure.is_offered(3));
+  proto::MoveVerdicts verdicts;
+  for (int i = 0; i < 2; ++i) verdicts.add_verdicts(proto::MOVE_ACCEPTED);
+  verdicts.add_verdicts(proto::MOVE_UNKNOWN_KIND);
+  departure.unanswered.back().reply(verdicts);
+  REQUIRE(departure.worker().until([&] { return departure.commits == 1; }));
+  CHECK(departure.listeners.front()->sessions().empty());
+  CHECK(server.read() == Peer::Open);
+  CHECK(departure.worker().cluster_metric("connections_active") == 1);
+}
