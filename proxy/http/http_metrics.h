@@ -1,6 +1,7 @@
 // What is counted for HTTP: for each listener, and for each cluster that HTTP uses.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string>
@@ -9,7 +10,8 @@
 
 namespace baton::proxy::http {
 
-// By the first digit of the status: 1xx to 5xx.
+// By the first digit of the status: 1xx to 5xx. What is beyond them counts as the last (RFC 9110
+// section 15).
 inline constexpr std::size_t kStatusClasses = 5;
 
 // Thread: the lane's.
@@ -18,7 +20,8 @@ struct HttpStats {
   HttpStats(StatsStore& store, StatsLane& lane, const std::string& listener);
 
   void count_response(std::uint16_t status) {
-    if (status >= 100 && status < 600) responses_total[status / 100 - 1U].add();
+    if (status >= 100)
+      responses_total[std::min<std::size_t>(status / 100U, kStatusClasses) - 1U].add();
   }
 
   region::Counter requests_total;  // whose head was received in full, or refused

@@ -236,6 +236,14 @@ def test_a_request_with_a_body_asks_for_no_upgrade(start, address, http_server, 
     assert http_server.requests[0].get("upgrade") is None
 
 
+def test_of_several_protocols_the_first_that_is_allowed_is_asked_for(start, address, http_server):
+    start(web(address, http_server.address, http={"upgrades": ["b", "echo"]}))
+    with Client(address) as client:
+        client.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: , other/2 ,ECHO,b\r\n\r\n")
+        assert client.reader.response().status == 200
+    assert http_server.requests[0].all("upgrade") == ["echo"]
+
+
 def test_an_upgrade_of_a_request_with_an_empty_body_is_one(start, address):
     with Upstream(upgrading) as upstream:
         start(web(address, upstream.address, http=ECHO))
@@ -258,6 +266,15 @@ def test_a_switch_nobody_asked_for_is_refused(start, address, log):
         start(web(address, upstream.address, log=log.path))
         assert ask(address).status == 502
     assert log.last()["flags"] == "UPE"
+
+
+def test_a_switch_to_another_protocol_than_was_asked_for_is_refused(start, address, log):
+    with RawServer(SWITCH.replace(b"echo", b"other"), "wait") as upstream:
+        start(web(address, upstream.address, http=ECHO, log=log.path))
+        with Client(address) as client:
+            client.send(ASK_FOR_ECHO)
+            assert client.reader.response().status == 502
+    assert (log.last()["flags"], log.last()["details"]) == ("UPE", "unexpected_upgrade")
 
 
 def test_curl_tunnels_by_connect_where_it_is_allowed(start, address, another_address, nginx, log):

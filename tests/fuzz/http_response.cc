@@ -38,9 +38,8 @@ void check_forwarded(const ResponseHead& head, const AnsweredRequest& request) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   constexpr Method kMethods[] = {Method::Get, Method::Head, Method::Connect, Method::Get};
   const baton::fuzz::Input input(data, size);
-  const AnsweredRequest request{
-      .method = kMethods[input.choice >> 6],
-      .upgrade = (input.choice & 0x20) != 0 ? UpgradeAsked::Yes : UpgradeAsked::No};
+  const AnsweredRequest request{.method = kMethods[input.choice >> 6],
+                                .upgrade = (input.choice & 0x20) != 0 ? "websocket" : ""};
   // A mistake in an unfinished line may wait for the line's end: so the last line ends.
   const baton::fuzz::ExactCopy bytes(std::string(input.bytes) + "\r\n");
   ResponseHead head;

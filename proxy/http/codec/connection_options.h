@@ -12,7 +12,7 @@
 namespace baton::proxy::http {
 
 // More options than this are refused: each costs a walk over the header lines.
-inline constexpr unsigned kMaxConnectionOptions = 16;
+inline constexpr unsigned kMaxConnectionOptions = 64;
 
 // Sets persistence and upgrade, removes nominated lines. False: malformed.
 bool apply_connection_options(MessageHead& head);

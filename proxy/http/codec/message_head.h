@@ -44,7 +44,7 @@ struct MessageHead {
   BodyFraming framing = BodyFraming::None;
   Persistence persistence = Persistence::KeepAlive;
   std::uint64_t content_length = 0;  // 0 unless framing is Length
-  std::string_view upgrade;          // the Upgrade header when Connection names it, else empty
+  std::string_view upgrade;  // the Upgrade header, a list, when Connection names it, else empty
   // Content-Length, Transfer-Encoding, Host and the hop-by-hop lines are here as received, but what
   // is written comes from the members above (write_head.h).
   HeaderMap headers;
@@ -70,7 +70,7 @@ struct RequestHead : MessageHead {
 };
 
 struct ResponseHead : MessageHead {
-  std::uint16_t status = 0;  // 100 to 599
+  std::uint16_t status = 0;  // 100 to 999
   std::string_view reason;   // may be empty
 
   bool interim() const { return status < 200 && framing != BodyFraming::Tunnel; }

@@ -1,5 +1,6 @@
 #include "proxy/http/codec/response_parser.h"
 
+#include "proxy/http/codec/characters.h"
 #include "proxy/http/codec/connection_options.h"
 #include "proxy/http/codec/framing_headers.h"
 #include "proxy/http/codec/status_line.h"
@@ -31,7 +32,8 @@ const Rejection* decide_framing(const AnsweredRequest& request, ResponseHead& he
   if (head.status < 200 || head.status == 204) {
     if (const Rejection* const why = take_no_body(head)) return why;
     if (head.status != 101) return nullptr;
-    const bool is_expected = request.upgrade == UpgradeAsked::Yes && !head.upgrade.empty();
+    const bool is_expected =
+        !request.upgrade.empty() && equal_ignoring_case(head.upgrade, request.upgrade);
     head.framing = BodyFraming::Tunnel;
     return is_expected ? nullptr : &kUnexpectedUpgrade;
   }

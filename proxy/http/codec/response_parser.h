@@ -13,13 +13,10 @@
 
 namespace baton::proxy::http {
 
-// Whether the request had an upgrade header that was forwarded, so that 101 may come.
-enum class UpgradeAsked : bool { No, Yes };
-
 // The request that is answered.
 struct AnsweredRequest {
   Method method = Method::Get;
-  UpgradeAsked upgrade = UpgradeAsked::No;
+  std::string_view upgrade = {};  // the protocol that was asked for, which a 101 has to name
 };
 
 class ResponseParser : private HeadParser {

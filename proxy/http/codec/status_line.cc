@@ -19,7 +19,7 @@ LineEnd read_status_line(const char* begin, const char* end, ResponseHead& head)
     if (!is_digit(*at)) return LineEnd::reject(kBadStatus);
     status = status * 10 + static_cast<unsigned>(*at - '0');
   }
-  if (status < 100 || status > 599) return LineEnd::reject(kBadStatus);
+  if (status < 100) return LineEnd::reject(kBadStatus);
   head.status = static_cast<std::uint16_t>(status);
 
   if (at == end) return LineEnd::need_more();

@@ -23,9 +23,17 @@ constexpr std::size_t kRetainedBytes = 4096;
 // Until TLS is terminated here.
 constexpr std::string_view kScheme = "http";
 
-bool among(const std::vector<std::string>& names, std::string_view name) {
-  return std::ranges::any_of(
-      names, [&](const std::string& each) { return equal_ignoring_case(each, name); });
+// The first of a list of protocols that is allowed; empty: none is.
+std::string_view first_allowed(const std::vector<std::string>& allowed, std::string_view list) {
+  while (!list.empty()) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    const std::string_view name = trim_blanks(list.substr(0, comma));
+    list.remove_prefix(std::min(comma + 1, list.size()));
+    const auto found = std::ranges::find_if(
+        allowed, [&](const std::string& each) { return equal_ignoring_case(each, name); });
+    if (found != allowed.end()) return *found;
+  }
+  return {};
 }
 
 void reuse(Buffer& buffer) {
@@ -206,8 +214,11 @@ void Stream::forward(const ForwardAction& action) {
   }
   // Whether what follows is the rest of the request or the other protocol already would be a matter
   // of opinion (RFC 9110 section 7.8).
-  const bool upgrade = !request_.upgrade.empty() && !request_.has_body() &&
-                       among(context_->config.upgrades, request_.upgrade);
+  std::string_view upgrade;
+  if (!request_.upgrade.empty() && !request_.has_body()) {
+    upgrade = first_allowed(context_->config.upgrades, request_.upgrade);
+    request_.upgrade = upgrade;
+  }
   const WeightedCluster& cluster = action.choose(context_->random());
   UpstreamRequest::Context& upstream = *context_->upstreams[cluster.index];
   info_.cluster = cluster.name;

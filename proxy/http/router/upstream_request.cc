@@ -42,8 +42,7 @@ void UpstreamRequest::start(const Plan& plan) {
   context_ = &plan.context;
   route_ = &plan.route;
   hash_ = plan.hash;
-  answered_ = {.method = plan.head.method,
-               .upgrade = plan.upgrade ? UpgradeAsked::Yes : UpgradeAsked::No};
+  answered_ = {.method = plan.head.method, .upgrade = plan.upgrade};
   connect_ = plan.connect;
   shares_ = plan.opening.empty();
   chunked_ = plan.head.framing == BodyFraming::Chunked;
@@ -63,7 +62,7 @@ void UpstreamRequest::start(const Plan& plan) {
   kept_.append(plan.opening);
   if (!connect_) {
     const ConnectionLine line = shares_ ? ConnectionLine::None : ConnectionLine::Close;
-    write_request_head(kept_, plan.head, plan.upgrade ? ConnectionLine::Upgrade : line);
+    write_request_head(kept_, plan.head, plan.upgrade.empty() ? line : ConnectionLine::Upgrade);
   }
   if (request_sent_) arm_timeout();
   begin_attempt(Pick::Pooled);

@@ -81,7 +81,8 @@ class UpstreamRequest final : private UpstreamConnection::User, private Connecto
     // Ahead of the request, on a connection that serves no other; borrowed for the call. Empty:
     // none.
     std::string_view opening = {};
-    bool upgrade = false;  // head.upgrade is forwarded
+    // What head.upgrade asks for, if that is forwarded; outlives the request. Empty: it is not.
+    std::string_view upgrade = {};
     bool connect = false;  // CONNECT: a tunnel to the endpoint, no HTTP is spoken to it
   };
 

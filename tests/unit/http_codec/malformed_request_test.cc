@@ -391,7 +391,9 @@ TEST_CASE("malformed request: versions, bodies, options") {
       {"Connection: close, a b", kBadConnection},
       {"Connection: \"close\"", kBadConnection},
       {"Connection: close; x", kBadConnection},
-      {"Connection: a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q", kBadConnection},
+      {"Connection: a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r,s,t,u,v,w,x,y,z,0,1,2,3,4,5,6,7,8,9"
+       ",a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r,s,t,u,v,w,x,y,z,0,1,2",
+       kBadConnection},
       {"Expect: 200-ok", kUnknownExpectation},
       {"Expect: 100-continue, x", kUnknownExpectation},
       {"Expect:", kUnknownExpectation},

@@ -134,7 +134,7 @@ TEST_CASE("write response: switching protocols") {
   const Response response(
       "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
       "a\r\n\r\n",
-      {.upgrade = UpgradeAsked::Yes});
+      {.upgrade = "websocket"});
   CHECK(response.written(ConnectionLine::Upgrade) ==
         "HTTP/1.1 101 S\r\nSec-WebSocket-Accept: a\r\nconnection: upgrade\r\n"
         "upgrade: websocket\r\n\r\n");
