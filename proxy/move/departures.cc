@@ -15,6 +15,8 @@ namespace {
 constexpr ev::tstamp kLookAgainSeconds = 0.02;
 // How often one is offered for which there were no descriptors.
 constexpr ev::tstamp kShortageSeconds = 1;
+// The most that lies between two batches of which neither is answered, though new lives.
+constexpr ev::tstamp kLongestPauseSeconds = 60;
 constexpr std::chrono::milliseconds kNoDeadline{0};
 
 double seconds(std::chrono::milliseconds time) {
@@ -152,6 +154,7 @@ void Departures::on_answer(const Answer& answer) {
   if (static_cast<std::size_t>(answer->verdicts_size()) != travellers_.size() + upstreams_.size()) {
     return on_failure({proto::CallError::Code::Malformed, "malformed verdicts"});
   }
+  pause_seconds_ = 0;
   settle(*answer);
   if (retired_) return settled_(*this);
   if (!over_) next_.start(0);
@@ -170,7 +173,10 @@ void Departures::on_failure(const proto::CallError& error) {
   take_all_back();
   if (retired_) return settled_(*this);
   if (!channel_.open()) return end();
-  if (error.code == Code::DeadlineExceeded) return ask_for_life();
+  if (error.code == Code::DeadlineExceeded) {
+    batch_size_ = std::max<std::size_t>(batch_size_ / 2, 1);
+    return ask_for_life();
+  }
   // Else there are no descriptors, in either process.
   if (!too_large && error.code != Code::Failed) return end();
   if (is_alone && !too_large) {
@@ -189,7 +195,8 @@ void Departures::abort() {
 }
 
 // New is stopped or starved, and may go on at any time. What it does not read keeps sockets open
-// that are closed here, so it is asked by a batch of nothing.
+// that are closed here, so it is asked by a batch of nothing. Should it answer that and no other,
+// connections must not stand still for each try.
 void Departures::ask_for_life() {
   set_moving(Moving::Later);
   finished();
@@ -201,7 +208,9 @@ void Departures::ask_for_life() {
                                           asks_for_life_ = false;
                                           if (!answer) return end();
                                           abort();
-                                          next_.start(0);
+                                          next_.start(pause_seconds_);
+                                          pause_seconds_ = std::min(2 * pause_seconds_ + 1,
+                                                                    kLongestPauseSeconds);
                                         });
 }
 

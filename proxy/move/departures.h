@@ -131,8 +131,9 @@ class Departures {
   bool look_at_all_ = true;  // in the next slice, not only at those that board
   ev::tstamp look_again_ = 0;
   bool asks_for_life_ = false;
-  bool over_ = false;     // nobody is offered any more
-  bool retired_ = false;  // ... and another one offers
+  ev::tstamp pause_seconds_ = 0;  // ahead of the next batch, once new has shown that it lives
+  bool over_ = false;             // nobody is offered any more
+  bool retired_ = false;          // ... and another one offers
   ev::timer next_;
   ev::timer prompt_;
   ev::timer last_time_;

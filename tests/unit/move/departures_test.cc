@@ -222,3 +222,26 @@ TEST_CASE("departures: a release that does not know idle upstreams takes the res
   CHECK(server.read() == Peer::Open);
   CHECK(departure.worker().cluster_metric("connections_active") == 1);
 }
+
+TEST_CASE("departures: what finds no descriptors is offered again, and goes on here meanwhile") {
+  Departure departure;
+  departure.depart();
+  REQUIRE(departure.is_offered(1));
+  departure.unanswered.back().fail(proto::ErrorReply::FAILED, "too many open files");
+  departure.unanswered.clear();
+  const auto moving = [&] { return departure.worker().drain.moving(); };
+  // Halved until it is alone.
+  REQUIRE(departure.worker().until([&] {
+    if (!departure.unanswered.empty()) {
+      departure.unanswered.back().fail(proto::ErrorReply::FAILED, "too many open files");
+      departure.unanswered.clear();
+    }
+    return moving() == proxy::Moving::Later;
+  }));
+  TestPeer server = departure.rig.ask();
+  REQUIRE(departure.rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+  CHECK(departure.rig.contains(departure.rig.client, "\r\n\r\nok"));
+  REQUIRE(departure.worker().until([&] { return !departure.unanswered.empty(); }));
+  departure.answer(proto::MOVE_ACCEPTED);
+  CHECK(departure.worker().until([&] { return departure.commits >= 1; }));
+}
