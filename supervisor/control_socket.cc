@@ -23,6 +23,7 @@ namespace {
 using Code = ControlSocketError::Code;
 
 constexpr int kBacklog = 64;
+constexpr timeval kConnectTime{.tv_sec = 5, .tv_usec = 0};
 
 std::unexpected<ControlSocketError> failed(const os::Error& error) {
   const bool denied = error.code == EACCES || error.code == EPERM;
@@ -167,13 +168,16 @@ os::Result<std::string> default_control_path() {
 os::Result<ControlConnection> connect_control_socket(const std::string& path) {
   const auto address = address_of(path);
   if (!address) return std::unexpected(address.error());
-  ControlConnection connection{
-      os::UniqueFd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0))};
+  ControlConnection connection{os::UniqueFd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0))};
   if (!connection.socket) return os::errno_error("socket");
+  // While the backlog is full, connect() waits for so long; later it is EAGAIN.
+  ::setsockopt(connection.socket.get(), SOL_SOCKET, SO_SNDTIMEO, &kConnectTime,
+               sizeof kConnectTime);
   if (::connect(connection.socket.get(), reinterpret_cast<const sockaddr*>(&*address),
                 sizeof *address) != 0) {
     return os::errno_error("connect to", path);
   }
+  ::fcntl(connection.socket.get(), F_SETFL, O_NONBLOCK);
   ucred peer{};
   socklen_t length = sizeof peer;
   if (::getsockopt(connection.socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) {

@@ -28,7 +28,7 @@ struct MoveTotals {
 // Of one reload, from its commit on.
 struct Moves {
   std::uint64_t moved = 0;
-  std::uint64_t left = 0;
+  std::uint64_t left = 0;  // in all generations that drain
   std::uint64_t cut = 0;
   std::uint64_t lost = 0;  // held by a process that died
   RejectedMoves rejected;

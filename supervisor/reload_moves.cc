@@ -15,7 +15,11 @@ std::uint64_t growth(std::uint64_t before, std::uint64_t now) {
 Moves moves_of(const LastReload& reload, const GenerationRecord& from, bool ended,
                const SupervisorState& state, const SupervisorRegion& region) {
   Moves moves{.moved = region.moved_out(from)};
-  (ended ? moves.lost : moves.left) = region.connections(from);
+  if (ended) moves.lost = region.connections(from);
+  for (const auto& [id, generation] : state.generations) {
+    const bool is_left = generation.role == Role::Draining && !(ended && id == from.id);
+    if (is_left) moves.left += region.connections(generation);
+  }
   moves = with_inherited(std::move(moves), reload.to, state, region);
   const MoveTotals totals = region.move_totals();
   moves.cut = growth(reload.before.cut, totals.cut);

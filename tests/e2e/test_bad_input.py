@@ -166,8 +166,8 @@ def test_the_soft_limit_of_descriptors_is_raised_by_itself(start, address, echoe
 
 def guest(baton, kind=socket.SOCK_SEQPACKET):
     client = socket.socket(socket.AF_UNIX, kind)
+    client.connect(str(baton.control))  # blocks while the backlog is full
     client.settimeout(10)
-    client.connect(str(baton.control))
     return client
 
 
