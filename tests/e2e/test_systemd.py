@@ -112,7 +112,7 @@ def test_a_stop_leaves_nothing(running):
     assert running.show("Result") == "success"
     assert running.show("ActiveState") == "inactive"
     assert running.processes() == []
-    assert running.systemd.run("test", "-e", "/run/baton").code == 1
+    running.wait_until(lambda: running.systemd.run("test", "-e", "/run/baton").code == 1, "not even a directory")
 
 
 def test_a_drain_may_take_longer_than_the_stop_of_a_unit(running):

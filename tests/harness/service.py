@@ -32,11 +32,11 @@ class Service:
         self.configure()
 
     def configure(self, text=None, access_log=None, workers=2, drain_time="5s",
-                  body="generation %GENERATION%"):
+                  probation="100ms", body="generation %GENERATION%"):
         said = {"status": 200, "body": body}
         listener = {"access_log": {"path": access_log}} if access_log else None
         usual = tables.web(self.address, routes=[{"direct_response": said}], listener=listener,
-                           workers=workers, supervisor={"drain_time": drain_time})
+                           workers=workers, supervisor={"drain_time": drain_time, "probation": probation})
         self.systemd.write(self.config, text or toml.dumps(**usual))
 
     def drop_in(self, text, unit=UNIT):

@@ -1,0 +1,111 @@
+"""baton.service is stopped, at whatever moment: nothing is left. Or fails: its generation serves on."""
+
+import pytest
+from harness import http
+from harness.systemd import why_not
+from test_systemd import (  # noqa: F401 (fixtures)
+    QUICK, UNIT, installed_config, running, service, systemd)
+from test_systemd_store import kill_supervisor
+
+pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
+
+MOMENTS = (0, 0.01, 0.02, 0.04, 0.08, 0.1, 0.105, 0.11, 0.115, 0.12, 0.13, 0.15, 0.2, 0.25)
+PATIENT = "[Service]\nTimeoutStopSec=2\nWatchdogSec=0\n"
+STOP_AFTER_KILL = """
+kill -9 $(systemctl show -P MainPID baton); sleep {moment}; systemctl stop baton
+cat /sys/fs/cgroup/system.slice/baton.service/cgroup.procs 2>/dev/null
+true
+"""
+
+
+def wait_nothing_is_left(service):
+    """What is behind a stop takes a moment more."""
+    service.wait_until(lambda: service.processes() == [], "no process is left")
+    service.wait_until(lambda: service.systemd.run("test", "-e", "/run/baton").code == 1,
+                       "no runtime directory is left")
+
+
+def crash_until_failed(service):
+    service.drop_in(QUICK + "[Unit]\nStartLimitBurst=2\n")
+    service.start()
+    kill_supervisor(service)
+    service.wait_until(lambda: service.show("ActiveState") == "active", "it is back")
+    service.signal(service.pid(), "KILL")
+    service.wait_until(lambda: service.show("ActiveState") == "failed", "the start limit is reached")
+
+
+def test_a_stop_soon_after_the_supervisor_was_killed_leaves_nothing(service):  # noqa: F811
+    service.drop_in(QUICK + "[Unit]\nStartLimitIntervalSec=0\n")
+    for moment in MOMENTS:
+        service.start()
+        left = service.systemd.do("sh", "-c", STOP_AFTER_KILL.format(moment=moment))
+        assert left == "", f"{moment} s after the kill\n{service.log()}"
+        assert service.show("ActiveState") in ("inactive", "failed")
+        wait_nothing_is_left(service)
+
+
+def test_a_stop_of_a_supervisor_that_hangs_in_a_reload_leaves_nothing(service):  # noqa: F811
+    service.drop_in(PATIENT)
+    service.start()
+    service.configure(probation="1m")
+    service.systemd.do("systemctl", "reload", "--no-block", UNIT)
+    service.wait_until(lambda: service.answer() == "generation 2", "probation")
+    service.signal(service.pid(), "STOP")
+    assert service.show("SubState") == "reload"
+    service.systemd.run("systemctl", "stop", UNIT)
+    wait_nothing_is_left(service)
+
+
+def test_a_stop_during_a_reload_is_no_failure(running):  # noqa: F811
+    running.configure(probation="1m")
+    running.systemd.do("systemctl", "reload", "--no-block", UNIT)
+    running.wait_until(lambda: running.answer() == "generation 2", "probation")
+    running.systemd.do("systemctl", "stop", UNIT)
+    assert (running.show("ActiveState"), running.show("Result")) == ("inactive", "success")
+    wait_nothing_is_left(running)
+
+
+def test_a_supervisor_that_hangs_in_its_drain_is_ended_with_all(running):  # noqa: F811
+    running.configure(drain_time="1m")
+    running.systemd.do("systemctl", "reload", UNIT)
+    with http.Client(running.address) as client:
+        assert client.ask().status == 200
+        running.systemd.do("systemctl", "stop", "--no-block", UNIT)
+        running.wait_for_log("serving -> draining")
+        running.signal(running.pid(), "STOP")
+        running.systemd.run("systemctl", "stop", UNIT)
+        assert running.processes() == []
+        assert client.is_closed()
+    wait_nothing_is_left(running)
+
+
+def test_a_restart_of_a_supervisor_that_hangs_begins_anew(service):  # noqa: F811
+    service.drop_in(PATIENT)
+    service.start()
+    before = service.processes()
+    service.signal(service.pid(), "STOP")
+    service.systemd.do("systemctl", "restart", UNIT)
+    after = service.processes()
+    assert len(after) == 2 and not set(before) & set(after)
+
+
+def test_after_too_many_crashes_the_generation_serves_on_and_a_start_finds_it(service):  # noqa: F811
+    crash_until_failed(service)
+    generation = service.processes()
+    assert len(generation) == 1 and service.answer() == "generation 1"
+    service.systemd.do("systemctl", "reset-failed", UNIT)
+    service.start()
+    assert service.answer() == "generation 1"
+    assert sorted(service.processes()) == sorted([service.pid(), *generation])
+    service.systemd.do("systemctl", "stop", UNIT)
+    wait_nothing_is_left(service)
+
+
+def test_after_too_many_crashes_a_stop_leaves_nothing(service):  # noqa: F811
+    crash_until_failed(service)
+    service.systemd.do("systemctl", "stop", UNIT)
+    assert service.processes() == []
+    wait_nothing_is_left(service)
+    service.systemd.do("systemctl", "reset-failed", UNIT)
+    service.start()
+    assert service.answer() == "generation 1"
