@@ -12,6 +12,7 @@ from harness.service import CONFIG_OF, QUICK, UNIT, Service
 from harness.systemd import ROOT, Systemd, why_not
 
 UNIT = "baton.service"
+POSTINST = ROOT / "debian" / "baton.postinst"
 EXAMPLE_SOCKET = ROOT / "packaging" / "examples" / "baton.socket"
 CONFIG_OF = re.compile(r"--config (\S+)")
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
@@ -234,6 +235,28 @@ def test_sockets_that_systemd_listens_on_are_used_and_survive_a_stop(service):
     service.systemd.do("systemctl", "stop", UNIT)
     assert service.processes() == []
     assert service.answer() == "generation 1"
+
+
+def test_an_upgrade_of_the_package_waits_for_a_supervisor_that_was_just_started_again(service):
+    """It refuses commands until its generations are back, or too late: this one hangs."""
+    service.drop_in("[Service]\nWatchdogSec=0\nRestartSec=1\n")
+    service.start()
+    supervisor, generation = sorted(service.processes())
+    assert service.pid() == supervisor
+    service.signal(supervisor, "KILL")
+    service.wait_until(lambda: service.pid() == 0, "the supervisor has ended")
+    service.signal(generation, "STOP")  # before, the end of its parent would have continued it
+    service.wait_until(lambda: service.ask("status").code == 4, "another supervisor, which waits")
+    service.systemd.do("rm", "-f", "/usr/sbin/policy-rc.d")
+    done = service.systemd.run("sh", POSTINST, "configure", "0.0.1")
+    assert done.code == 0 and "goes on" not in done.err, done
+    assert service.answer() == "generation 3"  # the second was what came of the first one's end
+
+
+def test_an_upgrade_of_the_package_does_not_wait_for_a_service_that_does_not_run(service):
+    done = service.systemd.run("sh", POSTINST, "configure", "0.0.1")
+    assert (done.code, done.out + done.err) == (0, "")
+    assert service.processes() == []
 
 
 def test_what_systemd_says_of_the_unit(service):
