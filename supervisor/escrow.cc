@@ -82,23 +82,14 @@ void Escrow::drop(const SocketKey& key, std::uint32_t index) {
   state_.touch();
 }
 
-void Escrow::keep_only(std::span<const SocketKey> keys) {
+template <class Leaves>
+void Escrow::close_if(Leaves leaves) {
   state_.touch();
-  const KeySet kept(keys);
   std::vector<std::string> paths;
-  for (const EscrowEntry& entry : state_.escrow) {
-    if (kept.contains(entry.key)) continue;
-    if (entry.added_by == kActivated) {
-      if (!keys.empty()) {
-        log::warning("no listener wants {}, which the service manager listens on for us: closed",
-                     entry.key.address);
-      }
-      continue;
-    }
-    if (std::string path = entry.key.unix_path(); !path.empty()) paths.push_back(std::move(path));
-  }
   std::erase_if(state_.escrow, [&](const EscrowEntry& entry) {
-    if (kept.contains(entry.key)) return false;
+    if (!leaves(entry)) return false;
+    std::string path = entry.added_by == kActivated ? "" : entry.key.unix_path();
+    if (!path.empty()) paths.push_back(std::move(path));
     state_.fds.close(entry.fd);
     return true;
   });
@@ -107,6 +98,32 @@ void Escrow::keep_only(std::span<const SocketKey> keys) {
         state_.escrow, [&](const EscrowEntry& entry) { return entry.key.unix_path() == path; });
     if (!used && ::unlink(path.c_str()) != 0 && errno != ENOENT) {
       log::warning("cannot remove {}: {}", path, os::Error{errno, "unlink", ""}.text());
+    }
+  }
+}
+
+void Escrow::keep_only(std::span<const SocketKey> keys) {
+  const KeySet kept(keys);
+  close_if([&kept](const EscrowEntry& entry) {
+    return entry.added_by != kActivated && !kept.contains(entry.key);
+  });
+  name_unwanted(keys);
+}
+
+void Escrow::clear() {
+  close_if([](const EscrowEntry&) { return true; });
+}
+
+void Escrow::name_unwanted(std::span<const SocketKey> keys) {
+  const KeySet wanted(keys);
+  for (const EscrowEntry& entry : state_.escrow) {
+    if (wanted.contains(entry.key)) {
+      unwanted_.erase(entry.key);
+    } else if (unwanted_.insert(entry.key).second) {
+      log::warning(
+          "no listener wants {}, which the service manager listens on for us: clients wait there "
+          "until one does",
+          entry.key.address);
     }
   }
 }

@@ -1,6 +1,7 @@
 // The supervisor's copy of every listening socket, so that no accept queue dies with the process
 // that serves it. Sockets enter before they first listen and leave when no configuration names
-// them any more.
+// them any more. Those that the service manager has passed stay: it listens on them whatever
+// becomes of ours, so a listener could not bind there when it is configured again.
 //
 // Thread: the supervisor's.
 // Owns: nothing; borrows the state, whose entries and descriptors it keeps in order.
@@ -9,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -42,14 +44,19 @@ class Escrow {
   int fd(std::size_t position) const { return state_.fds.get(state_.escrow[position].fd); }
 
   // Closes every socket whose key is not among these, and unlinks unix paths nothing uses any more.
-  // One that the service manager has passed is named in the log, if others stay.
+  // What the service manager has passed stays, and is named in the log once.
   void keep_only(std::span<const SocketKey> keys);
-  void clear() { keep_only({}); }
+  // Closes all, those of the service manager as well.
+  void clear();
 
  private:
+  template <class Leaves>
+  void close_if(Leaves leaves);
+  void name_unwanted(std::span<const SocketKey> keys);
   std::vector<EscrowEntry>::iterator find(const SocketKey& key, std::uint32_t index);
 
   SupervisorState& state_;
+  std::set<SocketKey> unwanted_;  // and the log has it
 };
 
 // Whether a descriptor that a peer has passed is a socket at all.

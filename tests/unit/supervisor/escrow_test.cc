@@ -100,5 +100,26 @@ TEST_CASE("escrow: dropping closes the socket and unlinks its path, unless anoth
   CHECK_FALSE(std::filesystem::exists(directory / "used.sock"));
 }
 
+TEST_CASE("escrow: what the service manager has passed stays until the end, and so does its path") {
+  TemporaryDirectory directory;
+  std::ofstream(directory / "theirs.sock") << "";
+  SupervisorState state;
+  Escrow escrow(state);
+  os::UniqueFd socket = some_socket();
+  const int fd = socket.get();
+  const SocketKey theirs = tcp("unix:" + (directory / "theirs.sock"));
+  escrow.put(theirs, 0, kActivated, std::move(socket));
+  escrow.put(tcp("a:1"), 0, 1, some_socket());
+  escrow.put(tcp("b:1"), 0, 1, some_socket());
+  escrow.keep_only(std::vector{tcp("a:1")});
+  CHECK(state.escrow.size() == 2);
+  CHECK(escrow.of(std::vector{theirs}).size() == 1);
+  CHECK(is_open(fd));
+  escrow.clear();
+  CHECK(state.escrow.empty());
+  CHECK_FALSE(is_open(fd));
+  CHECK(std::filesystem::exists(directory / "theirs.sock"));
+}
+
 }  // namespace
 }  // namespace baton::supervisor
