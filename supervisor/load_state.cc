@@ -111,6 +111,18 @@ Loaded load(const proto::SavedGeneration& saved, GenerationRecord& generation) {
   return {};
 }
 
+// Seconds since the epoch, of any year that a clock may show: what a deadline is computed from.
+bool valid_time(double time) { return time >= 0 && time < 1e11; }
+
+// A time that is none is unknown: nothing serves less well for it.
+void drop_bad_times(GenerationRecord& generation) {
+  if (!valid_time(generation.started)) generation.started = 0;
+  for (auto* time :
+       {&generation.serving_since, &generation.draining_since, &generation.drain_deadline}) {
+    if (*time && !valid_time(**time)) time->reset();
+  }
+}
+
 using SavedRejections = google::protobuf::RepeatedPtrField<proto::SavedReload::Rejected>;
 
 RejectedMoves load(const SavedRejections& saved) {
@@ -162,6 +174,7 @@ Loaded load_generations(const proto::SavedState& saved, SupervisorState& state) 
       return bad("a generation's number");
     }
     if (auto done = load(each, record); !done) return done;
+    drop_bad_times(record);
     const bool is_unique = record.role == Role::Candidate || record.role == Role::InCharge;
     if (is_unique && !unique.insert(record.role).second) return bad("two generations in charge");
     if (record.region_slot == region::kSupervisorSlot || record.region_slot >= region::kSlots ||

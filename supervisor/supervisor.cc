@@ -317,7 +317,7 @@ void Supervisor::on_exit(GenerationProcess& generation, const os::ExitStatus& st
   const double served = record.serving_since ? now() - *record.serving_since : 0;
   const bool drained = role == Role::Draining && state_.last_reload && state_.last_reload->ok &&
                        state_.last_reload->from == id;
-  if (drained) {
+  if (drained && record.draining_since) {
     state_.last_reload->phases.push_back({"drain", (now() - *record.draining_since) * 1000});
     state_.last_reload->moves = moves_of(*state_.last_reload, record, true, state_, region_);
   }

@@ -2,7 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <fstream>
+#include <limits>
 #include <random>
 #include <sstream>
 
@@ -218,6 +220,24 @@ TEST_CASE("state: what does not add up is refused") {
   refused([](SupervisorState& s) { s.next_pair = 5; });
   refused([](SupervisorState& s) { std::swap(s.escrow[0], s.escrow[1]); });
   refused([](SupervisorState& s) { s.escrow[0].fd = kMaxFds; });
+}
+
+TEST_CASE("state: a time that is none is not known, and the rest counts") {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  for (const double bad : {std::nan(""), kInfinity, -kInfinity, 1e300, -1.0}) {
+    SupervisorState state = full_state();
+    GenerationRecord& generation = state.generations.at(7);
+    generation.serving_since = generation.draining_since = generation.drain_deadline = bad;
+    generation.started = bad;
+    const auto decoded = decode_state(encoded(state));
+    REQUIRE(decoded);
+    const GenerationRecord& read = decoded->state.generations.at(7);
+    CHECK(read.started == 0);
+    CHECK_FALSE(read.serving_since.has_value());
+    CHECK_FALSE(read.draining_since.has_value());
+    CHECK_FALSE(read.drain_deadline.has_value());
+    CHECK(read.token == generation.token);
+  }
 }
 
 // The bytes of full_state() as a first release wrote them, which knew neither a reload's flags nor
