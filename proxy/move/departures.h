@@ -75,7 +75,8 @@ class Departures {
   // that is left, or new does not answer, or after kLastTime.
   void finish(std::function<void()> done);
 
-  // At most so many in one message: each has up to two descriptors, and a message 253.
+  // At most so many in one message, and as many idle ones to endpoints: three descriptors for both
+  // of a message's 253.
   static constexpr std::size_t kLargestBatch = 32;
   static constexpr std::chrono::milliseconds kAnswerTime{2000};
   // An answer takes a round trip between two workers; who boards waits no longer than this.
