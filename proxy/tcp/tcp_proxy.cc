@@ -35,12 +35,13 @@ FilterStatus TcpProxy::on_new_connection() {
   return FilterStatus::Continue;
 }
 
-void TcpProxy::adopt(LegState upstream, std::shared_ptr<const Endpoint> endpoint) {
+void TcpProxy::adopt(LegState upstream, std::shared_ptr<const Endpoint> endpoint,
+                     CircuitGuard circuit) {
   TunnelState& tunnel = callbacks_.tunnel();
   tunnel.upstream = std::move(upstream);
   tunnel.endpoint = std::move(endpoint);
   use_ = EndpointUse(*tunnel.endpoint);
-  circuit_ = cluster_.acquire(Circuit::Connections);
+  circuit_ = std::move(circuit);
   cluster_.stats().connections_active.add();
   upstream_.start();
 }

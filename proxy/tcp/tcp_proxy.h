@@ -28,8 +28,9 @@ class TcpProxy final : public NetworkFilter, private ConnectionSink, private Con
   TcpProxy(NetworkFilterCallbacks& callbacks, Cluster& cluster);
   ~TcpProxy() override;
 
-  // Instead of on_new_connection(): a connection to an endpoint that is there already.
-  void adopt(LegState upstream, std::shared_ptr<const Endpoint> endpoint);
+  // Instead of on_new_connection(): a connection to an endpoint that is there already, and has its
+  // place among the cluster's.
+  void adopt(LegState upstream, std::shared_ptr<const Endpoint> endpoint, CircuitGuard circuit);
 
   FilterStatus on_new_connection() override;
   FilterStatus on_data(Buffer& data, EndOfStream end) override;

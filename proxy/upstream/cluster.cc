@@ -15,12 +15,15 @@ Cluster::Cluster(SharedCluster& shared, std::size_t worker, ClusterStats stats)
       load_balancer_(LoadBalancer::make(shared.config().lb_policy, worker)),
       stats_(stats) {}
 
-std::shared_ptr<const Endpoint> Cluster::pick(const PickFor& whom) {
+bool Cluster::any_available() {
   available_.refresh(members());
-  if (available_.candidates().empty()) {
-    stats_.none_available_total.add();
-    return nullptr;
-  }
+  if (!available_.candidates().empty()) return true;
+  stats_.none_available_total.add();
+  return false;
+}
+
+std::shared_ptr<const Endpoint> Cluster::pick(const PickFor& whom) {
+  if (!any_available()) return nullptr;
   if (!whom.tried.empty()) return pick_other(whom);
   const std::uint64_t hash = whom.hash ? *whom.hash : needs_hash() ? random_.number() : 0;
   return available_.members().endpoints[load_balancer_->choose(available_, hash)];
@@ -62,6 +65,15 @@ std::shared_ptr<const Endpoint> Cluster::find(const os::SocketAddress& address) 
   const auto found = std::ranges::find_if(
       endpoints, [&](const auto& endpoint) { return endpoint->address == address; });
   return found == endpoints.end() ? nullptr : *found;
+}
+
+CircuitGuard Cluster::try_connect_now() {
+  return shared_.queue().empty() ? shared_.breaker().try_acquire(Circuit::Connections)
+                                 : CircuitGuard();
+}
+
+Cluster::Ticket Cluster::wait_for_place(ConnectionQueue::Waiter& waiter) {
+  return shared_.queue().wait(shared_.loop(worker_), waiter);
 }
 
 CircuitGuard Cluster::acquire(Circuit circuit) { return shared_.breaker().acquire(circuit); }

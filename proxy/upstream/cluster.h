@@ -51,6 +51,8 @@ class Cluster {
 
   // Null: no endpoint may get this. Known at once, so answer at once.
   std::shared_ptr<const Endpoint> pick(const PickFor& whom);
+  // Whether pick() would find one. False is counted.
+  bool any_available();
   // Whether pick() looks at a hash.
   bool needs_hash() const { return LoadBalancer::needs_hash(config().lb_policy); }
   // The member with this address, available or not; null: there is none.
@@ -62,6 +64,12 @@ class Cluster {
   CircuitGuard try_acquire(Circuit circuit);
   // For what exists already, whatever the limit.
   CircuitGuard acquire(Circuit circuit);
+  // A place among max_connections; empty: there is none, or others wait for one.
+  CircuitGuard try_connect_now();
+  // waiter.on_place() when it is its turn; leave_queue() before the waiter goes.
+  using Ticket = std::shared_ptr<ConnectionQueue::Ticket>;
+  Ticket wait_for_place(ConnectionQueue::Waiter& waiter);
+  void leave_queue(ConnectionQueue::Ticket& ticket) { shared_.queue().leave(ticket); }
   // Of all workers.
   std::uint32_t in_use(Circuit circuit) const;
   // For a connection between two uses: it leaves its place to one that is needed.

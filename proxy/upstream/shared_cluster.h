@@ -6,10 +6,12 @@
 
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "proxy/config/config.h"
 #include "proxy/upstream/available_endpoints.h"
 #include "proxy/upstream/circuit_breaker.h"
+#include "proxy/upstream/connection_queue.h"
 #include "proxy/upstream/endpoint.h"
 #include "proxy/upstream/outlier_detector.h"
 #include "proxy/upstream/shared_state.h"
@@ -23,6 +25,7 @@ class SharedCluster {
                 SharedState& state, std::shared_ptr<const ClusterMembers> initial)
       : config_(config),
         state_(state),
+        workers_(workers.begin(), workers.end()),
         members_(workers, std::move(initial)),
         breaker_(config.limits),
         outliers_(config.outlier_detection, state) {}
@@ -31,6 +34,8 @@ class SharedCluster {
   SharedState& state() { return state_; }
   Slot<ClusterMembers>& members() { return members_; }
   CircuitBreaker& breaker() { return breaker_; }
+  ConnectionQueue& queue() { return queue_; }
+  EventLoop& loop(std::size_t worker) { return *workers_[worker]; }
   OutlierDetector& outliers() { return outliers_; }
   AvailabilityPolicy availability() const {
     return {.checked = config_.health_check.has_value(),
@@ -41,8 +46,10 @@ class SharedCluster {
  private:
   const ClusterConfig& config_;
   SharedState& state_;
+  const std::vector<EventLoop*> workers_;
   Slot<ClusterMembers> members_;
   CircuitBreaker breaker_;
+  ConnectionQueue queue_{breaker_};
   OutlierDetector outliers_;
 };
 

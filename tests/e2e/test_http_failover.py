@@ -127,8 +127,7 @@ def test_a_kept_connection_that_has_just_died_costs_nobody_a_request(start, addr
 # --- circuit breakers
 
 
-@pytest.mark.parametrize("limit", ["max_requests", "max_connections"])
-def test_a_circuit_breaker_answers_at_once(start, address, limit, log):
+def test_a_circuit_breaker_answers_at_once(start, address, log):
     release = threading.Event()
 
     def respond(request):
@@ -136,7 +135,7 @@ def test_a_circuit_breaker_answers_at_once(start, address, limit, log):
         return answer()
 
     with HttpServer(respond) as upstream:
-        baton = start(web(address, upstream.address, cluster={limit: 2}, log=log.path))
+        baton = start(web(address, upstream.address, cluster={"max_requests": 2}, log=log.path))
         waiting = [Client(address).send("GET /in HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(2)]
         wait_until(lambda: len(upstream.requests) == 2, 5, "both are there")
         assert [ask(address, path="/out").status for _ in range(3)] == [503] * 3
@@ -148,6 +147,77 @@ def test_a_circuit_breaker_answers_at_once(start, address, limit, log):
         assert {(e["status"], e["flags"]) for e in entries if e["path"] == "/out"} == {(503, "UO")}
         assert ask(address).status == 200
         wait_until(lambda: upstream_metric(baton, "requests_active") == 0, 5, "gauge")
+
+
+class Gate(HttpServer):
+    """Answers when it is opened. `most`: requests at once, so far."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._inside = self.most = 0
+        self.open = threading.Event()
+        super().__init__(self._pass)
+
+    def _pass(self, _request):
+        with self._lock:
+            self._inside += 1
+            self.most = max(self.most, self._inside)
+        assert self.open.wait(sockets.PATIENCE)
+        with self._lock:
+            self._inside -= 1
+        return answer()
+
+
+def send_get(address, path="/"):
+    return Client(address).send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")
+
+
+def test_requests_wait_for_one_of_the_connections_whichever_worker_has_them(start, address):
+    with Gate() as upstream:
+        baton = start(web(address, upstream.address, workers=4, cluster={"max_connections": 2}))
+        clients = [send_get(address) for _ in range(16)]
+        wait_until(lambda: upstream_metric(baton, "requests_active") == 16 and len(upstream.requests) == 2,
+                   5, "two are there, the others wait")
+        upstream.open.set()
+        assert [client.reader.response().status for client in clients] == [200] * 16
+        assert upstream.most <= 2
+        for client in clients:
+            client.close()
+        wait_until(lambda: upstream_metric(baton, "requests_active") == 0, 5, "gauge")
+
+
+def test_no_worker_starves_another_of_connections(start, address, http_server):
+    start(web(address, http_server.address, workers=4, cluster={"max_connections": 1},
+              routes=[{"cluster": "back", "timeout": "1s"}]))
+    with Wrk(address, connections=32, seconds=2) as wrk:
+        result = wrk.finish(early=False)
+    assert not result.failed(), result.text
+
+
+def test_no_more_requests_wait_than_may_and_none_for_ever(start, address, log):
+    with Gate() as upstream:
+        baton = start(web(address, upstream.address, log=log.path,
+                          cluster={"max_connections": 1, "max_pending_requests": 1},
+                          routes=[{"path": "/short", "cluster": "back", "timeout": "300ms"},
+                                  {"cluster": "back", "timeout": "0"}]))
+        served = send_get(address)
+        wait_until(lambda: len(upstream.requests) == 1, 5, "it has the connection")
+        waiting = send_get(address, "/short")
+        wait_until(lambda: upstream_metric(baton, "requests_active") == 2, 5, "the other one waits")
+        assert ask(address, path="/too-many").status == 503
+        assert waiting.reader.response().status == 504
+        leaving = send_get(address, "/leaving")
+        wait_until(lambda: upstream_metric(baton, "requests_active") == 2, 5, "another one waits")
+        sockets.reset(leaving.socket)
+        wait_until(lambda: upstream_metric(baton, "requests_active") == 1, 5, "it has left")
+        upstream.open.set()
+        assert [served.reader.response().status, ask(address).status] == [200, 200]
+        served.close()
+        waiting.close()
+        said = {entry["path"]: (entry["flags"], entry["details"]) for entry in log.entries(5)}
+        assert said["/too-many"] == ("UO", "upstream_overflow")
+        assert said["/short"] == ("UT", "no_free_connection")
+        assert [request.path for request in upstream.requests] == ["/", "/"]
 
 
 def test_an_idle_connection_makes_room_for_one_to_another_endpoint(start, address, log):

@@ -36,7 +36,7 @@ void Tunnel::open(Opening opening) {
   idle_queue_ = opening.idle_timeout;
   watch();
   UpstreamRequest::Tunnel& upstream = opening.upstream;
-  bytes_.adopt(std::move(upstream.leg), std::move(upstream.endpoint));
+  bytes_.adopt(std::move(upstream.leg), std::move(upstream.endpoint), std::move(upstream.circuit));
   if (!upstream.received.empty()) callbacks_.write(upstream.received, EndOfStream::No);
 }
 

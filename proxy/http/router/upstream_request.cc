@@ -22,6 +22,7 @@ constexpr UpstreamFailure kNoConnection{503, ResponseFlag::UpstreamConnectFailur
                                         "upstream_connect_failure"};
 constexpr UpstreamFailure kClosed{502, ResponseFlag::UpstreamReset, "upstream_closed"};
 constexpr UpstreamFailure kTooSlow{504, ResponseFlag::UpstreamTimeout, "upstream_timeout"};
+constexpr UpstreamFailure kNoPlace{504, ResponseFlag::UpstreamTimeout, "no_free_connection"};
 constexpr UpstreamFailure kFlood{502, ResponseFlag::UpstreamProtocolError,
                                  "too_many_interim_responses"};
 
@@ -71,16 +72,38 @@ void UpstreamRequest::start(const Plan& plan) {
 void UpstreamRequest::begin_attempt(Pick pick) {
   ++info_.attempts;
   context_->stats.requests_total.add();
+  connection_guard_ = context_->pool.cluster().try_connect_now();
+  connection_guard_ ? go_to_endpoint(pick) : wait_for_place(pick);
+}
+
+void UpstreamRequest::wait_for_place(Pick pick) {
+  Cluster& cluster = context_->pool.cluster();
+  if (!cluster.any_available()) return fail(kNobody);
+  pending_guard_ = cluster.try_acquire(Circuit::PendingRequests);
+  if (!pending_guard_) return fail(kOverflow);
+  phase_ = Phase::Connecting;
+  pick_ = pick;
+  ticket_ = cluster.wait_for_place(*this);
+}
+
+void UpstreamRequest::on_place(CircuitGuard place) {
+  ticket_.reset();
+  connection_guard_ = std::move(place);
+  go_to_endpoint(pick_);
+}
+
+void UpstreamRequest::go_to_endpoint(Pick pick) {
   Cluster& cluster = context_->pool.cluster();
   auto endpoint = cluster.pick({.hash = hash_, .tried = tried_});
   // Where nobody else is left, one that failed may have recovered.
   if (!endpoint && !tried_.empty()) endpoint = cluster.pick({.hash = hash_});
   if (!endpoint) return fail(kNobody);
-  connection_guard_ = cluster.try_acquire(Circuit::Connections);
-  if (!connection_guard_) return fail(kOverflow);
   if (!connect_ && shares_ && pick == Pick::Pooled) {
     UpstreamConnection* const idle = context_->pool.take(*endpoint, connection_guard_);
-    if (idle != nullptr) return go_on_with(*idle);
+    if (idle != nullptr) {
+      pending_guard_ = {};
+      return go_on_with(*idle);
+    }
   }
   connect_to(std::move(endpoint));
 }
@@ -88,7 +111,7 @@ void UpstreamRequest::begin_attempt(Pick pick) {
 void UpstreamRequest::connect_to(std::shared_ptr<const Endpoint> endpoint) {
   Cluster& cluster = context_->pool.cluster();
   context_->pool.make_room();
-  pending_guard_ = cluster.try_acquire(Circuit::PendingRequests);
+  if (!pending_guard_) pending_guard_ = cluster.try_acquire(Circuit::PendingRequests);
   if (!pending_guard_) return fail(kOverflow);
   phase_ = Phase::Connecting;
   info_.endpoint = endpoint;
@@ -379,7 +402,7 @@ void UpstreamRequest::on_timeout() {
     info_.endpoint = connector_->endpoint();
     connector_->give_up();
   }
-  fail(kTooSlow);
+  fail(ticket_ ? kNoPlace : kTooSlow);
 }
 
 void UpstreamRequest::on_per_try_timeout() {
@@ -410,7 +433,8 @@ UpstreamRequest::Tunnel UpstreamRequest::take_tunnel() {
   Tunnel tunnel{.leg = connection_->release(),
                 .received = std::move(tunnelled_),
                 .endpoint = connection_->endpoint(),
-                .cluster = &context_->pool.cluster()};
+                .cluster = &context_->pool.cluster(),
+                .circuit = connection_->take_circuit()};
   finish(Reuse::No);
   return tunnel;
 }
@@ -447,6 +471,7 @@ void UpstreamRequest::finish(Reuse reuse) {
   drop_connection();
   timeout_.disarm();
   connector_.reset();
+  if (ticket_) context_->pool.cluster().leave_queue(*std::exchange(ticket_, nullptr));
   request_guard_ = {};
   pending_guard_ = {};
   connection_guard_ = {};

@@ -10,6 +10,9 @@
 //  - that found its kept-alive connection closed by the endpoint, if it is idempotent: once;
 //  - for which the route's retry policy says so, within its number and the cluster's budget.
 //
+// Where max_connections are in use it waits before it picks, as long as its timeout lets it and no
+// more than max_pending_requests do.
+//
 // Nothing is sent while held: the body that came with the head may prove to be malformed, and else
 // goes out with it.
 //
@@ -41,7 +44,9 @@ struct UpstreamFailure {
   std::string_view detail;  // one word for the access log; static
 };
 
-class UpstreamRequest final : private UpstreamConnection::User, private Connector::Sink {
+class UpstreamRequest final : private UpstreamConnection::User,
+                              private Connector::Sink,
+                              private ConnectionQueue::Waiter {
  public:
   class Sink {
    public:
@@ -116,6 +121,7 @@ class UpstreamRequest final : private UpstreamConnection::User, private Connecto
     Buffer received;  // by the leg, and not passed on yet
     std::shared_ptr<const Endpoint> endpoint;
     Cluster* cluster = nullptr;
+    CircuitGuard circuit;
   };
   Tunnel take_tunnel();
 
@@ -135,12 +141,16 @@ class UpstreamRequest final : private UpstreamConnection::User, private Connecto
   // Connector::Sink
   void on_connected(os::UniqueFd socket, std::shared_ptr<const Endpoint> endpoint) override;
   void on_exhausted() override;
+  // ConnectionQueue::Waiter
+  void on_place(CircuitGuard place) override;
 
   enum class Reuse : bool { No, Yes };
   enum class Pick : bool { Pooled, Fresh };
   enum class Closed : bool { Cleanly, Reset };
 
   void begin_attempt(Pick pick);
+  void wait_for_place(Pick pick);
+  void go_to_endpoint(Pick pick);
   void connect_to(std::shared_ptr<const Endpoint> endpoint);
   void go_on_with(UpstreamConnection& connection);
   void send_kept();
@@ -195,6 +205,8 @@ class UpstreamRequest final : private UpstreamConnection::User, private Connecto
   Buffer pending_;  // an incomplete head of a response
   UpstreamConnection* connection_ = nullptr;
   std::unique_ptr<Connector> connector_;
+  Cluster::Ticket ticket_;  // while it waits for one of max_connections
+  Pick pick_ = Pick::Pooled;
   CircuitGuard request_guard_;
   CircuitGuard pending_guard_;
   CircuitGuard connection_guard_;

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "proxy/network/connection.h"
 #include "proxy/network/tunnel_state.h"
@@ -70,8 +71,10 @@ class UpstreamConnection final : public boost::intrusive::list_base_hook<
   void resume() { connection_.resume(PauseReason::Filter); }
   bool received_anything() const { return leg_.received_bytes != received_before_; }
 
-  // For a tunnel: the socket leaves, out of epoll, with what has not been sent yet.
+  // For a tunnel: the socket leaves, out of epoll, with what has not been sent yet; and so does the
+  // place among the cluster's connections.
   LegState release();
+  CircuitGuard take_circuit() { return std::exchange(circuit_, CircuitGuard()); }
 
  private:
   friend class UpstreamPool;
