@@ -77,6 +77,7 @@ void read_options(TableReader& listener, http::HttpConfig& config) {
   read_time(*section, "request_timeout", timeouts.request);
   read_time(*section, "keep_alive_timeout", timeouts.keep_alive);
   read_time(*section, "stream_idle_timeout", timeouts.stream_idle);
+  read_time(*section, "half_close_timeout", timeouts.half_close);
   config.forwarded.trusted_hops = static_cast<std::uint32_t>(
       section->integer("trusted_hops", 0, 100).value_or(config.forwarded.trusted_hops));
   config.max_requests_per_connection =

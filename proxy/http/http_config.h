@@ -24,6 +24,8 @@ struct HttpTimeouts {
   Time request = std::nullopt;                 // ... to the end of its body
   Time keep_alive = std::chrono::seconds(75);  // between two requests, and before the first
   Time stream_idle = std::chrono::minutes(5);  // without a byte either way, during a request
+  // For an answer to begin when the client has ended its side: it may want that, or be gone.
+  Time half_close = std::chrono::seconds(1);
 };
 
 // What X-Forwarded-For, -Proto and -Host of the client are worth.

@@ -1,6 +1,7 @@
 """What a client may not do, and how long it may take; each with its mark in the access log."""
 
 import select
+import threading
 import time
 
 import pytest
@@ -221,6 +222,25 @@ def test_a_client_that_stays_behind_its_last_answer_is_let_go(start, address):
         assert client.reader.response().status == 413
         assert client.reader.at_end()
         wait_until(lambda: baton.metric("baton_listener_connections_active") == 0, 10, "it is gone")
+
+
+def test_a_client_that_half_closes_may_be_given_more_time(start, address):
+    may_answer = threading.Event()
+
+    def respond(_request):
+        assert may_answer.wait(sockets.PATIENCE)
+        return answer()
+
+    with HttpServer(respond) as upstream:
+        start(web(address, upstream.address, http={"half_close_timeout": "0"}))
+        with Client(address) as client:
+            client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.socket.shutdown(1)
+            # More than by default.
+            assert not broken_within(client.socket, 2)
+            may_answer.set()
+            assert client.reader.response().status == 200
+            assert client.reader.at_end()
 
 
 @pytest.mark.parametrize("leaving", ["reset", "close", "half-close"])

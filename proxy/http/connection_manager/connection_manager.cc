@@ -140,8 +140,9 @@ void ConnectionManager::on_client_end() {
     return;
   }
   if (!stream_->request_complete()) return stream_->abort(ResponseFlag::DownstreamTermination);
+  if (context_.half_close_timeout == nullptr) return;
   timeout_.set<ConnectionManager, &ConnectionManager::on_half_close_over>(this);
-  context_.worker.timeouts().of(kHalfCloseGrace).arm(timeout_);
+  context_.half_close_timeout->arm(timeout_);
 }
 
 // A client that is still there gets what has begun; one that has gone resets it.

@@ -49,9 +49,6 @@ class ConnectionManager final : public NetworkFilter, private Stream::Host {
 
   // So many bytes of later requests may wait here before the client is no longer read.
   static constexpr std::size_t kPipelineBytes = std::size_t{64} * 1024;
-  // A client that has half-closed may still want its answer, or be gone: for so long the upstream
-  // is not given up.
-  static constexpr std::chrono::milliseconds kHalfCloseGrace{1000};
 
  private:
   // Stream::Host

@@ -60,6 +60,7 @@ MakeNetworkFilter ConnectionManagerFactory::bind(const FilterContext& context) c
   http->header_timeout = queue_of(worker, config_->timeouts.header);
   http->request_timeout = queue_of(worker, config_->timeouts.request);
   http->stream_idle_timeout = queue_of(worker, config_->timeouts.stream_idle);
+  http->half_close_timeout = queue_of(worker, config_->timeouts.half_close);
   return [http](NetworkFilterCallbacks& callbacks) {
     return std::make_unique<ConnectionManager>(callbacks, *http);
   };

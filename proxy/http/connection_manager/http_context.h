@@ -44,6 +44,7 @@ struct HttpContext {
   TimeoutQueue* header_timeout = nullptr;
   TimeoutQueue* request_timeout = nullptr;
   TimeoutQueue* stream_idle_timeout = nullptr;
+  TimeoutQueue* half_close_timeout = nullptr;
 };
 
 }  // namespace baton::proxy::http

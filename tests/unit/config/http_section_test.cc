@@ -69,6 +69,7 @@ header_timeout = "5s"
 request_timeout = "1m"
 keep_alive_timeout = "0"
 stream_idle_timeout = "0"
+half_close_timeout = "10s"
 trusted_hops = 2
 max_requests_per_connection = 1000
 upgrades = ["WebSocket", "spdy/3"]
@@ -82,6 +83,7 @@ connect = true
   CHECK(config.timeouts.request == 1min);
   CHECK_FALSE(config.timeouts.keep_alive);
   CHECK_FALSE(config.timeouts.stream_idle);
+  CHECK(config.timeouts.half_close == 10s);
   CHECK(config.forwarded.trusted_hops == 2);
   CHECK(config.max_requests_per_connection == 1000);
   CHECK(config.upgrades == std::vector<std::string>{"websocket", "spdy/3"});
