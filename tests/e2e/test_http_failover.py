@@ -310,6 +310,15 @@ def test_an_endpoint_that_comes_back_gets_requests_again(start, address):
         assert ask(address).status == 200
 
 
+def test_an_upstream_connection_is_not_kept_for_longer_than_the_upstream_says(start, address):
+    said = [("Keep-Alive", "timeout=2, max=100")]
+    with HttpServer(lambda request: answer(headers=said if request.path == "/said" else [])) as upstream:
+        start(web(address, upstream.address, workers=1, cluster={"keepalive": {"idle_timeout": "1h"}}))
+        assert [ask(address, path=path).status for path in ("/", "/said", "/")] == [200] * 3
+        assert upstream.accepted == 1
+        wait_until(lambda: upstream.open_connections == 0, 5, "it is closed ahead of the upstream's time")
+
+
 def test_idle_upstream_connections_are_kept_within_limits(start, address):
     with HttpServer() as upstream:
         baton = start(web(address, upstream.address, workers=1,

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "proxy/http/codec/chunked_encoder.h"
+#include "proxy/http/codec/keep_alive.h"
 #include "proxy/http/codec/write_head.h"
 #include "proxy/upstream/cluster.h"
 
@@ -278,6 +279,11 @@ void UpstreamRequest::on_final_head(Buffer& rest) {
   info_.upstream_time = duration_cast<microseconds>(steady_clock::now() - sent_at_);
   context_->stats.first_byte_microseconds.record(
       static_cast<std::uint64_t>(info_.upstream_time.count()));
+  if (response_.headers.has(HeaderId::KeepAlive)) {
+    if (const auto time = keep_alive_time(response_.headers.get(HeaderId::KeepAlive))) {
+      connection_->endpoint_keeps(*time);
+    }
+  }
   phase_ = Phase::Body;
   if (response_.framing == BodyFraming::Tunnel) {
     begin_tunnel();

@@ -31,6 +31,16 @@ UpstreamConnection::UpstreamConnection(const Options& options, LegState leg,
   connection_.restore();
 }
 
+// Ahead of the endpoint: a request that crosses its end is lost.
+void UpstreamConnection::endpoint_keeps(std::chrono::seconds time) {
+  using std::chrono::milliseconds;
+  if (time.count() > 1) {
+    keep_ = time - std::chrono::seconds(1);
+  } else {
+    keep_ = milliseconds(time) / 2;
+  }
+}
+
 void UpstreamConnection::begin_idle() {
   user_ = nullptr;
   ++requests_served_;

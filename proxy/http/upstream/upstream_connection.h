@@ -8,6 +8,7 @@
 #include <boost/intrusive/list.hpp>
 #include <ev++.h>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -58,6 +59,8 @@ class UpstreamConnection final : public boost::intrusive::list_base_hook<
   const std::shared_ptr<const Endpoint>& endpoint() const { return endpoint_; }
   int fd() const { return leg_.fd.get(); }
   CoarseClock::time_point last_activity() const { return leg_.last_activity; }
+  // For so long the endpoint keeps it without a request; it has said so in a response.
+  void endpoint_keeps(std::chrono::seconds time);
   // How many requests it has served before this one.
   std::uint32_t requests_served() const { return requests_served_; }
   // Both ends are open, nothing waits to be sent, and nothing was received that nobody wants.
@@ -92,6 +95,7 @@ class UpstreamConnection final : public boost::intrusive::list_base_hook<
   Connection connection_;
   User* user_ = nullptr;
   Timeout idle_timeout_;
+  std::chrono::milliseconds keep_ = std::chrono::milliseconds::max();  // idle, at most
   std::uint64_t received_before_ = 0;  // of leg_.received_bytes: before this request
   std::uint32_t requests_served_ = 0;
 };

@@ -1,5 +1,6 @@
 #include "proxy/http/upstream/upstream_pool.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "proxy/upstream/cluster.h"
@@ -59,13 +60,24 @@ bool UpstreamPool::full() const {
 }
 
 void UpstreamPool::give_back(UpstreamConnection& connection) {
-  if (!connection.reusable() || full()) return close(connection);
+  if (!connection.reusable() || connection.keep_.count() == 0 || full()) return close(connection);
   connection.begin_idle();
   connection.circuit_ = cluster_.acquire_idle();
   connection.resume();
   connection.unlink();
   make_idle(connection);
-  idle_timeouts_.arm(connection.idle_timeout_);
+  if (connection.keep_ >= config_.idle_timeout) {
+    idle_timeouts_.arm(connection.idle_timeout_);
+  } else {
+    arm_idle_timeout(connection, CoarseClock::now());
+  }
+}
+
+// One that the endpoint keeps for less than the configured time counts as idle for longer already.
+void UpstreamPool::arm_idle_timeout(UpstreamConnection& connection,
+                                    CoarseClock::time_point idle_since) {
+  const auto ahead = config_.idle_timeout - std::min(config_.idle_timeout, connection.keep_);
+  idle_timeouts_.arm(connection.idle_timeout_, idle_since - ahead);
 }
 
 void UpstreamPool::make_idle(UpstreamConnection& connection) {
@@ -129,7 +141,7 @@ UpstreamConnection* UpstreamPool::take_out() {
 void UpstreamPool::put_back(UpstreamConnection& connection) {
   connection.unlink();
   make_idle(connection);
-  idle_timeouts_.arm(connection.idle_timeout_, connection.last_activity());
+  arm_idle_timeout(connection, connection.last_activity());
   connection.connection_.thaw();
 }
 

@@ -87,6 +87,7 @@ class UpstreamPool {
   UpstreamConnection& take_last(Idle::iterator list);
   bool full() const;
   void make_idle(UpstreamConnection& connection);
+  void arm_idle_timeout(UpstreamConnection& connection, CoarseClock::time_point idle_since);
   void discard(UpstreamConnection& idle);
   void reap(ev::prepare& watcher, int events);
   void dispose(UpstreamConnection* connection);
