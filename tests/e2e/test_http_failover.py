@@ -240,7 +240,6 @@ def test_what_one_worker_keeps_idle_is_not_in_the_way_of_another(start, address,
     baton = start(web(address, http_server.address, workers=4, cluster={"max_connections": 1}))
     # Which worker gets a client is the kernel's choice: all of one would be chance.
     assert [ask(address).status for _ in range(30)] == [200] * 30
-    assert baton.metric("baton_upstream_connections_overflow_total") == 0
     assert http_server.accepted > 1, "one worker got all clients"
     wait_until(lambda: baton.metric("baton_upstream_connections_active") <= 1, 5, "the limit holds again")
 
