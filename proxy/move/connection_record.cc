@@ -4,6 +4,7 @@
 
 #include "proxy/move/address_bytes.h"
 #include "proxy/move/http_tunnel_record.h"
+#include "proxy/move/record_time.h"
 #include "proxy/move/socket_type.h"
 
 namespace baton::proxy {
@@ -62,8 +63,7 @@ LegState read_leg(const proto::LegRecord& record, os::UniqueFd fd) {
   leg.unsent.append(record.unsent());
   leg.received_bytes = record.received_bytes();
   leg.sent_bytes = record.sent_bytes();
-  leg.last_activity = CoarseClock::time_point(
-      CoarseClock::duration(static_cast<CoarseClock::rep>(record.last_activity_ms())));
+  leg.last_activity = past_time<CoarseClock>(record.last_activity_ms());
   return leg;
 }
 
@@ -126,8 +126,7 @@ std::expected<ReadRecord, proto::MoveVerdict> read_record(const proto::Connectio
     return std::unexpected(proto::MOVE_MALFORMED);
   }
   read.state.client = *client;
-  read.state.accepted = steady_clock::time_point(
-      steady_clock::duration(static_cast<steady_clock::rep>(record.accepted_ns())));
+  read.state.accepted = past_time<steady_clock>(record.accepted_ns());
   read.state.downstream = read_leg(record.downstream(), std::move(fds[0]));
   if (fds.size() > 1) {
     const auto endpoint = from_address_bytes(record.endpoint());

@@ -1,10 +1,10 @@
 #include "proxy/move/idle_upstream_record.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "proxy/move/address_bytes.h"
 #include "proxy/move/connection_record.h"
+#include "proxy/move/record_time.h"
 #include "proxy/move/socket_type.h"
 
 namespace baton::proxy {
@@ -29,9 +29,7 @@ std::expected<IdleUpstream, proto::MoveVerdict> read_idle_upstream(
   IdleUpstream read;
   read.leg.fd = std::move(socket);
   read.endpoint = *endpoint;
-  const CoarseClock::time_point last_activity{
-      CoarseClock::duration(static_cast<CoarseClock::rep>(record.upstream().last_activity_ms()))};
-  read.leg.last_activity = std::min(CoarseClock::now(), last_activity);
+  read.leg.last_activity = past_time<CoarseClock>(record.upstream().last_activity_ms());
   return read;
 }
 

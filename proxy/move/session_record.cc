@@ -2,12 +2,12 @@
 
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cstring>
 #include <optional>
 #include <utility>
 
 #include "proxy/move/address_bytes.h"
+#include "proxy/move/record_time.h"
 #include "proxy/move/socket_type.h"
 
 namespace baton::proxy {
@@ -61,12 +61,8 @@ std::expected<ReadSession, proto::MoveVerdict> read_record(const proto::SessionR
   return ReadSession{.state = {.flow = *flow,
                                .upstream = std::move(upstream),
                                .endpoint = nullptr,
-                               .opened = steady_clock::time_point(steady_clock::duration(
-                                   static_cast<steady_clock::rep>(record.opened_ns()))),
-                               .last_activity = std::min(
-                                   CoarseClock::now(),
-                                   CoarseClock::time_point(CoarseClock::duration(
-                                       static_cast<CoarseClock::rep>(record.last_activity_ms())))),
+                               .opened = past_time<steady_clock>(record.opened_ns()),
+                               .last_activity = past_time<CoarseClock>(record.last_activity_ms()),
                                .answered = record.answered()},
                      .endpoint = *endpoint};
 }

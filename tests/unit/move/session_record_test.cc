@@ -79,10 +79,16 @@ TEST_CASE("session record: what is no session is malformed") {
 
 TEST_CASE("session record: activity in the future counts as now") {
   proto::SessionRecord record = some_record();
-  record.set_last_activity_ms(UINT64_MAX / 2);
-  const auto read = read_record(record, datagram_socket());
-  REQUIRE(read);
-  CHECK(read->state.last_activity <= proxy::CoarseClock::now());
+  for (const std::uint64_t future : {UINT64_MAX / 2, UINT64_MAX - 5}) {
+    record.set_last_activity_ms(future);
+    record.set_opened_ns(future);
+    const auto read = read_record(record, datagram_socket());
+    REQUIRE(read);
+    CHECK(read->state.last_activity <= proxy::CoarseClock::now());
+    CHECK(read->state.last_activity.time_since_epoch().count() >= 0);
+    CHECK(read->state.opened <= std::chrono::steady_clock::now());
+    CHECK(read->state.opened.time_since_epoch().count() >= 0);
+  }
 }
 
 TEST_CASE("session record: 20000 garbled ones crash nothing") {

@@ -1,8 +1,9 @@
-// What a client has sent ahead travels in its connection's record.
+// What travels in the record of a connection, above all what its client has sent ahead.
+#include "proxy/move/connection_record.h"
+
 #include <doctest/doctest.h>
 #include <fcntl.h>
 
-#include "proxy/move/connection_record.h"
 #include "tests/unit/fixture/sockets.h"
 
 using namespace baton;
@@ -58,4 +59,18 @@ TEST_CASE("unread bytes: they are of HTTP connections only") {
   const auto read = sent.read();
   REQUIRE_FALSE(read);
   CHECK(read.error() == proto::MOVE_UNKNOWN_KIND);
+}
+
+TEST_CASE("connection record: times in the future count as now") {
+  for (const std::uint64_t future : {UINT64_MAX / 2, UINT64_MAX - 5}) {
+    Sent sent("");
+    sent.record.set_accepted_ns(future);
+    sent.record.mutable_downstream()->set_last_activity_ms(future);
+    const auto read = sent.read();
+    REQUIRE(read);
+    CHECK(read->state.accepted <= std::chrono::steady_clock::now());
+    CHECK(read->state.accepted.time_since_epoch().count() >= 0);
+    CHECK(read->state.downstream.last_activity <= CoarseClock::now());
+    CHECK(read->state.downstream.last_activity.time_since_epoch().count() >= 0);
+  }
 }
