@@ -38,6 +38,10 @@ SettingsLayer load(const proto::SavedSettings& saved) {
   return settings;
 }
 
+StartPaths load(const proto::SavedPaths& saved) {
+  return {.binary = saved.binary(), .config = saved.config()};
+}
+
 Loaded load(const proto::SavedLife& saved, lifecycle::State& life) {
   const auto stage = from_saved(kSavedStages, saved.stage());
   if (!stage) return bad(fmt::format("no stage {}", static_cast<int>(saved.stage())));
@@ -216,6 +220,8 @@ std::expected<DecodedState, std::string> load_state(const proto::SavedState& sav
   state.previous = saved.previous();
   state.flags = load(saved.flags());
   state.reload_flags = load(saved.reload_flags());
+  if (saved.has_start_paths()) state.start_paths = load(saved.start_paths());
+  if (saved.has_next_paths()) state.next_paths = load(saved.next_paths());
   if (saved.has_last_reload()) state.last_reload = load(saved.last_reload());
   state.note = saved.note();
   if (saved.has_region()) state.region_fd = saved.region();

@@ -2,7 +2,10 @@
 
 #include <sys/prctl.h>
 
+#include <utility>
+
 #include "shared/os/fd_limit.h"
+#include "shared/os/log.h"
 #include "shared/os/process.h"
 #include "supervisor/activation.h"
 #include "supervisor/earlier_state.h"
@@ -24,6 +27,18 @@ int exit_status_of(ControlSocketError::Code code) {
       return kFailed;
   }
   return kFailed;
+}
+
+// What runs goes on; that somebody has changed the command line since is not forgotten for it.
+void note_paths(SupervisorState& state, const StartPaths& paths) {
+  const auto before = std::exchange(state.start_paths, paths);
+  if (before && *before != paths) state.next_paths = paths;
+  const auto running = state.pairs.find(state.good);
+  if (!state.next_paths || running == state.pairs.end()) return;
+  const Pair next{.binary_path = state.next_paths->binary, .config_path = state.next_paths->config};
+  if (next.files() == running->second.files()) return state.next_paths.reset();
+  log::warning("{} goes on; `supervisor reload` takes what the command line names now: {}",
+               running->second.files(), next.files());
 }
 
 }  // namespace
@@ -51,6 +66,7 @@ int run_command(const CommandLine& line) {
   control->listener = state.fds.add(claimed.take(control->listener));
   state.control = std::move(*control);
   if (goes_on) Reunion(state).run();
+  note_paths(state, paths);
   Escrow escrow(state);
   adopt_activated(escrow, std::move(inherited));
   return goes_on ? supervise_on(state, paths) : supervise(state, paths);

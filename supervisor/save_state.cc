@@ -24,6 +24,11 @@ void save(const SettingsLayer& settings, proto::SavedSettings& saved) {
   if (settings.max_draining) saved.set_max_draining(*settings.max_draining);
 }
 
+void save(const StartPaths& paths, proto::SavedPaths& saved) {
+  saved.set_binary(paths.binary);
+  saved.set_config(paths.config);
+}
+
 void save(const lifecycle::State& life, proto::SavedLife& saved) {
   saved.set_stage(to_saved(kSavedStages, life.stage));
   saved.set_quick_crashes(life.quick_crashes);
@@ -139,6 +144,8 @@ void save_state(const SupervisorState& state, proto::SavedState& saved) {
   saved.set_previous(state.previous);
   save(state.flags, *saved.mutable_flags());
   save(state.reload_flags, *saved.mutable_reload_flags());
+  if (state.start_paths) save(*state.start_paths, *saved.mutable_start_paths());
+  if (state.next_paths) save(*state.next_paths, *saved.mutable_next_paths());
   save(state.control, *saved.mutable_control());
   for (const auto& [id, pair] : state.pairs) save(id, pair, *saved.add_pairs());
   for (const auto& [id, each] : state.generations) save(each, *saved.add_generations());

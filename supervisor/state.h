@@ -146,6 +146,13 @@ struct LogSettings {
   std::string format = "text";
 };
 
+// What the command line of `run` names.
+struct StartPaths {
+  std::string binary;
+  std::string config;  // empty: the built-in one
+  friend bool operator==(const StartPaths&, const StartPaths&) = default;
+};
+
 struct SupervisorState {
   double started = 0;
   LogSettings log;
@@ -156,6 +163,10 @@ struct SupervisorState {
   PairId previous = kNoPair;   // what `rollback` goes back to
   SettingsLayer flags;         // of the command line of `run`: they win over the configuration
   SettingsLayer reload_flags;  // of the reload under way, or the last one: they win over both
+  std::optional<StartPaths> start_paths;  // unknown: the one before did not say
+  // What a reload takes unless told otherwise, where that is not what runs: the command line names
+  // other paths than that of the supervisor before, whose generation goes on.
+  std::optional<StartPaths> next_paths;
   FdTable fds;
   ControlSocket control;
   std::map<PairId, Pair> pairs;

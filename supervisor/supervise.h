@@ -9,11 +9,6 @@
 
 namespace baton::supervisor {
 
-struct StartPaths {
-  std::string binary;
-  std::string config;  // empty: the built-in one
-};
-
 // Both print the reason of a failure, and return the exit status.
 int supervise(SupervisorState& state, const StartPaths& paths);
 // The same in place of a supervisor before, whose state it is. The paths count only if none of its

@@ -78,8 +78,10 @@ std::optional<std::string> Supervisor::reload(const ReloadPlan& plan,
     wanted_pair_ = state_.previous;
   } else {
     const Pair& running = state_.pairs.at(state_.good);
-    auto pair = open_pair(state_.fds, plan.binary_path.value_or(running.binary_path),
-                          plan.config_path.value_or(running.config_path));
+    const StartPaths usual =
+        state_.next_paths.value_or(StartPaths{running.binary_path, running.config_path});
+    auto pair = open_pair(state_.fds, plan.binary_path.value_or(usual.binary),
+                          plan.config_path.value_or(usual.config));
     if (!pair) {
       failure_ = pair.error().text();
       report_failed();

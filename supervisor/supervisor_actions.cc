@@ -193,6 +193,7 @@ void Supervisor::commit() {
   if (before != nullptr) generations_.set_role(*before, Role::Draining);
   take_charge();
   state_.note.clear();
+  state_.next_paths.reset();
   GenerationProcess* next = generations_.in_charge();
   if (state_.good != pair_before) state_.previous = pair_before;
   const Settings settings = settings_of(state_.good, state_.reload_flags);

@@ -8,9 +8,9 @@ import subprocess
 
 import pytest
 from harness import processes, sockets
-from harness.baton import DONE, FAILED, NEXT_PROXY, OTHER_LAYOUT_PROXY, REFUSED
+from harness.baton import DONE, FAILED, NEXT_PROXY, OTHER_LAYOUT_PROXY, PROXY, REFUSED
 from harness.load import ShortClients
-from harness.tables import relay, staying
+from harness.tables import relay, saying, staying
 from harness.waiting import wait_until
 
 COME_BACK = 9
@@ -96,6 +96,32 @@ def test_with_nobody_left_the_command_line_says_what_runs(start, address, anothe
     with sockets.connect(address) as client:
         client.sendall(b"line\n")
         assert sockets.read_all(client) == b"answer to line\n"
+
+
+def test_another_configuration_on_the_command_line_is_for_the_next_reload(start, address):
+    baton = start(saying(address, "first"))
+    second = baton.write(saying(address, "second"), "second.toml")
+    baton.command[baton.command.index(baton.config_path)] = second
+    for _ in range(2):  # it is remembered
+        baton.kill_supervisor()
+        baton.start_again()
+        with sockets.connect(address) as client:
+            assert sockets.read_all(client) == b"first"
+    assert f"takes what the command line names now: {PROXY} with {second}" in baton.log()
+    baton.reload()
+    with sockets.connect(address) as client:
+        assert sockets.read_all(client) == b"second"
+
+
+def test_the_same_command_line_does_not_undo_a_reload(start, address):
+    baton = start(saying(address, "first"))
+    baton.reload("--config", baton.write(saying(address, "second"), "second.toml"))
+    baton.kill_supervisor()
+    baton.start_again()
+    baton.reload()
+    with sockets.connect(address) as client:
+        assert sockets.read_all(client) == b"second"
+    assert "command line" not in baton.log()
 
 
 def test_one_that_hangs_is_killed_and_replaced(start, address, liner):
