@@ -91,15 +91,17 @@ SupervisorState full_state() {
   state.region_fd = 45;
   state.region_layout = 77;
   state.orphaned_slots = {5, 6};
-  state.last_reload = LastReload{
-      .ok = true,
-      .rolled_back = true,
-      .from = 7,
-      .to = 8,
-      .reason = "a \xff reason",
-      .phases = {{"spawn", 1.5}, {"drain", 2.5}},
-      .before = {.rejected = {{"no_listener", 4}}, .cut = 3},
-      .moves = Moves{.moved = 5, .left = 1, .cut = 2, .lost = 6, .rejected = {{"no_cluster", 1}}}};
+  LastReload& last = state.last_reload.emplace();
+  last.ok = true;
+  last.rolled_back = true;
+  last.from = 7;
+  last.to = 8;
+  last.reason = "a \xff reason";
+  last.phases = {{"spawn", 1.5}, {"drain", 2.5}};
+  last.before.rejected["no_listener"] = 4;
+  last.before.cut = 3;
+  last.moves = Moves{.moved = 5, .left = 1, .cut = 2, .lost = 6, .rejected = {}};
+  last.moves->rejected["no_cluster"] = 1;
   state.note = "after 3 crashes";
   state.clients = {{.fd = 46, .kind = 1, .request = 17, .generation = 7}};
   state.version = "0.1.0";
