@@ -177,10 +177,10 @@ def test_idle_upstream_connections_move_with_their_clients(start, address):
             get(client)
         accepted = upstream.accepted
         for number in range(10):
-            baton.reload("--proxy", (NEXT_PROXY, PROXY)[number % 2])
+            # A request in old at that moment would keep the connection that the next one in new needs.
+            baton.reload("--wait-drained", "--proxy", (NEXT_PROXY, PROXY)[number % 2])
             for client in clients:
                 get(client)
-        baton.wait_drained()
         assert upstream.accepted == accepted
         assert baton.metric("baton_upstream_connections_total") == accepted
         assert baton.metric("baton_upstream_connections_active") == upstream.open_connections
