@@ -197,6 +197,7 @@ def test_descriptors_sent_to_the_control_socket_are_not_kept(start, address, lin
                     socket.send_fds(client, [b"take this"], [file.fileno()] * 100)
                 except OSError:
                     pass
+    baton.status()  # behind them in the queue: they have all been accepted
     wait_until(lambda: len(processes.fds(baton.pid)) <= fds, 5, lambda: processes.fds(baton.pid))
     assert "/etc/hostname" not in processes.fds(baton.pid).values()
 
