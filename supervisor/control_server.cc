@@ -14,6 +14,7 @@ namespace baton::supervisor {
 namespace {
 
 constexpr double kRetrySeconds = 0.5;
+constexpr std::chrono::milliseconds kTimeToAsk{500};
 // So many are told that there are too many.
 constexpr std::size_t kMostRefused = 16;
 constexpr std::string_view kBusy = "busy: too many commands are waiting for their answers";
@@ -41,7 +42,10 @@ class ControlServer::Client {
     }
   }
 
-  bool has_asked() const { return !patience_.is_active(); }
+  // A command asks as soon as it is connected.
+  bool is_no_command() const {
+    return patience_.is_active() && std::chrono::steady_clock::now() - connected_ > kTimeToAsk;
+  }
   int quiet_fd() const { return channel_.queued_bytes() == 0 ? channel_.fd() : -1; }
   // No more patience is needed with one that has asked already.
   proto::Responder answer_to(std::uint16_t kind, std::uint32_t request) {
@@ -107,6 +111,7 @@ class ControlServer::Client {
 
   ControlServer& server_;
   const pid_t peer_;
+  const std::chrono::steady_clock::time_point connected_ = std::chrono::steady_clock::now();
   proto::Channel channel_;
   ev::timer patience_;
 };
@@ -167,11 +172,10 @@ bool ControlServer::serve(os::UniqueFd socket) {
   return true;
 }
 
-// A command asks as soon as it is connected, so the oldest of those that have not is no command.
 void ControlServer::make_place() {
   if (clients_.size() < kMaxClients) return;
   const auto silent =
-      std::ranges::find_if(clients_, [](const auto& client) { return !client->has_asked(); });
+      std::ranges::find_if(clients_, [](const auto& client) { return client->is_no_command(); });
   if (silent != clients_.end()) clients_.erase(silent);
 }
 

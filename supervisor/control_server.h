@@ -54,7 +54,7 @@ class ControlServer {
   std::optional<proto::Responder> adopt(os::UniqueFd socket, std::uint16_t kind,
                                         std::uint32_t request);
 
-  // Beyond it, one that has not asked anything yet makes place for a new one.
+  // Beyond it, one that has been connected for a while without asking makes place for a new one.
   static constexpr std::size_t kMaxClients = 64;
   static constexpr std::chrono::seconds kPatience{10};
 
