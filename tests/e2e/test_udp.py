@@ -153,8 +153,8 @@ def test_a_hash_gives_one_address_one_endpoint(start, address, policy):
     with UdpUpstream(lambda _: [b"one"]) as one, UdpUpstream(lambda _: [b"two"]) as two:
         start(relay_udp(address, one.address, two.address, cluster={"lb_policy": policy}))
         answers = {}
-        for n in range(30):
-            source = f"127.0.0.{n % 10 + 1}:0"
+        for n in range(90):  # 30 addresses: all of them at one endpoint would be no accident
+            source = f"127.0.0.{n % 30 + 1}:0"
             with udp.connect(address, source) as client:
                 answers.setdefault(source, set()).add(udp.ask(client, b"x"))
     assert all(len(each) == 1 for each in answers.values()), answers

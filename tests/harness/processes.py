@@ -59,10 +59,13 @@ def rss_bytes(pid):
 
 
 def private_bytes(pid):
-    """Memory that ends with the process: its shared mappings and program files are not in it."""
+    """Memory that ends with the process: its shared mappings and program files are not in it.
+
+    Clean pages are the program's, and private to whoever happens to be the last to run it.
+    """
     total = 0
     for line in _read(f"/proc/{pid}/smaps_rollup").decode().splitlines():
-        if line.startswith("Private_"):
+        if line.startswith("Private_Dirty"):
             total += int(line.split()[1]) * 1024
     return total
 
