@@ -1,6 +1,5 @@
 #include "supervisor/escrow.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -126,11 +125,6 @@ void Escrow::name_unwanted(std::span<const SocketKey> keys) {
           entry.key.address);
     }
   }
-}
-
-bool is_socket(int fd) {
-  struct stat status{};
-  return ::fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
 }  // namespace baton::supervisor

@@ -59,7 +59,4 @@ class Escrow {
   std::set<SocketKey> unwanted_;  // and the log has it
 };
 
-// Whether a descriptor that a peer has passed is a socket at all.
-bool is_socket(int fd);
-
 }  // namespace baton::supervisor

@@ -4,6 +4,7 @@
 
 #include "shared/os/log.h"
 #include "shared/os/memfd.h"
+#include "shared/os/socket_type.h"
 #include "supervisor/escrow.h"
 
 namespace baton::supervisor {
@@ -48,7 +49,8 @@ void GenerationServices::put(const GenerationRecord& generation, const proto::So
   if (static_cast<std::size_t>(sockets.sockets_size()) != fds.size()) {
     return responder.fail(ErrorReply::BAD_REQUEST, "as many sockets as descriptors, please");
   }
-  if (!std::ranges::all_of(fds, [](const os::UniqueFd& fd) { return is_socket(fd.get()); })) {
+  if (!std::ranges::all_of(
+          fds, [](const os::UniqueFd& fd) { return os::socket_type(fd.get()).has_value(); })) {
     return responder.fail(ErrorReply::BAD_REQUEST, "the escrow takes sockets only");
   }
   for (int i = 0; i < sockets.sockets_size(); ++i) {

@@ -9,6 +9,7 @@
 #include "proto/seqpacket.h"
 #include "shared/os/log.h"
 #include "shared/os/process.h"
+#include "shared/os/socket_type.h"
 #include "supervisor/escrow.h"
 #include "supervisor/open_pair.h"
 
@@ -167,7 +168,7 @@ void Reunion::accept(GenerationRecord& record, const proto::ComeBack& request, p
   Escrow escrow(state_);
   for (int i = 0; i < request.sockets_size(); ++i) {
     os::UniqueFd& fd = fds[roles + static_cast<std::size_t>(i)];
-    if (!is_socket(fd.get())) continue;
+    if (!os::socket_type(fd.get()).has_value()) continue;
     const proto::SocketInfo& info = request.sockets(i);
     escrow.put(SocketKey::from_message(info.key()), info.index(), record.id, std::move(fd));
   }

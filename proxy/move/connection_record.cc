@@ -5,7 +5,7 @@
 #include "proxy/move/address_bytes.h"
 #include "proxy/move/http_tunnel_record.h"
 #include "proxy/move/record_time.h"
-#include "proxy/move/socket_type.h"
+#include "shared/os/socket_type.h"
 
 namespace baton::proxy {
 namespace {
@@ -111,7 +111,7 @@ std::expected<ReadRecord, proto::MoveVerdict> read_record(const proto::Connectio
     return std::unexpected(proto::MOVE_UNKNOWN_KIND);
   }
   for (const os::UniqueFd& fd : fds) {
-    if (!is_socket(fd, SOCK_STREAM)) return std::unexpected(proto::MOVE_MALFORMED);
+    if (os::socket_type(fd.get()) != SOCK_STREAM) return std::unexpected(proto::MOVE_MALFORMED);
   }
   const auto client = from_address_bytes(record.client());
   if (!client || record.unread().size() > MoveDetails::kMostUnreadBytes) {

@@ -5,7 +5,7 @@
 #include "proxy/move/address_bytes.h"
 #include "proxy/move/connection_record.h"
 #include "proxy/move/record_time.h"
-#include "proxy/move/socket_type.h"
+#include "shared/os/socket_type.h"
 
 namespace baton::proxy {
 
@@ -25,7 +25,8 @@ std::expected<IdleUpstream, proto::MoveVerdict> read_idle_upstream(
     const proto::ConnectionRecord& record, os::UniqueFd socket) {
   if (record.schema() != kMoveSchema) return std::unexpected(proto::MOVE_UNKNOWN_KIND);
   const auto endpoint = from_address_bytes(record.endpoint());
-  if (!endpoint || !is_socket(socket, SOCK_STREAM)) return std::unexpected(proto::MOVE_MALFORMED);
+  if (!endpoint || os::socket_type(socket.get()) != SOCK_STREAM)
+    return std::unexpected(proto::MOVE_MALFORMED);
   IdleUpstream read;
   read.leg.fd = std::move(socket);
   read.endpoint = *endpoint;

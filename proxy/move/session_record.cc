@@ -8,7 +8,7 @@
 
 #include "proxy/move/address_bytes.h"
 #include "proxy/move/record_time.h"
-#include "proxy/move/socket_type.h"
+#include "shared/os/socket_type.h"
 
 namespace baton::proxy {
 namespace {
@@ -55,7 +55,7 @@ std::expected<ReadSession, proto::MoveVerdict> read_record(const proto::SessionR
   if (record.schema() != kSessionSchema) return std::unexpected(proto::MOVE_UNKNOWN_KIND);
   const auto flow = read_flow(record);
   const auto endpoint = from_address_bytes(record.endpoint());
-  if (!flow || !is_ip(endpoint) || !is_socket(upstream, SOCK_DGRAM)) {
+  if (!flow || !is_ip(endpoint) || os::socket_type(upstream.get()) != SOCK_DGRAM) {
     return std::unexpected(proto::MOVE_MALFORMED);
   }
   return ReadSession{.state = {.flow = *flow,

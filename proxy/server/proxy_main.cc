@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 
 #include <csignal>
 #include <cstdio>
@@ -17,6 +16,7 @@
 #include "shared/os/fd_limit.h"
 #include "shared/os/log.h"
 #include "shared/os/memfd.h"
+#include "shared/os/socket_type.h"
 
 namespace baton::proxy {
 namespace {
@@ -63,12 +63,6 @@ std::optional<Options> parse(int argc, char** argv, const BuildInfo& build, int&
     return std::nullopt;
   }
   return options;
-}
-
-bool is_channel(int fd) {
-  int type = 0;
-  socklen_t length = sizeof type;
-  return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_SEQPACKET;
 }
 
 int usage_error(const std::string& message) {
@@ -124,7 +118,7 @@ int proxy_main(int argc, char** argv, const BuildInfo& build) {
     log::warning("going on with all system calls allowed: {}", restricted.error().text());
   }
 
-  if (options->channel_fd && !is_channel(*options->channel_fd)) {
+  if (options->channel_fd && os::socket_type(*options->channel_fd) != SOCK_SEQPACKET) {
     return usage_error("--channel-fd: not a supervisor's channel");
   }
   if (options->channel_fd) {
