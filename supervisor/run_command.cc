@@ -1,7 +1,5 @@
 #include "supervisor/run_command.h"
 
-#include <sys/prctl.h>
-
 #include <utility>
 
 #include "shared/os/fd_limit.h"
@@ -50,8 +48,6 @@ int run_command(const CommandLine& line) {
   init_log(log);
   std::vector<InheritedFd> inherited = take_inherited_fds();
   os::raise_fd_limit();  // generations inherit it
-  // This, too. They bind low ports by a capability that is ambient, or as root.
-  ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   const auto missing = line.usual_control ? MissingDirectory::Create : MissingDirectory::Refuse;
   FdTable claimed;
   auto control = claim_control_socket(claimed, line.control, line.control_group, missing);

@@ -8,6 +8,7 @@
 #include "shared/os/process.h"
 #include "supervisor/commands.h"
 #include "supervisor/control_server.h"
+#include "supervisor/privileges.h"
 #include "supervisor/signals.h"
 #include "supervisor/state_keeper.h"
 #include "supervisor/supervisor.h"
@@ -26,6 +27,7 @@ struct Program {
         keeper(loop, state) {
     supervisor.on_replace([this] { return server.quiet_connections(); });
     supervisor.before_ready([this] { keeper.keep(); });
+    give_up_privileges();
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     ::prctl(PR_SET_NAME, "supervisor");  // run from a descriptor, it is named after its number
     os::release_signals();  // those that came while the program before made room for this one

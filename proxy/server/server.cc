@@ -1,5 +1,7 @@
 #include "proxy/server/server.h"
 
+#include <linux/capability.h>
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -7,6 +9,7 @@
 
 #include "proto/seqpacket.h"
 #include "proxy/http/http_config.h"
+#include "shared/os/capabilities.h"
 #include "shared/os/log.h"
 
 namespace baton::proxy {
@@ -40,6 +43,14 @@ std::vector<WantedSockets> wanted_by(const Config& config) {
                       .backlog = 128});
   }
   return wanted;
+}
+
+// Of root's, what carrying traffic takes: more UDP sockets on a low port once this generation
+// serves; sockets of upstreams, logs and files of endpoints that belong to other users. No more
+// CAP_SYS_PTRACE, by which a bind that fails says who has the address.
+void give_up_capabilities() {
+  const auto kept = os::keep_capabilities({CAP_NET_BIND_SERVICE, CAP_DAC_OVERRIDE});
+  if (!kept) log::warning("going on with all capabilities: {}", kept.error().text());
 }
 
 }  // namespace
@@ -93,7 +104,12 @@ std::vector<std::string> Server::listener_names() const {
   return names;
 }
 
-void Server::start_workers() { workers_->start(); }
+void Server::start_workers() {
+  give_up_capabilities();
+  if (access_logs_) access_logs_->start();
+  workers_->start();
+}
+
 void Server::warm_up(Done done) { workers_->clusters().warm_up(std::move(done)); }
 void Server::hurry() { workers_->clusters().hurry(); }
 

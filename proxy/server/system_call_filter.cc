@@ -126,6 +126,8 @@ constexpr int kAllowed[] = {
     SCMP_SYS(munlock),
     SCMP_SYS(munmap),
     // Threads, signals, what a process may know of itself and of those it watches.
+    SCMP_SYS(capget),
+    SCMP_SYS(capset),  // to have fewer: nobody gets more by it
     SCMP_SYS(exit),
     SCMP_SYS(exit_group),
     SCMP_SYS(futex),

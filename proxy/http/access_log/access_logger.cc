@@ -24,7 +24,7 @@ region::MetricId resolve(StatsStore& stats, std::string name, const std::string&
 }
 
 // Signals are the main thread's. Blocked before the thread exists, so that none slips in.
-std::thread start(std::shared_ptr<AccessLogWriter> writer) {
+std::thread start_thread(std::shared_ptr<AccessLogWriter> writer) {
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
@@ -80,12 +80,13 @@ os::Result<std::unique_ptr<AccessLogger>> AccessLogger::open(const std::string& 
 
 AccessLogger::AccessLogger(std::string path, region::MetricId dropped,
                            std::shared_ptr<AccessLogWriter> writer)
-    : path_(std::move(path)),
-      dropped_(dropped),
-      writer_(std::move(writer)),
-      thread_(start(writer_)) {}
+    : path_(std::move(path)), dropped_(dropped), writer_(std::move(writer)) {}
 
 AccessLogger::~AccessLogger() { close(0ms); }
+
+void AccessLogger::start() {
+  if (!thread_.joinable()) thread_ = start_thread(writer_);
+}
 
 AccessLogSink& AccessLogger::add_worker(StatsLane& lane) {
   workers_.push_back(std::make_unique<Worker>(*writer_, lane.counter(dropped_)));

@@ -6,8 +6,8 @@
 //
 // Both generations of a reload may append to one file: it is open with O_APPEND, and each write()
 // ends where a line does. Lines wait for Options::batch_time at most.
-// Thread: main, except where it says otherwise; it is made before the workers start and destroyed
-// after they have ended.
+// Thread: main, except where it says otherwise; it is made and started before the workers are and
+// destroyed after they have ended.
 // Owns: the file, the queues, the thread.
 #pragma once
 
@@ -53,6 +53,8 @@ class AccessLogger {
   AccessLogger(const AccessLogger&) = delete;
   AccessLogger& operator=(const AccessLogger&) = delete;
 
+  // Its thread starts, unless it has: from here on lines are written.
+  void start();
   // Lives as long as this. Drops are counted in the worker's lane.
   AccessLogSink& add_worker(StatsLane& lane);
 

@@ -23,6 +23,10 @@ os::Result<AccessLogger*> AccessLogs::open(const std::string& path) {
   return loggers_.emplace(path, *std::move(logger)).first->second.get();
 }
 
+void AccessLogs::start() {
+  for (const auto& [path, logger] : loggers_) logger->start();
+}
+
 void AccessLogs::reopen() {
   for (const auto& [path, logger] : loggers_) logger->reopen();
 }

@@ -23,6 +23,8 @@ class AccessLogs {
   // The log at that path, opened unless it is already. Error: it cannot be.
   os::Result<AccessLogger*> open(const std::string& path);
 
+  // From here on lines are written; until then they wait. Threads start.
+  void start();
   // USR1: every file is opened anew.
   void reopen();
   // At the end, when no worker appends any more; `limit` is for all of them together.

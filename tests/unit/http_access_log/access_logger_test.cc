@@ -35,6 +35,7 @@ struct Process {
   AccessLogger& open(const std::string& path) {
     auto logger = logs.open(path);
     REQUIRE(logger);
+    (*logger)->start();
     return **logger;
   }
   AccessLogSink& sink(const std::string& path) { return open(path).add_worker(*lane); }
