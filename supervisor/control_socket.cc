@@ -145,6 +145,10 @@ std::expected<ControlSocket, ControlSocketError> claim_control_socket(FdTable& f
 
 void release_control_socket(FdTable& fds, ControlSocket& socket) {
   ::unlink(state_file_path(socket.path).c_str());
+  give_back_control_socket(fds, socket);
+}
+
+void give_back_control_socket(FdTable& fds, ControlSocket& socket) {
   ::unlink(socket.path.c_str());
   ::unlink(lock_path(socket.path).c_str());
   if (!socket.made_directory.empty()) ::rmdir(socket.made_directory.c_str());

@@ -42,6 +42,8 @@ std::expected<ControlSocket, ControlSocketError> claim_control_socket(FdTable& f
 // Removes the socket, the state file, the lock file and the directory that claim_control_socket()
 // has made.
 void release_control_socket(FdTable& fds, ControlSocket& socket);
+// The same for one who goes as he came: the state of a supervisor before stays.
+void give_back_control_socket(FdTable& fds, ControlSocket& socket);
 
 // Where it is unless told otherwise: $RUNTIME_DIRECTORY/control.sock, else /run/baton/control.sock
 // for root, else $XDG_RUNTIME_DIR/baton/control.sock. Error: none of them applies.

@@ -14,8 +14,17 @@
 namespace baton::supervisor {
 namespace {
 
-using Decoded = std::expected<DecodedState, std::string>;  // "": there is none
-using Stored = std::map<std::string, os::UniqueFd>;        // what the manager has kept, by name
+using Decoded = std::expected<DecodedState, StateError>;  // without a text: there is none
+using Stored = std::map<std::string, os::UniqueFd>;       // what the manager has kept, by name
+
+std::unexpected<StateError> none() {
+  return std::unexpected(StateError{StateError::Code::NoState, ""});
+}
+
+std::unexpected<StateError> in(const std::string& place, StateError error) {
+  error.text = place + ": " + error.text;
+  return std::unexpected(std::move(error));
+}
 
 Stored take_stored(std::vector<InheritedFd>& inherited) {
   Stored stored;
@@ -28,20 +37,18 @@ Stored take_stored(std::vector<InheritedFd>& inherited) {
 
 Decoded read_file(const std::string& path) {
   const auto bytes = read_state_file(path);
-  if (!bytes) return std::unexpected(bytes.error().text());
-  if (!*bytes) return std::unexpected("");
+  if (!bytes) return std::unexpected(StateError{StateError::Code::NoState, bytes.error().text()});
+  if (!*bytes) return none();
   auto decoded = decode_state(**bytes);
-  if (!decoded) return std::unexpected(path + ": " + decoded.error().text);
+  if (!decoded) return in(path, std::move(decoded.error()));
   return std::move(*decoded);
 }
 
 Decoded read_memory(const Stored& stored) {
   const auto memory = stored.find(std::string(kStoredState));
-  if (memory == stored.end()) return std::unexpected("");
+  if (memory == stored.end()) return none();
   auto decoded = read_state_memory(memory->second.get());
-  if (!decoded) {
-    return std::unexpected("what the service manager has kept: " + decoded.error().text);
-  }
+  if (!decoded) return in("what the service manager has kept", std::move(decoded.error()));
   return std::move(*decoded);
 }
 
@@ -87,20 +94,39 @@ void forget_process(SupervisorState& state) {
   state.clients.clear();
 }
 
+void complain_of(const Decoded& decoded) {
+  if (decoded || decoded.error().text.empty()) return;
+  log::error(
+      "a state of the supervisor before cannot be used: {}. Generations that only it knows hold "
+      "their addresses, if they still run, until they are ended by hand",
+      decoded.error().text);
+}
+
+void keep_unusable(const std::string& path) {
+  if (const auto kept = set_state_file_aside(path)) {
+    log::warning("what cannot be used is kept as {}", unusable_state_path(path));
+  } else {
+    log::error("what cannot be used is lost: {}", kept.error().text());
+  }
+}
+
 }  // namespace
 
-EarlierState find_earlier_state(const std::string& control_path,
-                                std::vector<InheritedFd>& inherited) {
+std::expected<EarlierState, std::string> find_earlier_state(const std::string& control_path,
+                                                            std::vector<InheritedFd>& inherited) {
+  const std::string path = state_file_path(control_path);
   Stored stored = take_stored(inherited);
-  Decoded in_file = read_file(state_file_path(control_path));
+  Decoded in_file = read_file(path);
   Decoded in_memory = read_memory(stored);
   for (const Decoded* each : {&in_file, &in_memory}) {
-    if (*each || each->error().empty()) continue;
-    log::error(
-        "a state of the supervisor before cannot be used: {}. Generations that only it knows hold "
-        "their addresses, if they still run, until they are ended by hand",
-        each->error());
+    if (*each || each->error().code != StateError::Code::Future) continue;
+    return std::unexpected(each->error().text +
+                           ". Its generations may be serving: run that release, or end them and "
+                           "remove " +
+                           path);
   }
+  for (const Decoded* each : {&in_file, &in_memory}) complain_of(*each);
+  if (!in_file && !in_file.error().text.empty()) keep_unusable(path);
   EarlierState earlier;
   if (in_file || in_memory) {
     const bool from_memory = in_memory && (!in_file || in_memory->sequence >= in_file->sequence);

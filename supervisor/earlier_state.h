@@ -2,6 +2,7 @@
 // Thread: main, at start, with the control socket claimed.
 #pragma once
 
+#include <expected>
 #include <string>
 #include <vector>
 
@@ -16,12 +17,14 @@ struct EarlierState {
 };
 
 // Looks for the state beside the control socket and among what the service manager has passed, and
-// takes the later one. None that can be used, where there is one, is logged together with what that
-// means. What the manager has kept for us is taken out of `inherited`, used or not.
+// takes the later one. One that is damaged, or that others could have written, is set aside and
+// logged together with what that means. Of a later release's, this program knows neither which
+// generations serve nor what they need: error, why not to run; everything is left as it is. What
+// the manager has kept for us is taken out of `inherited`, used or not.
 //
 // Of the state, what belonged to the process that wrote it is cleared: channels, waiting clients,
 // and every descriptor that was not kept.
-EarlierState find_earlier_state(const std::string& control_path,
-                                std::vector<InheritedFd>& inherited);
+std::expected<EarlierState, std::string> find_earlier_state(const std::string& control_path,
+                                                            std::vector<InheritedFd>& inherited);
 
 }  // namespace baton::supervisor

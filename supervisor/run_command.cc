@@ -54,7 +54,12 @@ int run_command(const CommandLine& line) {
   if (!control) return complain(exit_status_of(control.error().code), control.error().text);
   const StartPaths paths{line.proxy.value_or(default_proxy_path()), line.config.value_or("")};
 
-  auto [goes_on, state] = find_earlier_state(line.control, inherited);
+  auto earlier = find_earlier_state(line.control, inherited);
+  if (!earlier) {
+    give_back_control_socket(claimed, *control);
+    return complain(kRefused, earlier.error());
+  }
+  auto& [goes_on, state] = *earlier;
   state.started = now();
   state.flags = line.flags;
   state.log = log;

@@ -71,4 +71,11 @@ os::Result<std::optional<std::string>> read_state_file(const std::string& path) 
   return std::move(*bytes);
 }
 
+std::string unusable_state_path(const std::string& path) { return path + ".unusable"; }
+
+os::Result<void> set_state_file_aside(const std::string& path) {
+  if (::rename(path.c_str(), unusable_state_path(path).c_str()) == 0) return {};
+  return os::errno_error("set aside", path);
+}
+
 }  // namespace baton::supervisor

@@ -21,4 +21,8 @@ os::Result<void> write_state_file(const std::string& path, std::string_view byte
 // Nothing: there is none. Error: it cannot be read, or anyone else could have written it.
 os::Result<std::optional<std::string>> read_state_file(const std::string& path);
 
+// Where one that cannot be used is kept, so that the next one that is written does not replace it.
+std::string unusable_state_path(const std::string& path);
+os::Result<void> set_state_file_aside(const std::string& path);
+
 }  // namespace baton::supervisor

@@ -1,5 +1,7 @@
 #include "supervisor/state_keeper.h"
 
+#include <unistd.h>
+
 #include "shared/os/log.h"
 #include "supervisor/notify.h"
 #include "supervisor/state_codec.h"
@@ -34,6 +36,11 @@ void StateKeeper::keep() {
   store_.sync_now();
   tried_ = state_.revision;
   write(encode_state(state_, state_.revision));
+}
+
+void StateKeeper::forget() {
+  store_.clear();
+  ::unlink(unusable_state_path(path_).c_str());
 }
 
 // The loop waits again behind this.

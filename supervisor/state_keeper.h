@@ -28,8 +28,8 @@ class StateKeeper {
 
   // Now, and not before the loop waits again.
   void keep();
-  // At an orderly end: nobody is to go on from here.
-  void forget() { store_.clear(); }
+  // At an orderly end: nobody is to go on from here, nor from what was set aside.
+  void forget();
 
   static constexpr std::chrono::seconds kRetry{1};
 

@@ -69,6 +69,10 @@ os::Result<void> StateMemory::write(std::string_view bytes) {
 std::expected<DecodedState, StateError> read_state_memory(int fd) {
   auto first = read_place(fd, 0);
   auto second = read_place(fd, 1);
+  // What this program can read is then the older one.
+  for (auto* place : {&first, &second}) {
+    if (!*place && place->error().code == StateError::Code::Future) return std::move(*place);
+  }
   if (!first) return second ? std::move(second) : std::move(first);
   if (!second || second->sequence < first->sequence) return first;
   return second;

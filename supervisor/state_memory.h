@@ -29,7 +29,7 @@ class StateMemory {
   int next_ = 0;
 };
 
-// The later one of those that are whole.
+// The later one of those that are whole. Error: there is none, or a later release has written one.
 std::expected<DecodedState, StateError> read_state_memory(int fd);
 
 }  // namespace baton::supervisor

@@ -5,6 +5,7 @@ import re
 import socket
 import struct
 import subprocess
+from pathlib import Path
 
 import pytest
 from harness import processes, sockets
@@ -353,8 +354,6 @@ def damage(kind, path):
         path.write_bytes(whole[:100])
     elif kind == "changed":
         path.write_bytes(whole[:60] + bytes([whole[60] ^ 1]) + whole[61:])
-    elif kind == "future":
-        path.write_bytes(whole[:4] + struct.pack("<I", 99) + whole[8:])
     elif kind == "empty":
         path.write_bytes(b"")
     elif kind == "wide open":
@@ -366,16 +365,46 @@ def damage(kind, path):
         path.symlink_to(path.with_suffix(".real"))
 
 
+def of_a_later_release(state):
+    """The same with another format's version."""
+    return state[:4] + struct.pack("<I", 99) + state[8:]
+
+
+def test_a_state_of_a_later_release_is_left_to_that(start, address, liner):
+    """It knows of generations that this one does not."""
+    baton = start(relay(address, liner.address))
+    generation = baton.in_charge()["pid"]
+    baton.kill_supervisor()
+    state = state_path(baton).read_bytes()
+    state_path(baton).write_bytes(of_a_later_release(state))
+    for _ in range(2):
+        baton.launch()
+        assert baton.wait_gone() == REFUSED
+        assert state_path(baton).read_bytes() == of_a_later_release(state)
+        assert not baton.control.exists()
+    why = f"{state_path(baton)}: a later release has written the state: it has format 99, this program knows up to 1"
+    assert why in baton.log() and f"remove {state_path(baton)}" in baton.log()
+    with sockets.connect(address) as client:
+        client.sendall(b"line\n")
+        assert sockets.read_all(client) == b"answer to line\n"
+    state_path(baton).write_bytes(state)
+    baton.start_again()
+    assert baton.in_charge()["pid"] == generation
+
+
 @pytest.mark.parametrize(
-    "kind", ["cut", "changed", "future", "empty", "wide open", "of somebody else", "a link"])
+    "kind", ["cut", "changed", "empty", "wide open", "of somebody else", "a link"])
 def test_a_state_that_cannot_be_used(start, address, liner, kind):
-    """It says so. What runs is not harmed; without it, a start is a start."""
+    """It says so, and keeps it. What runs is not harmed; without it, a start is a start."""
     baton = start(relay(address, liner.address))
     generation = baton.in_charge()["pid"]
     baton.kill_supervisor()
     damage(kind, state_path(baton))
+    damaged = state_path(baton).read_bytes()
     baton.launch()
     assert baton.wait_gone() == FAILED
+    kept = Path(f"{state_path(baton)}.unusable")
+    assert kept.read_bytes() == damaged and f"kept as {kept}" in baton.log()
     assert "cannot be used" in baton.log() and f"process {generation}" in baton.log()
     with sockets.connect(address) as client:
         client.sendall(b"line\n")
@@ -384,6 +413,23 @@ def test_a_state_that_cannot_be_used(start, address, liner, kind):
     wait_until(lambda: not processes.is_alive(generation), 5, "it is gone")
     baton.start_again()
     assert baton.in_charge()["id"] == 1
+    assert kept.read_bytes() == damaged
+    baton.stop()
+    assert not kept.exists() and not kept.is_symlink()
+
+
+def test_what_was_only_not_trusted_can_be_gone_on_with(start, address, liner):
+    baton = start(relay(address, liner.address))
+    generation = baton.in_charge()["pid"]
+    baton.kill_supervisor()
+    damage("wide open", state_path(baton))
+    baton.launch()
+    assert baton.wait_gone() == FAILED
+    kept = Path(f"{state_path(baton)}.unusable")
+    kept.chmod(0o600)
+    kept.rename(state_path(baton))
+    baton.start_again()
+    assert baton.in_charge()["pid"] == generation
 
 
 def test_a_runtime_directory_that_cannot_be_written_is_said_once(prepare, address, liner):

@@ -89,6 +89,15 @@ TEST_CASE("state file: it has room to grow where it is") {
   CHECK(status.st_blocks * 512 > 4096);
 }
 
+TEST_CASE("state file: one that is set aside is where the next one does not replace it") {
+  Kept kept;
+  REQUIRE(write_state_file(kept.path, "damaged"));
+  REQUIRE(set_state_file_aside(kept.path));
+  CHECK(read_state_file(kept.path).value() == std::nullopt);
+  REQUIRE(write_state_file(kept.path, "next"));
+  CHECK(read_state_file(unusable_state_path(kept.path)).value() == "damaged");
+}
+
 TEST_CASE("state memory: the latest one is read, also after another has gone on with it") {
   const os::UniqueFd fd = create_state_memory().value();
   CHECK_FALSE(read_state_memory(fd.get()));
@@ -111,6 +120,21 @@ TEST_CASE("state memory: one that was cut off while being written gives the one 
   StateMemory next(fd.get());
   REQUIRE(next.write(third.substr(0, 40)));
   CHECK(read_state_memory(fd.get())->state.note == "second");
+}
+
+TEST_CASE("state memory: of a later release and this one, it is the later release's") {
+  for (const int place : {0, 1}) {
+    const os::UniqueFd fd = create_state_memory().value();
+    StateMemory memory(fd.get());
+    for (int i = 0; i < 2; ++i) {
+      std::string state = state_with("note", 7);
+      if (i == place) ++state[4];  // the format's version
+      REQUIRE(memory.write(state));
+    }
+    const auto read = read_state_memory(fd.get());
+    REQUIRE_FALSE(read);
+    CHECK(read.error().code == StateError::Code::Future);
+  }
 }
 
 }  // namespace
