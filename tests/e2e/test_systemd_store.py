@@ -1,5 +1,6 @@
 """kill -9 under a real systemd: what its store keeps, what comes back, what nobody notices."""
 
+import re
 import time
 
 import pytest
@@ -66,6 +67,33 @@ def test_a_killed_supervisor_is_not_noticed(running):  # noqa: F811
     assert running.show("ActiveState") == "active"
     counted = running.ask("stats", "--filter", "baton_http_requests_total").out
     assert int(counted.split()[-1]) >= sum(result.requests for result in results)
+
+
+def failed_requests(result):
+    """By kind, as wrk counts them; those that could not even connect apart from the rest."""
+    failed = {kind: int(count) for kind, count in re.findall(r"(\w+) (\d+)", result.socket_errors)}
+    return failed.pop("connect", 0), failed
+
+
+def test_a_killed_generation_takes_along_what_was_in_it_and_no_more(running):  # noqa: F811
+    wait_serving(running)
+    base, supervisor, kills, connections = wait_settled(running), running.pid(), 5, 16
+    with Wrk(running.address, connections=connections, close=True) as short, \
+            Wrk(running.address, connections=connections) as kept:
+        for number in range(1, kills + 1):
+            running.signal(wait_serving(running, number)["pid"], "KILL")
+        wait_serving(running, kills + 1)
+        results = short.finish(), kept.finish()
+    for result in results:
+        refused, failed = failed_requests(result)
+        print(f"{result.requests} requests, {refused} refused, failed: {failed}")
+        assert refused == 0 and result.bad_statuses == 0 and result.requests > 100, result.text
+        assert failed.get("timeout", 0) == 0 and sum(failed.values()) <= kills * connections, result.text
+    wait_stored(running, base)
+    assert running.pid() == supervisor
+    assert running.show("NRestarts") == "0"
+    assert len(running.processes()) == 2
+    assert f"baton_generation_crashes_total {kills}" in running.ask("stats", "--filter", "crashes").out
 
 
 def test_both_killed_at_once_no_connection_is_refused(running):  # noqa: F811
