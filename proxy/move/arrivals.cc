@@ -68,7 +68,6 @@ proto::MoveVerdict Arrivals::prepare_one(const proto::ConnectionRecord& record,
   ActiveListener* const listener = listener_of(record, read->details.kind);
   if (listener == nullptr) return proto::MOVE_NO_LISTENER;
   auto session = listener->restore(std::move(read->state), read->details);
-  if (!session && read->details.kind == MoveKind::HttpTunnel) return proto::MOVE_NO_CLUSTER;
   if (!session) return proto::MOVE_NO_LISTENER;
   batch.guests.push_back({listener, std::move(session)});
   return proto::MOVE_ACCEPTED;

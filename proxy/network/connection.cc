@@ -19,7 +19,7 @@ bool is_temporary(int error) { return error == EAGAIN || error == EINTR; }
 
 Connection::Connection(ev::loop_ref loop, LegState& leg, Buffer& scratch,
                        const ByteCounters& counters, ConnectionSink& sink)
-    : leg_(leg), scratch_(scratch), counters_(counters), sink_(sink), io_(loop) {
+    : leg_(leg), scratch_(scratch), counters_(&counters), sink_(sink), io_(loop) {
   io_.set<Connection, &Connection::on_ready>(this);
 }
 
@@ -55,7 +55,7 @@ Connection::Received Connection::receive() {
     scratch_.commit(bytes);
     leg_.received_bytes += bytes;
     leg_.last_activity = CoarseClock::now();
-    counters_.received.add(bytes);
+    counters_->received.add(bytes);
     const Received received = scratch_.writable().empty() ? Received::Full : Received::Part;
     sink_.on_received(scratch_, EndOfStream::No);
     scratch_.clear();
@@ -82,7 +82,7 @@ void Connection::deliver_rest() {
     const auto bytes = static_cast<std::size_t>(count);
     scratch_.commit(bytes);
     leg_.received_bytes += bytes;
-    counters_.received.add(bytes);
+    counters_->received.add(bytes);
     sink_.on_received(scratch_, EndOfStream::No);
   }
   scratch_.clear();
@@ -133,7 +133,7 @@ WriteStatus Connection::send_some(std::span<const char> data, std::size_t& sent)
   if (count < 0) return is_temporary(errno) ? WriteStatus::Ok : WriteStatus::Failed;
   sent = static_cast<std::size_t>(count);
   leg_.sent_bytes += sent;
-  counters_.sent.add(sent);
+  counters_->sent.add(sent);
   return WriteStatus::Ok;
 }
 

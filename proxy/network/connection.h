@@ -63,6 +63,9 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
+  // Before any I/O: what passes counts there instead; outlives this, as those of the constructor.
+  void count_in(const ByteCounters& counters) { counters_ = &counters; }
+
   // Begins to read (unless paused) and to write what waits; leg.fd is set.
   void start();
   bool started() const { return started_; }
@@ -107,7 +110,7 @@ class Connection {
 
   LegState& leg_;
   Buffer& scratch_;
-  const ByteCounters& counters_;
+  const ByteCounters* counters_;
   ConnectionSink& sink_;
   ev::io io_;
   std::uint8_t pauses_ = 0;  // PauseReason bits

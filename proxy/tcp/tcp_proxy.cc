@@ -4,32 +4,49 @@
 #include <utility>
 
 #include "proxy/filter/proxy_protocol/proxy_header_writer.h"
-#include "proxy/upstream/cluster_set.h"
 #include "proxy/upstream/hash_key.h"
 #include "shared/os/check.h"
 
 namespace baton::proxy {
+namespace {
 
-TcpProxy::TcpProxy(NetworkFilterCallbacks& callbacks, Cluster& cluster)
+// For what belongs to no cluster: written by all workers, read by nobody.
+const ByteCounters& uncounted() {
+  static region::Cell cell{0};
+  static const ByteCounters counters{.received = region::Counter(&cell),
+                                     .sent = region::Counter(&cell)};
+  return counters;
+}
+
+}  // namespace
+
+TcpProxy::TcpProxy(NetworkFilterCallbacks& callbacks, const ClusterSet& clusters, Cluster* cluster)
     : callbacks_(callbacks),
+      clusters_(clusters),
       cluster_(cluster),
       upstream_(callbacks.loop(), callbacks.tunnel().upstream, callbacks.scratch(),
-                cluster.stats().bytes, *this) {}
+                cluster != nullptr ? cluster->stats().bytes : uncounted(), *this) {}
 
 TcpProxy::~TcpProxy() {
-  if (callbacks_.tunnel().endpoint) cluster_.stats().connections_active.sub();
+  if (cluster_ != nullptr && callbacks_.tunnel().endpoint) {
+    cluster_->stats().connections_active.sub();
+  }
+}
+
+const std::string& TcpProxy::cluster_name() const {
+  return cluster_ != nullptr ? cluster_->name() : *lost_cluster_;
 }
 
 FilterStatus TcpProxy::on_new_connection() {
-  circuit_ = cluster_.try_acquire(Circuit::Connections);
+  circuit_ = cluster_->try_acquire(Circuit::Connections);
   if (!circuit_) {
     callbacks_.close(CloseMode::Now);
     return FilterStatus::Continue;
   }
   callbacks_.pause_reading();
-  connector_ = std::make_unique<Connector>(callbacks_.loop(), cluster_,
+  connector_ = std::make_unique<Connector>(callbacks_.loop(), *cluster_,
                                            static_cast<Connector::Sink&>(*this));
-  connector_->start(cluster_.needs_hash()
+  connector_->start(cluster_->needs_hash()
                         ? std::optional(hash_of_client(callbacks_.tunnel().client))
                         : std::nullopt);
   return FilterStatus::Continue;
@@ -42,7 +59,7 @@ void TcpProxy::adopt(LegState upstream, std::shared_ptr<const Endpoint> endpoint
   tunnel.endpoint = std::move(endpoint);
   use_ = EndpointUse(*tunnel.endpoint);
   circuit_ = std::move(circuit);
-  cluster_.stats().connections_active.add();
+  cluster_->stats().connections_active.add();
   upstream_.start();
 }
 
@@ -51,11 +68,11 @@ void TcpProxy::on_connected(os::UniqueFd socket, std::shared_ptr<const Endpoint>
   tunnel.upstream.fd = std::move(socket);
   tunnel.endpoint = std::move(endpoint);
   use_ = EndpointUse(*tunnel.endpoint);
-  cluster_.stats().connections_total.add();
-  cluster_.stats().connections_active.add();
+  cluster_->stats().connections_total.add();
+  cluster_->stats().connections_active.add();
   connector_.reset();
   Buffer first;
-  if (cluster_.config().send_proxy_protocol) {
+  if (cluster_->config().send_proxy_protocol) {
     write_proxy_v2(first, tunnel.client, callbacks_.local_address());
   }
   first.append(tunnel.upstream.unsent.view());
@@ -149,21 +166,31 @@ void TcpProxy::thaw() { upstream_.thaw(); }
 
 MoveDetails TcpProxy::move_details() const {
   return {.kind = MoveKind::TcpTunnel,
-          .cluster = cluster_.name(),
+          .cluster = cluster_name(),
           .endpoint = callbacks_.tunnel().endpoint->address};
+}
+
+void TcpProxy::join(const std::string& cluster) {
+  cluster_ = clusters_.find(cluster);
+  if (cluster_ == nullptr) {
+    lost_cluster_ = std::make_unique<const std::string>(cluster);
+    return upstream_.count_in(uncounted());
+  }
+  upstream_.count_in(cluster_->stats().bytes);
+  circuit_ = cluster_->acquire(Circuit::Connections);
+  cluster_->stats().connections_active.add();
 }
 
 // An endpoint that has left its cluster keeps its tunnels.
 bool TcpProxy::restore(const MoveDetails& details) {
   TunnelState& tunnel = callbacks_.tunnel();
   if (!tunnel.upstream.fd.valid()) return false;
-  tunnel.endpoint = cluster_.find(details.endpoint);
+  join(details.cluster);
+  if (cluster_ != nullptr) tunnel.endpoint = cluster_->find(details.endpoint);
   if (!tunnel.endpoint) {
     tunnel.endpoint = std::make_shared<const Endpoint>(Endpoint{.address = details.endpoint});
   }
   use_ = EndpointUse(*tunnel.endpoint);
-  circuit_ = cluster_.acquire(Circuit::Connections);
-  cluster_.stats().connections_active.add();
   upstream_.restore();
   if (upstream_.full()) callbacks_.pause_reading();
   if (!tunnel.downstream.unsent.empty()) upstream_.pause(PauseReason::Filter);
@@ -173,8 +200,8 @@ bool TcpProxy::restore(const MoveDetails& details) {
 MakeNetworkFilter TcpProxyFactory::bind(const FilterContext& context) const {
   Cluster* const cluster = context.clusters.find(cluster_);
   BATON_CHECK(cluster != nullptr);  // load_config() resolves every reference
-  return [cluster](NetworkFilterCallbacks& callbacks) {
-    return std::make_unique<TcpProxy>(callbacks, *cluster);
+  return [cluster, &clusters = context.clusters](NetworkFilterCallbacks& callbacks) {
+    return std::make_unique<TcpProxy>(callbacks, clusters, cluster);
   };
 }
 

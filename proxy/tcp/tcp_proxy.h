@@ -9,15 +9,20 @@
 // While connecting the client is not read: the kernel keeps what it sends. An end of stream in one
 // direction follows the bytes before it; the other direction lives on.
 //
+// A tunnel that has come from another process stays its own cluster's, wherever connections of the
+// listener lead now. One whose cluster has left the configuration is counted in none, and keeps
+// the name, should a later configuration have it again.
+//
 // Thread: its worker's. Owns: the upstream connection's watchers; its state is in TunnelState.
-// Borrows: cluster, callbacks.
+// Borrows: clusters, callbacks.
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "proxy/filter/network_filter.h"
 #include "proxy/network/connection.h"
-#include "proxy/upstream/cluster.h"
+#include "proxy/upstream/cluster_set.h"
 #include "proxy/upstream/connector.h"
 #include "proxy/upstream/endpoint_use.h"
 
@@ -25,12 +30,16 @@ namespace baton::proxy {
 
 class TcpProxy final : public NetworkFilter, private ConnectionSink, private Connector::Sink {
  public:
-  TcpProxy(NetworkFilterCallbacks& callbacks, Cluster& cluster);
+  // `cluster` may be null for one that will restore().
+  TcpProxy(NetworkFilterCallbacks& callbacks, const ClusterSet& clusters, Cluster* cluster);
   ~TcpProxy() override;
 
   // Instead of on_new_connection(): a connection to an endpoint that is there already, and has its
   // place among the cluster's.
   void adopt(LegState upstream, std::shared_ptr<const Endpoint> endpoint, CircuitGuard circuit);
+
+  // Where it leads.
+  const std::string& cluster_name() const;
 
   FilterStatus on_new_connection() override;
   FilterStatus on_data(Buffer& data, EndOfStream end) override;
@@ -54,9 +63,12 @@ class TcpProxy final : public NetworkFilter, private ConnectionSink, private Con
   void keep(Buffer& data, EndOfStream end);
   void on_upstream_write_failed();
   void close_if_ended();
+  void join(const std::string& cluster);
 
   NetworkFilterCallbacks& callbacks_;
-  Cluster& cluster_;
+  const ClusterSet& clusters_;
+  Cluster* cluster_;                                 // null: it has left the configuration, and was
+  std::unique_ptr<const std::string> lost_cluster_;  // this one
   Connection upstream_;
   std::unique_ptr<Connector> connector_;  // while connecting
   CircuitGuard circuit_;

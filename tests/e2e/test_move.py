@@ -9,6 +9,7 @@ import pytest
 from harness import processes, sockets
 from harness.baton import DONE, LISTENERS_ONLY_PROXY, NEXT_PROXY, OTHER_LAYOUT_PROXY, PROXY
 
+from harness.kinds import HTTP, Tunnel, Upgraded, serve
 from harness.tables import also, relay
 from harness.upstreams import Upstream, echo
 from harness.waiting import wait_until
@@ -258,6 +259,40 @@ def test_an_endpoint_that_has_left_its_cluster_keeps_its_tunnels(start, address,
         fresh = clients_of(address, 1)[0]
         assert other.accepted == 1
         close_all([client, fresh])
+
+
+@pytest.mark.parametrize("its_cluster", ["stays", "goes"])
+@pytest.mark.parametrize("kind", [Tunnel, Upgraded])
+def test_a_tunnel_is_its_own_clusters_wherever_its_listener_leads(start, address, kind, its_cluster):
+    """It is counted there, and takes no place among the connections of another cluster."""
+    with Upstream(echo if kind is Tunnel else serve) as upstream:
+        options = {"supervisor": QUICK, "listener": {} if kind is Tunnel else HTTP}
+        tables = relay(address, upstream.address, **options)
+        other = relay(address, upstream.address, cluster={"name": "other", "max_connections": 1},
+                      **{**options, "listener": {**options["listener"], "cluster": "other"}})
+        if its_cluster == "stays":
+            other["cluster"] += tables["cluster"]
+        baton = start(tables)
+
+        def active(cluster):
+            return baton.metric("baton_upstream_connections_active", cluster=cluster)
+
+        moved = kind(address)
+        for file in (other, tables, other):
+            baton.write(file)
+            baton.reload()
+            baton.wait_drained(moved_in=1)
+            sent = baton.metric("baton_upstream_sent_bytes_total", cluster="back")
+            moved.use()
+            counted = file is tables or its_cluster == "stays"
+            assert (active("back"), active("other")) == (counted, 0)
+            assert (baton.metric("baton_upstream_sent_bytes_total", cluster="back") > sent) == counted
+        fresh = kind(address)
+        fresh.use()
+        assert active("other") == 1
+        moved.close()
+        fresh.close()
+        assert_nothing_is_left(baton)
 
 
 def test_connections_move_between_layouts_of_the_region(start, address, echoer):

@@ -4,48 +4,16 @@ Kept-alive clients, upgraded ones and the idle connections to their server trave
 """
 
 import pytest
-from harness import processes, sockets
+from harness import processes
 from harness.baton import NEXT_PROXY, PROXY
 
+from harness.kinds import Kept, Upgraded, serve
 from harness.tables import web
 from harness.upstreams import Upstream
 from harness.waiting import wait_until
 
 QUICK = {"probation": "20ms", "drain_time": "24h"}
 KINDS = 6  # of each kind
-ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
-SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: echo\r\n\r\n"
-
-
-def serve(connection):
-    """Answers requests, or changes to echoing."""
-    while request := connection.recv(1 << 16):
-        if b"upgrade: echo" not in request.lower():
-            connection.sendall(ANSWER)
-            continue
-        connection.sendall(SWITCH)
-        while data := connection.recv(1 << 16):
-            connection.sendall(data)
-
-
-class Kept:
-    def __init__(self, address):
-        self.connection = sockets.connect(address)
-
-    def use(self):
-        self.connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        answer = sockets.read_exactly(self.connection, len(ANSWER))
-        assert answer == ANSWER, answer
-
-
-class Upgraded(Kept):
-    def __init__(self, address):
-        super().__init__(address)
-        self.connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
-        assert sockets.read_exactly(self.connection, len(SWITCH)).startswith(b"HTTP/1.1 101")
-
-    def use(self):
-        sockets.ask(self.connection, b"said")
 
 
 @pytest.fixture
@@ -64,17 +32,9 @@ def held(start, address):
         yield begin
 
 
-def is_alive(client):
-    try:
-        client.use()
-        return True
-    except (OSError, AssertionError):
-        return False
-
-
 def end(baton, clients):
     for client in clients:
-        client.connection.close()
+        client.close()
     wait_until(lambda: baton.metric("baton_listener_connections_active") == 0, 10, "all have gone")
     assert baton.metric("baton_http_requests_active") == 0
 
@@ -107,13 +67,25 @@ def test_new_dies_before_it_answers_and_its_successor_gets_everything(held):
     end(baton, clients)
 
 
+def test_new_dies_with_its_answer_on_the_way_and_all_of_it_has_one_fate(held):
+    """Either the answer came too late, and old has everything, or the commit was on its way to new."""
+    baton, clients, _ = held("answered:2", PROXY)
+    reload = baton.ask_in_background("reload", "--proxy", NEXT_PROXY)
+    baton.wait_for_log("holding at answered")
+    processes.kill(baton.generations()[2]["pid"])
+    reload.communicate(timeout=20)
+    baton.wait_generation(3, "serving")
+    assert len({client.is_alive() for client in clients}) == 1
+    end(baton, clients)
+
+
 def test_new_dies_behind_the_commit_with_what_it_had_and_nothing_else(held, address):
     baton, clients, _ = held("started:2", PROXY)
     baton.reload("--proxy", NEXT_PROXY)
     baton.wait_for_log("holding at started")
     processes.kill(baton.generations()[2]["pid"])
     baton.wait_generation(3, "serving")
-    assert not any(map(is_alive, clients))
+    assert not any(client.is_alive() for client in clients)
     fresh = Kept(address)
     fresh.use()
     end(baton, [*clients, fresh])

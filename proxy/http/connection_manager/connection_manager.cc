@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "proxy/network/tunnel_state.h"
-#include "proxy/upstream/cluster_set.h"
 
 namespace baton::proxy::http {
 
@@ -218,7 +217,7 @@ void ConnectionManager::on_more_waiting() {
 void ConnectionManager::open_tunnel() {
   UpstreamRequest::Tunnel upstream = stream_->take_tunnel();
   resume(kStream | kPipeline);
-  tunnel_ = std::make_unique<Tunnel>(callbacks_, context_, *upstream.cluster);
+  tunnel_ = std::make_unique<Tunnel>(callbacks_, context_, upstream.cluster);
   tunnel_->open({.upstream = std::move(upstream),
                  .idle_timeout = stream_->idle_timeout(),
                  .record = stream_->tunnel_record(),
@@ -289,9 +288,7 @@ bool ConnectionManager::restore(const MoveDetails& details) {
     client_ended_ = callbacks_.tunnel().downstream.read_ended;
     return true;
   }
-  Cluster* const cluster = context_.clusters.find(details.cluster);
-  if (cluster == nullptr) return false;
-  tunnel_ = std::make_unique<Tunnel>(callbacks_, context_, *cluster);
+  tunnel_ = std::make_unique<Tunnel>(callbacks_, context_, nullptr);
   return tunnel_->restore(details);
 }
 

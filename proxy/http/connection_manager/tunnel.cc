@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "proxy/network/tunnel_state.h"
-#include "proxy/upstream/cluster.h"
 
 namespace baton::proxy::http {
 namespace {
@@ -21,8 +20,8 @@ std::uint64_t difference(std::uint64_t now, std::uint64_t before) {
 
 }  // namespace
 
-Tunnel::Tunnel(NetworkFilterCallbacks& callbacks, HttpContext& context, Cluster& cluster)
-    : callbacks_(callbacks), context_(context), cluster_(cluster), bytes_(callbacks, cluster) {
+Tunnel::Tunnel(NetworkFilterCallbacks& callbacks, HttpContext& context, Cluster* cluster)
+    : callbacks_(callbacks), context_(context), bytes_(callbacks, context.clusters, cluster) {
   idle_timeout_.set<Tunnel, &Tunnel::on_idle>(this);
 }
 
@@ -86,7 +85,7 @@ void Tunnel::write_log(CloseMode mode, CloseCause cause) const {
   RecordedTunnel recorded(*record_);
   StreamInfo& info = recorded.stream;
   info.flags = flags(mode, cause);
-  info.cluster = cluster_.name();
+  info.cluster = bytes_.cluster_name();
   info.endpoint = tunnel.endpoint;
   info.received_bytes = difference(client.received_bytes, record_->received_before);
   info.sent_bytes = difference(client.sent_bytes + unsent, record_->sent_before);

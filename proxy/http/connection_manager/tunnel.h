@@ -15,7 +15,8 @@ namespace baton::proxy::http {
 
 class Tunnel final {
  public:
-  Tunnel(NetworkFilterCallbacks& callbacks, HttpContext& context, Cluster& cluster);
+  // `cluster` may be null for one that will restore().
+  Tunnel(NetworkFilterCallbacks& callbacks, HttpContext& context, Cluster* cluster);
   Tunnel(const Tunnel&) = delete;
   Tunnel& operator=(const Tunnel&) = delete;
 
@@ -46,7 +47,6 @@ class Tunnel final {
 
   NetworkFilterCallbacks& callbacks_;
   HttpContext& context_;
-  Cluster& cluster_;
   TcpProxy bytes_;
   TimeoutQueue* idle_queue_ = nullptr;
   Timeout idle_timeout_;
