@@ -8,6 +8,10 @@ namespace {
 constexpr double kTickSeconds = 0.02;
 // For a generation to see that the one before it has died, and to go on in its place.
 constexpr int kTicksToInherit = 10;
+// For a generation to say that it has moved what it could: it takes a second at most when the next
+// one does not answer. One that hangs, or is of a release that does not say so, is not waited for
+// any longer.
+constexpr int kTicksToMove = 100;
 
 }  // namespace
 
@@ -18,7 +22,7 @@ DrainWaiters::DrainWaiters(ev::loop_ref loop, const SupervisorState& state,
 }
 
 void DrainWaiters::add(std::uint64_t generation, ReloadReport report) {
-  waiting_.insert_or_assign(generation, Waiting{.report = std::move(report), .at_end = {}});
+  waiting_.insert_or_assign(generation, Waiting{.report = std::move(report)});
   if (!timer_.is_active()) timer_.start(0, kTickSeconds);
 }
 
@@ -40,21 +44,28 @@ void DrainWaiters::ended(const GenerationRecord& generation) {
   if (found == waiting_.end()) return;
   Waiting& waiting = found->second;
   waiting.at_end = moves_of(waiting.report.record(), generation, true, state_, region_);
+  waiting.ticks = 0;
   if (waiting.at_end->lost > 0) return;
   waiting.report.drained(*waiting.at_end);
   waiting_.erase(found);
   stop_if_idle();
 }
 
+void DrainWaiters::moved(std::uint64_t generation) {
+  const auto found = waiting_.find(generation);
+  if (found != waiting_.end()) found->second.moved = true;
+}
+
 void DrainWaiters::tick() {
-  answer_if([](ReloadReport& report, const MoveCount& count, std::uint64_t total) {
-    return report.drain_progress(count, total);
+  answer_if([](Waiting& waiting, const MoveCount& count, std::uint64_t total) {
+    const bool seen_enough = waiting.report.drain_progress(count, total);
+    return seen_enough && (waiting.moved || ++waiting.ticks > kTicksToMove);
   });
 }
 
 void DrainWaiters::answer_the_hasty() {
-  answer_if([](ReloadReport& report, const MoveCount&, std::uint64_t) {
-    return !report.waits_for_drain();
+  answer_if([](Waiting& waiting, const MoveCount&, std::uint64_t) {
+    return !waiting.report.waits_for_drain();
   });
 }
 
@@ -62,19 +73,20 @@ template <class Predicate>
 void DrainWaiters::answer_if(Predicate predicate) {
   for (auto next = waiting_.begin(); next != waiting_.end();) {
     const auto each = next++;
-    auto& [report, at_end, ticks_since] = each->second;
+    Waiting& waiting = each->second;
     Moves moves;
-    if (at_end) {
-      if (++ticks_since < kTicksToInherit) continue;
-      moves = with_inherited(std::move(*at_end), report.record().to, state_, region_);
+    if (waiting.at_end) {
+      if (++waiting.ticks < kTicksToInherit) continue;
+      moves =
+          with_inherited(std::move(*waiting.at_end), waiting.report.record().to, state_, region_);
     } else {
       const auto found = state_.generations.find(each->first);
       if (found == state_.generations.end()) continue;
       const GenerationRecord& generation = found->second;
-      if (!predicate(report, region_.moves(generation), generation.drain_total)) continue;
-      moves = moves_of(report.record(), generation, false, state_, region_);
+      if (!predicate(waiting, region_.moves(generation), generation.drain_total)) continue;
+      moves = moves_of(waiting.report.record(), generation, false, state_, region_);
     }
-    report.drained(moves);
+    waiting.report.drained(moves);
     waiting_.erase(each);
   }
   stop_if_idle();

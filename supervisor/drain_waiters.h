@@ -23,25 +23,29 @@ class DrainWaiters {
   void add(std::uint64_t generation, ReloadReport report);
   // The requests that wait, to be answered by a supervisor that goes on in place of this one.
   std::vector<WaitingClient> clients() const;
+  // This generation says that all it could move has had its chance.
+  void moved(std::uint64_t generation);
   // Answers those that do not wait for the drain, with what has moved until now.
   void answer_the_hasty();
   // It has ended, whichever way. Before what the region knows of it is forgotten.
   void ended(const GenerationRecord& generation);
 
  private:
+  struct Waiting {
+    ReloadReport report;
+    std::optional<Moves> at_end = {};  // its process has died
+    bool moved = false;                // moved()
+    int ticks = 0;                     // since it waits, or since that death
+  };
+
   void tick();
-  // `predicate(report, count, total)`
+  // `predicate(waiting, count, total)`
   template <class Predicate>
   void answer_if(Predicate predicate);
   void stop_if_idle();
 
   const SupervisorState& state_;
   const SupervisorRegion& region_;
-  struct Waiting {
-    ReloadReport report;
-    std::optional<Moves> at_end;  // its process has died
-    int ticks_since = 0;
-  };
   std::map<std::uint64_t, Waiting> waiting_;
   ev::timer timer_;
 };

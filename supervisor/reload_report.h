@@ -53,8 +53,8 @@ class ReloadReport {
   void failed(const std::string& aftermath);
 
   // After committed(): what has become of the connections that the generation before had, `total`
-  // of them when its drain began. True: a client that does not wait for the drain has seen enough,
-  // since nothing has moved for a while.
+  // of them when its drain began. True: a client that does not wait for the drain has seen enough
+  // once moving has begun, since nothing has moved for a while.
   bool drain_progress(const MoveCount& count, std::uint64_t total);
   // The answer.
   void drained(const Moves& moves);

@@ -265,6 +265,7 @@ os::UniqueFd Supervisor::introduce_to_in_charge(const GenerationProcess& next) {
 }
 
 void Supervisor::on_reached(GenerationProcess& generation, proto::Phase phase) {
+  if (phase == proto::MOVED) return drain_waiters_.moved(generation.record().id);
   if (generation.record().role != Role::Candidate) return;
   if (phase == proto::NEGOTIATED && generation.record().phase == Phase::Negotiating) {
     generations_.set_phase(generation, Phase::Inheriting);

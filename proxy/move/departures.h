@@ -71,8 +71,8 @@ class Departures {
   // called at once.
   void retire();
 
-  // The time to drain is over: what can move is offered at once. `done` is called when nothing of
-  // that is left, or new does not answer, or after kLastTime.
+  // What can move is offered at once, and not only what has just boarded. `done` is called when
+  // nothing of that is left, or new does not answer, or after kLastTime; or when asked again.
   void finish(std::function<void()> done);
 
   // At most so many in one message, and as many idle ones to endpoints: three descriptors for both

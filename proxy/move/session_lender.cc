@@ -13,6 +13,7 @@ SessionLender::SessionLender(Options options)
     : listeners_(options.listeners),
       counters_(options.counters),
       on_move_(options.on_move),
+      ended_(std::move(options.ended)),
       next_(options.loop),
       channel_(options.loop, std::move(options.channel), "next generation's worker") {
   next_.set<SessionLender, &SessionLender::offer_next>(this);
@@ -127,6 +128,7 @@ void SessionLender::hand_over() {
   counters_.moved_out(moved);
   for (const proto::MoveVerdict reason : rejected_) counters_.rejected(reason);
   reached(MovePoint::Committed);
+  if (ended_) ended_();
 }
 
 void SessionLender::end() {
@@ -136,6 +138,7 @@ void SessionLender::end() {
   if (committed_) counters_.returned(offered_.size() + lent_.size());
   take_back(offered_);
   take_back(lent_);
+  if (ended_) ended_();
 }
 
 void SessionLender::take_back(std::vector<Loan>& loans) {

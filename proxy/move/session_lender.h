@@ -18,6 +18,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -39,6 +40,7 @@ class SessionLender {
     const Listeners& listeners;
     MoveCounters& counters;
     const MoveObserver& on_move;
+    std::function<void()> ended;  // over(); may be empty
   };
 
   explicit SessionLender(Options options);
@@ -49,6 +51,9 @@ class SessionLender {
   void commit();
   // There is no commit: every session goes on here.
   void end();
+
+  // Nothing more will come of it: what new has accepted is its own, the rest goes on here.
+  bool over() const { return over_; }
 
   static constexpr std::size_t kLargestBatch = 64;
   static constexpr std::chrono::milliseconds kAnswerTime{2000};
@@ -76,6 +81,7 @@ class SessionLender {
   const Listeners& listeners_;
   MoveCounters& counters_;
   const MoveObserver& on_move_;
+  std::function<void()> ended_;
   std::vector<Loan> left_;     // not offered yet; the next ones are at the end
   std::vector<Loan> offered_;  // no answer yet
   std::vector<Loan> lent_;

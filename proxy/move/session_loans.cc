@@ -1,17 +1,19 @@
 #include "proxy/move/session_loans.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace baton::proxy {
 
 void SessionLoans::lend(os::UniqueFd channel, std::vector<int> sockets) {
-  lenders_.push_back(
-      std::make_unique<SessionLender>(SessionLender::Options{.loop = options_.loop,
-                                                             .channel = std::move(channel),
-                                                             .sockets = std::move(sockets),
-                                                             .listeners = options_.listeners,
-                                                             .counters = options_.counters,
-                                                             .on_move = options_.on_move}));
+  lenders_.push_back(std::make_unique<SessionLender>(
+      SessionLender::Options{.loop = options_.loop,
+                             .channel = std::move(channel),
+                             .sockets = std::move(sockets),
+                             .listeners = options_.listeners,
+                             .counters = options_.counters,
+                             .on_move = options_.on_move,
+                             .ended = [this] { report_if_settled(); }}));
 }
 
 void SessionLoans::commit() {
@@ -21,6 +23,16 @@ void SessionLoans::commit() {
 void SessionLoans::take_back() {
   for (const auto& lender : lenders_) lender->end();
   lenders_.clear();
+}
+
+void SessionLoans::when_settled(std::function<void()> settled) {
+  settled_ = std::move(settled);
+  report_if_settled();
+}
+
+void SessionLoans::report_if_settled() {
+  if (!settled_ || !std::ranges::all_of(lenders_, &SessionLender::over)) return;
+  std::exchange(settled_, nullptr)();
 }
 
 SessionLoans::SessionLoans(const Options& options) : options_(options), patience_(options.loop) {

@@ -9,6 +9,7 @@
 #include <ev++.h>
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -33,6 +34,8 @@ class SessionLoans {
   void lend(os::UniqueFd channel, std::vector<int> sockets);
   void commit();
   void take_back();
+  // After commit(), once: each session that could be lent is new's, or goes on here.
+  void when_settled(std::function<void()> settled);
 
   // Clients' datagrams wait from now on until borrow() is through or read() is called; not longer
   // than SessionBorrower::kPatience, should the generation before not say anything.
@@ -42,8 +45,11 @@ class SessionLoans {
   void borrow(std::vector<os::UniqueFd> channels);
 
  private:
+  void report_if_settled();
+
   Options options_;
   std::vector<std::unique_ptr<SessionLender>> lenders_;
+  std::function<void()> settled_;  // when_settled()
   std::vector<std::unique_ptr<SessionBorrower>> borrowers_;
   std::size_t unsettled_ = 0;
   ev::timer patience_;

@@ -81,6 +81,8 @@ class Server {
   void welcome(std::vector<os::UniqueFd> channels, const os::UniqueFd& old_process);
   // What can move does so now: nothing more will once it is `done`, within about a second.
   void finish_moving(Done done) { workers_->finish_moving(std::move(done)); }
+  // Called once everything that could move has had its chance, or about a second is over.
+  void when_moved(Done done) { workers_->when_moved(std::move(done)); }
   bool moves_connections() const { return config_.move_connections; }
   std::size_t workers() const { return workers_->size(); }
 

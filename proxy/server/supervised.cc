@@ -439,6 +439,11 @@ void SupervisedGeneration::begin_drain(std::chrono::milliseconds time, DrainStra
   // Nobody has told this generation to pause first, as a rule because there is no supervisor.
   if (!lending_) lend_sessions(kept);
   server_->commit_sessions();
+  server_->when_moved([this] {
+    proto::Reached reached;
+    reached.set_phase(proto::MOVED);
+    supervisor_->notify(proto::REACHED, reached);
+  });
 }
 
 MoveObserver SupervisedGeneration::move_observer() const {

@@ -220,6 +220,16 @@ void WorkerPool::finish_moving(Done done) {
   }
 }
 
+void WorkerPool::when_moved(Done done) {
+  const std::shared_ptr<Barrier> all = impl_->barrier(2 * size(), std::move(done));
+  for (const auto& worker : impl_->workers) {
+    worker->post([all, self = worker.get()] {
+      self->finish_moving([all] { all->arrive(); });
+      self->loans().when_settled([all] { all->arrive(); });
+    });
+  }
+}
+
 void WorkerPool::welcome(std::vector<os::UniqueFd> channels, const os::UniqueFd& old_process) {
   for (std::size_t i = 0; i < channels.size(); ++i) {
     Worker* const worker = impl_->workers[i % impl_->workers.size()].get();

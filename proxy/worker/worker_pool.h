@@ -74,6 +74,9 @@ class WorkerPool {
   // What can move is to do so now; `done`: nothing more will, or time is up
   // (Departures::kLastTime).
   void finish_moving(Done done);
+  // Once: all that could move has been offered, sessions too, and what is to come of it is known;
+  // or as above. After depart() and commit_sessions().
+  void when_moved(Done done);
   // Takes those of the generation before: channels of its workers, and its pidfd (may be invalid).
   void welcome(std::vector<os::UniqueFd> channels, const os::UniqueFd& old_process);
   // Takes none any more from when `done` is called on.

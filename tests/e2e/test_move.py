@@ -2,7 +2,9 @@
 
 
 import random
+import signal
 import socket
+import subprocess
 import threading
 
 import pytest
@@ -379,6 +381,21 @@ def test_either_dies_after_the_commit(start, address, echoer):
         sockets.ask(client, b"new has it")
     close_all(clients)
     assert_nothing_is_left(baton)
+
+
+def test_reload_tells_what_has_moved_however_late_old_begins(start, address, echoer):
+    baton = start(relay(address, echoer.address, supervisor={**QUICK, "probation": "1s"}))
+    clients = clients_of(address, 20)
+    reload = baton.ask_in_background("reload")
+    old = baton.wait_generation(1, "paused")["pid"]
+    processes.suspend(old)
+    baton.wait_generation(1, "draining")
+    with pytest.raises(subprocess.TimeoutExpired):
+        reload.wait(0.5)
+    processes.kill(old, signal.SIGCONT)
+    said, _ = reload.communicate(timeout=20)
+    assert "20 connections moved, 0 left" in said, said
+    close_all(clients)
 
 
 def test_no_event_of_a_moved_connection_reaches_old(start, address, another_address, echoer):
