@@ -24,9 +24,9 @@ Arrivals::Arrivals(Options options)
       [this](const proto::MoveBatch& batch, proto::Fds fds, const proto::Responder& answer) {
         if (refusing_) return answer.fail(proto::ErrorReply::REFUSED, "it is leaving");
         const proto::MoveVerdicts verdicts = prepare(batch, std::move(fds));
-        reached(MovePoint::Prepared);
+        options_.hooks.reached(MovePoint::Prepared);
         answer.reply(verdicts);
-        reached(MovePoint::Answered);
+        options_.hooks.reached(MovePoint::Answered);
       });
   channel_.handle<proto::MoveDecision>(proto::MOVE_COMMIT,
                                        [this](const proto::MoveDecision& decision, proto::Fds,
@@ -45,7 +45,7 @@ proto::MoveVerdicts Arrivals::prepare(const proto::MoveBatch& batch, proto::Fds 
   std::span<os::UniqueFd> rest(fds);
   for (const proto::ConnectionRecord& record : batch.connections()) {
     const std::size_t count = descriptors_of(record);
-    // Of a kind that is unknown here nobody knows which descriptors are whose.
+    // Behind one that does not say it, nobody knows which descriptors are whose.
     const bool known = count > 0 && count <= rest.size();
     verdicts.add_verdicts(known ? prepare_one(record, rest.first(count), prepared)
                                 : proto::MOVE_UNKNOWN_KIND);
@@ -57,6 +57,8 @@ proto::MoveVerdicts Arrivals::prepare(const proto::MoveBatch& batch, proto::Fds 
 
 proto::MoveVerdict Arrivals::prepare_one(const proto::ConnectionRecord& record,
                                          std::span<os::UniqueFd> fds, Batch& batch) {
+  const bool known = options_.hooks.knows(record.kind());
+  if (!known || fds.size() != descriptors_of(record.kind())) return proto::MOVE_UNKNOWN_KIND;
   if (static_cast<std::uint64_t>(fds.back().get()) >= fd_ceiling_) {
     return proto::MOVE_NO_DESCRIPTORS;
   }
@@ -100,7 +102,7 @@ void Arrivals::commit(std::uint64_t batch) {
   auto prepared = offered_.extract(batch);
   if (prepared.empty()) return channel_.fail("commits a batch that was not prepared");
   start(prepared.mapped());
-  reached(MovePoint::Started);
+  options_.hooks.reached(MovePoint::Started);
 }
 
 void Arrivals::start(Batch& batch) {

@@ -19,7 +19,7 @@
 #include "proxy/http/http_worker.h"
 #include "proxy/listener/active_listener.h"
 #include "proxy/move/move_counters.h"
-#include "proxy/move/move_point.h"
+#include "proxy/move/move_hooks.h"
 
 namespace baton::proxy {
 
@@ -33,7 +33,7 @@ class Arrivals {
     const Listeners& listeners;
     http::HttpWorker& http;
     MoveCounters& counters;
-    const MoveObserver& on_move;
+    const MoveHooks& hooks;
     std::function<void(Arrivals&)> over;  // the channel has ended; may destroy this
   };
 
@@ -69,9 +69,6 @@ class Arrivals {
   proto::MoveVerdict prepare_upstream(const proto::ConnectionRecord& record, os::UniqueFd socket,
                                       Batch& batch) const;
   ActiveListener* listener_of(const proto::ConnectionRecord& record, MoveKind kind) const;
-  void reached(MovePoint point) const {
-    if (options_.on_move) options_.on_move(point);
-  }
   void commit(std::uint64_t batch);
   void start(Batch& batch);
   void abort(std::uint64_t batch);

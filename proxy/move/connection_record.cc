@@ -80,6 +80,7 @@ void write_record(const std::string& listener, const TunnelState& state, const M
   record.set_requests(details.requests);
   write_leg(state.downstream, *record.mutable_downstream());
   fds.push_back(state.downstream.fd.get());
+  record.set_descriptors(static_cast<std::uint32_t>(descriptors_of(record.kind())));
   if (details.kind == MoveKind::HttpIdle) return;
   record.set_cluster(details.cluster);
   record.set_endpoint(to_address_bytes(details.endpoint));
@@ -91,8 +92,12 @@ void write_record(const std::string& listener, const TunnelState& state, const M
 }
 
 std::size_t descriptors_of(const proto::ConnectionRecord& record) {
-  if (record.kind() == proto::IDLE_UPSTREAM) return 1;
-  switch (from_message(record.kind())) {
+  return record.descriptors() != 0 ? record.descriptors() : descriptors_of(record.kind());
+}
+
+std::size_t descriptors_of(proto::MoveKind kind) {
+  if (kind == proto::IDLE_UPSTREAM) return 1;
+  switch (from_message(kind)) {
     case MoveKind::TcpTunnel:
     case MoveKind::HttpTunnel:
       return 2;

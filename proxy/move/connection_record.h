@@ -24,14 +24,16 @@ inline constexpr std::uint32_t kMoveSchemaUnread = 2;
 void write_record(const std::string& listener, const TunnelState& state, const MoveDetails& details,
                   proto::ConnectionRecord& record, std::vector<int>& fds);
 
-// How many descriptors a record has in its message; 0: of an unknown kind.
+// How many descriptors a record has in its message; 0: nobody knows.
 std::size_t descriptors_of(const proto::ConnectionRecord& record);
+// How many one of this kind has; 0: the kind is unknown.
+std::size_t descriptors_of(proto::MoveKind kind);
 
 struct ReadRecord {
   TunnelState state;
   MoveDetails details;
 };
-// Takes the descriptors, as many as descriptors_of() says. Error: why the record is rejected.
+// Takes the descriptors, as many as one of its kind has. Error: why the record is rejected.
 std::expected<ReadRecord, proto::MoveVerdict> read_record(const proto::ConnectionRecord& record,
                                                           std::span<os::UniqueFd> fds);
 

@@ -30,7 +30,7 @@ Departures::Departures(Options options)
       http_(options.http),
       counters_(options.counters),
       drain_(options.drain),
-      on_move_(options.on_move),
+      hooks_(options.hooks),
       settled_(std::move(options.settled)),
       next_(options.loop),
       prompt_(options.loop),
@@ -101,7 +101,7 @@ void Departures::offer(proto::MoveBatch& batch, std::span<const int> fds) {
       proto::MOVE_PREPARE, batch, fds, kAnswerTime,
       [this](const Answer& answer, const proto::Fds&) { on_answer(answer); });
   prompt_.start(seconds(kPromptTime));
-  reached(MovePoint::Offered);
+  hooks_.reached(MovePoint::Offered);
 }
 
 void Departures::on_slow_answer() { set_moving(Moving::Later); }
@@ -215,7 +215,7 @@ void Departures::ask_for_life() {
 }
 
 void Departures::settle(const proto::MoveVerdicts& verdicts) {
-  reached(MovePoint::Accepted);
+  hooks_.reached(MovePoint::Accepted);
   proto::MoveDecision commit;
   commit.set_id(batch_);
   if (!channel_.notify(proto::MOVE_COMMIT, commit)) {
@@ -241,7 +241,7 @@ void Departures::settle(const proto::MoveVerdicts& verdicts) {
     listener->put_back(*session);
   }
   counters_.moved_out(moved);
-  reached(MovePoint::Committed);
+  hooks_.reached(MovePoint::Committed);
 }
 
 void Departures::settle_upstreams(std::span<const int> verdicts) {

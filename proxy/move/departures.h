@@ -42,7 +42,7 @@
 #include "proxy/http/http_worker.h"
 #include "proxy/listener/active_listener.h"
 #include "proxy/move/move_counters.h"
-#include "proxy/move/move_point.h"
+#include "proxy/move/move_hooks.h"
 #include "proxy/worker/drain_state.h"
 
 namespace baton::proxy {
@@ -58,7 +58,7 @@ class Departures {
     http::HttpWorker& http;
     MoveCounters& counters;
     DrainState& drain;
-    const MoveObserver& on_move;
+    const MoveHooks& hooks;
     std::function<void(Departures&)> settled;  // after retire(); may destroy this
   };
 
@@ -113,15 +113,11 @@ class Departures {
   void set_moving(Moving moving);
   void end();
 
-  void reached(MovePoint point) const {
-    if (on_move_) on_move_(point);
-  }
-
   const Listeners& listeners_;
   http::HttpWorker& http_;
   MoveCounters& counters_;
   DrainState& drain_;
-  const MoveObserver& on_move_;
+  const MoveHooks& hooks_;
   std::function<void(Departures&)> settled_;
   // Offered, no answer yet; in this order in the batch.
   std::vector<Traveller> travellers_;

@@ -13,6 +13,7 @@ void write_record(const std::string& cluster, const http::UpstreamConnection& co
                   proto::ConnectionRecord& record, std::vector<int>& fds) {
   record.set_kind(proto::IDLE_UPSTREAM);
   record.set_schema(kMoveSchema);
+  record.set_descriptors(1);
   record.set_cluster(cluster);
   record.set_endpoint(to_address_bytes(connection.endpoint()->address));
   record.set_requests(connection.requests_served());

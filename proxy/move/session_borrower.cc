@@ -40,9 +40,9 @@ SessionBorrower::SessionBorrower(Options options)
           return channel_.fail("lends sessions without their descriptors");
         }
         const proto::MoveVerdicts verdicts = borrow(batch, fds);
-        reached(MovePoint::Prepared);
+        options_.hooks.reached(MovePoint::Prepared);
         answer.reply(verdicts);
-        reached(MovePoint::Answered);
+        options_.hooks.reached(MovePoint::Answered);
       });
   const auto on = [this](proto::MoveKindOfMessage kind, void (SessionBorrower::*act)()) {
     channel_.handle<proto::SessionsEvent>(
@@ -88,7 +88,7 @@ void SessionBorrower::keep() {
   const std::vector<Loan> loans = std::exchange(loans_, {});
   options_.counters.moved_in(static_cast<std::uint64_t>(std::ranges::count_if(
       loans, [](const Loan& loan) { return loan.listener->keep(loan.flow); })));
-  if (!loans.empty()) reached(MovePoint::Started);
+  if (!loans.empty()) options_.hooks.reached(MovePoint::Started);
 }
 
 void SessionBorrower::give_back() {

@@ -18,7 +18,7 @@
 #include "proto/channel.h"
 #include "proto/move.pb.h"
 #include "proxy/move/move_counters.h"
-#include "proxy/move/move_point.h"
+#include "proxy/move/move_hooks.h"
 #include "proxy/udp/udp_listener.h"
 
 namespace baton::proxy {
@@ -31,7 +31,7 @@ class SessionBorrower {
     os::UniqueFd channel;
     const Listeners& listeners;
     MoveCounters& counters;
-    const MoveObserver& on_move;
+    const MoveHooks& hooks;
     // All are here, or no more will come; called once. Datagrams must not wait for longer.
     std::function<void()> settled;
   };
@@ -54,10 +54,6 @@ class SessionBorrower {
   void keep();
   void give_back();
   void settle();
-  void reached(MovePoint point) const {
-    if (options_.on_move) options_.on_move(point);
-  }
-
   Options options_;
   std::uint64_t fd_ceiling_;
   std::vector<Loan> loans_;

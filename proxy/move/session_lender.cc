@@ -12,7 +12,7 @@ namespace baton::proxy {
 SessionLender::SessionLender(Options options)
     : listeners_(options.listeners),
       counters_(options.counters),
-      on_move_(options.on_move),
+      hooks_(options.hooks),
       ended_(std::move(options.ended)),
       next_(options.loop),
       channel_(options.loop, std::move(options.channel), "next generation's worker") {
@@ -58,7 +58,7 @@ void SessionLender::offer_next() {
   channel_.request<proto::MoveVerdicts>(
       proto::SESSIONS_LEND, batch, fds, kAnswerTime,
       [this](const Answer& answer, const proto::Fds&) { on_answer(answer); });
-  reached(MovePoint::Offered);
+  hooks_.reached(MovePoint::Offered);
 }
 
 // False: it is gone.
@@ -95,7 +95,7 @@ void SessionLender::on_failure(const proto::CallError& error) {
 }
 
 void SessionLender::settle(const proto::MoveVerdicts& verdicts) {
-  reached(MovePoint::Accepted);
+  hooks_.reached(MovePoint::Accepted);
   std::vector<Loan> refused;
   for (std::size_t i = 0; i < offered_.size(); ++i) {
     const proto::MoveVerdict verdict = verdicts.verdicts(static_cast<int>(i));
@@ -127,7 +127,7 @@ void SessionLender::hand_over() {
   }
   counters_.moved_out(moved);
   for (const proto::MoveVerdict reason : rejected_) counters_.rejected(reason);
-  reached(MovePoint::Committed);
+  hooks_.reached(MovePoint::Committed);
   if (ended_) ended_();
 }
 

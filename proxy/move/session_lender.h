@@ -25,7 +25,7 @@
 #include "proto/channel.h"
 #include "proto/move.pb.h"
 #include "proxy/move/move_counters.h"
-#include "proxy/move/move_point.h"
+#include "proxy/move/move_hooks.h"
 #include "proxy/udp/udp_listener.h"
 
 namespace baton::proxy {
@@ -39,7 +39,7 @@ class SessionLender {
     std::vector<int> sockets;  // sessions that reply through these; as given to accept_on()
     const Listeners& listeners;
     MoveCounters& counters;
-    const MoveObserver& on_move;
+    const MoveHooks& hooks;
     std::function<void()> ended;  // over(); may be empty
   };
 
@@ -74,13 +74,9 @@ class SessionLender {
   void hand_over();
   void take_back(std::vector<Loan>& loans);
 
-  void reached(MovePoint point) const {
-    if (on_move_) on_move_(point);
-  }
-
   const Listeners& listeners_;
   MoveCounters& counters_;
-  const MoveObserver& on_move_;
+  const MoveHooks& hooks_;
   std::function<void()> ended_;
   std::vector<Loan> left_;     // not offered yet; the next ones are at the end
   std::vector<Loan> offered_;  // no answer yet

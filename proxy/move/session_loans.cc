@@ -12,7 +12,7 @@ void SessionLoans::lend(os::UniqueFd channel, std::vector<int> sockets) {
                              .sockets = std::move(sockets),
                              .listeners = options_.listeners,
                              .counters = options_.counters,
-                             .on_move = options_.on_move,
+                             .hooks = options_.hooks,
                              .ended = [this] { report_if_settled(); }}));
 }
 
@@ -58,7 +58,7 @@ void SessionLoans::borrow(std::vector<os::UniqueFd> channels) {
                                                                    .channel = std::move(channel),
                                                                    .listeners = options_.listeners,
                                                                    .counters = options_.counters,
-                                                                   .on_move = options_.on_move,
+                                                                   .hooks = options_.hooks,
                                                                    .settled = [this] {
                                                                      if (--unsettled_ == 0) read();
                                                                    }}));

@@ -25,7 +25,7 @@ class SessionLoans {
     ev::loop_ref loop;
     const Listeners& listeners;
     MoveCounters& counters;
-    const MoveObserver& on_move;
+    const MoveHooks& hooks;
   };
 
   explicit SessionLoans(const Options& options);

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "proxy/move/move_point.h"
+#include "proxy/move/move_hooks.h"
 
 namespace baton::proxy {
 
@@ -23,8 +23,8 @@ struct BuildInfo {
   // Called on the main thread on reaching each point, after the supervisor has been told.
   std::function<void(StartPoint, std::uint64_t generation)> reached = [](StartPoint,
                                                                          std::uint64_t) {};
-  // Called on a worker's thread when a batch of connections has come so far; may be empty.
-  std::function<void(MovePoint, std::uint64_t generation)> moving = {};
+  // For the workers of a generation of that number; may be empty.
+  std::function<MoveHooks(std::uint64_t generation)> move_hooks = {};
 };
 
 }  // namespace baton::proxy

@@ -61,13 +61,14 @@ Server::Server(ServerOptions options)
       stats_(std::move(options.stats)),
       access_logs_(std::move(options.access_logs)),
       wanted_(wanted_by(config_)),
-      workers_(std::make_unique<WorkerPool>(WorkerPoolOptions{.main_loop = &loop_,
-                                                              .config = &config_,
-                                                              .stats = stats_.get(),
-                                                              .generation = options.generation,
-                                                              .version = options.version,
-                                                              .on_move = std::move(options.on_move),
-                                                              .access_logs = access_logs_.get()})) {
+      workers_(std::make_unique<WorkerPool>(
+          WorkerPoolOptions{.main_loop = &loop_,
+                            .config = &config_,
+                            .stats = stats_.get(),
+                            .generation = options.generation,
+                            .version = options.version,
+                            .move_hooks = std::move(options.move_hooks),
+                            .access_logs = access_logs_.get()})) {
   if (config_.admin) {
     admin_ = std::make_unique<AdminServer>(loop_, std::move(options.stats_source));
   }

@@ -33,7 +33,7 @@ struct ServerOptions {
   std::unique_ptr<http::AccessLogs> access_logs;  // open_access_logs()
   std::uint64_t generation = 0;
   std::string version;
-  MoveObserver on_move;
+  MoveHooks move_hooks;
   AdminServer::StatsSource stats_source;  // how the admin listener gets its text
 };
 

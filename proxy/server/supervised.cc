@@ -147,7 +147,7 @@ bool SupervisedGeneration::configure(const proto::Welcome& welcome, proto::Fds& 
                                                    .access_logs = std::move(*logs),
                                                    .generation = generation_,
                                                    .version = build_.version,
-                                                   .on_move = move_observer(),
+                                                   .move_hooks = move_hooks(),
                                                    .stats_source = stats_from_supervisor()});
   return true;
 }
@@ -446,11 +446,8 @@ void SupervisedGeneration::begin_drain(std::chrono::milliseconds time, DrainStra
   });
 }
 
-MoveObserver SupervisedGeneration::move_observer() const {
-  if (!build_.moving) return {};
-  return [moving = build_.moving, generation = generation_](MovePoint point) {
-    moving(point, generation);
-  };
+MoveHooks SupervisedGeneration::move_hooks() const {
+  return build_.move_hooks ? build_.move_hooks(generation_) : MoveHooks();
 }
 
 // The one introduced last, if it still lives; null: there is none, or nothing is to go there.

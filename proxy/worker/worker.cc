@@ -18,11 +18,11 @@ Worker::Worker(const Options& options)
       http_(
           {.loop = loop_.ref(), .scratch = scratch_, .stats = *options.pool.stats, .lane = *lane_}),
       move_counters_(*options.pool.stats, *lane_),
-      on_move_(options.pool.on_move),
+      hooks_(options.pool.move_hooks),
       loans_({.loop = loop_.ref(),
               .listeners = datagrams_,
               .counters = move_counters_,
-              .on_move = on_move_}) {
+              .hooks = hooks_}) {
   const Config& config = *options.pool.config;
   for (std::size_t i = 0; i < options.clusters.size(); ++i) {
     clusters_.add(std::make_unique<Cluster>(options.clusters.cluster(i), index_,
@@ -103,7 +103,7 @@ void Worker::depart(os::UniqueFd channel) {
       .http = http_,
       .counters = move_counters_,
       .drain = drain_,
-      .on_move = on_move_,
+      .hooks = hooks_,
       .settled = [this](Departures& settled) {
         std::erase_if(departures_, [&](const auto& each) { return each.get() == &settled; });
       }}));
@@ -121,7 +121,7 @@ void Worker::welcome(os::UniqueFd channel, os::UniqueFd old_process) {
       .listeners = streams_,
       .http = http_,
       .counters = move_counters_,
-      .on_move = on_move_,
+      .hooks = hooks_,
       .over = [this](Arrivals& over) {
         std::erase_if(arrivals_, [&](const auto& each) { return each.get() == &over; });
       }}));

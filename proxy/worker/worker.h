@@ -90,7 +90,7 @@ class Worker {
   std::vector<std::unique_ptr<udp::UdpListener>> datagrams_;
   std::vector<WorkerListener*> listeners_;  // both kinds, in the order of the configuration
   MoveCounters move_counters_;
-  const MoveObserver& on_move_;
+  const MoveHooks& hooks_;
   SessionLoans loans_;
   std::vector<std::unique_ptr<Departures>> departures_;  // the last one offers
   std::vector<std::unique_ptr<Arrivals>> arrivals_;

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "proxy/config/config.h"
-#include "proxy/move/move_point.h"
+#include "proxy/move/move_hooks.h"
 #include "proxy/stats/stats_store.h"
 #include "proxy/upstream/cluster_manager.h"
 #include "proxy/worker/drain_state.h"
@@ -41,7 +41,7 @@ struct WorkerPoolOptions {
   StatsStore* stats = nullptr;
   std::uint64_t generation = 0;
   std::string version;
-  MoveObserver on_move;
+  MoveHooks move_hooks;
   http::AccessLogs* access_logs = nullptr;  // with every log that the configuration names, open
 };
 

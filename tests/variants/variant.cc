@@ -6,6 +6,9 @@
 // negotiated, inherited, warmed, ready, serving), or of a batch of connections that moves (offered,
 // accepted, committed in the old one; prepared, answered, started in the new one: the worker
 // hangs), so that a test can kill it exactly there.
+//
+// BATON_TEST_KNOWS=<kind>,<kind>... makes it take over connections of these kinds only, by their
+// names in proto/move.proto.
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -80,6 +83,13 @@ void hold_if_asked(const std::string& point, std::uint64_t generation) {
   for (;;) ::pause();
 }
 
+bool knows_kind(baton::proto::MoveKind kind) {
+  const char* const kinds = std::getenv("BATON_TEST_KNOWS");
+  if (kinds == nullptr) return true;
+  const std::string name = baton::proto::MoveKind_Name(kind);
+  return ("," + std::string(kinds) + ",").find("," + name + ",") != std::string::npos;
+}
+
 void crash(int) {
   std::signal(SIGSEGV, SIG_DFL);
   ::kill(::getpid(), SIGSEGV);
@@ -127,8 +137,11 @@ int main(int argc, char** argv) {
   build.features.emplace_back(proto::kFeatureFollow);
 #endif
 #endif
-  build.moving = [](baton::proxy::MovePoint point, std::uint64_t generation) {
-    hold_if_asked(name_of(point), generation);
+  build.move_hooks = [](std::uint64_t generation) {
+    return proxy::MoveHooks{
+        .on_point =
+            [generation](proxy::MovePoint point) { hold_if_asked(name_of(point), generation); },
+        .knows_kind = knows_kind};
   };
   build.reached = [](StartPoint point, std::uint64_t generation) {
     hold_if_asked(name_of(point), generation);

@@ -28,7 +28,7 @@ struct Arrival {
                                               .listeners = listeners,
                                               .http = http,
                                               .counters = counters,
-                                              .on_move = observer,
+                                              .hooks = hooks,
                                               .over = [this](proxy::Arrivals&) { over = true; }});
   }
 
@@ -54,7 +54,7 @@ struct Arrival {
       {.loop = loop.ref(), .scratch = scratch, .stats = *stats, .lane = *lane}};
   proxy::MoveCounters counters{*stats, *lane};
   proxy::Arrivals::Listeners listeners;
-  proxy::MoveObserver observer;
+  proxy::MoveHooks hooks;
   bool over = false;
   std::optional<proto::Channel> old;
   std::optional<proxy::Arrivals> arrivals;
@@ -97,6 +97,29 @@ TEST_CASE(
   CHECK_FALSE(arrival.over);
 }
 
+TEST_CASE("arrivals: behind one of an unknown kind the others keep their descriptors") {
+  Arrival arrival;
+  const auto pair = fixture::make_socketpair();
+  const int fd = pair.first.get();
+  proto::MoveBatch batch;
+  batch.add_connections()->set_kind(static_cast<proto::MoveKind>(99));
+  proto::ConnectionRecord& known = *batch.add_connections();
+  known.set_kind(proto::HTTP_IDLE);
+  known.set_schema(1);
+  known.set_client(std::string("\2\0\0\7\177\0\0\1\0\0\0\0\0\0\0\0", 16));
+  proto::MoveVerdict expected = proto::MOVE_NO_LISTENER;
+  SUBCASE("it says how many it has") { batch.mutable_connections(0)->set_descriptors(3); }
+  SUBCASE("it does not say it") { expected = proto::MOVE_UNKNOWN_KIND; }
+  SUBCASE("it says more than there are") {
+    batch.mutable_connections(0)->set_descriptors(5);
+    expected = proto::MOVE_UNKNOWN_KIND;
+  }
+  const auto verdicts = arrival.offer(batch, std::vector{fd, fd, fd, fd});
+  REQUIRE(verdicts);
+  CHECK(verdicts->verdicts(0) == proto::MOVE_UNKNOWN_KIND);
+  CHECK(verdicts->verdicts(1) == expected);
+}
+
 TEST_CASE("arrivals: a commit of what was never offered ends the channel") {
   Arrival arrival;
   proto::MoveDecision decision;
@@ -122,6 +145,7 @@ TEST_CASE("arrivals: 3000 garbled batches crash nothing and leak nothing") {
         record.set_client(std::string(chance() % 32, static_cast<char>(chance())));
         record.set_endpoint(std::string(chance() % 32, static_cast<char>(chance())));
         record.mutable_upstream()->set_last_activity_ms(chance() * std::uint64_t{chance()});
+        if (chance() % 4 == 0) record.set_descriptors(chance() % 4);
         if (chance() % 3 != 0) fds.push_back(pair.first.get());
       }
       CHECK(arrival.offer(batch, fds));

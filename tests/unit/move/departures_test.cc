@@ -50,7 +50,7 @@ struct Departure {
                                    .http = worker().http,
                                    .counters = counters,
                                    .drain = worker().drain,
-                                   .on_move = observer,
+                                   .hooks = hooks,
                                    .settled = [this](proxy::Departures&) { settled = true; }});
   }
   bool is_offered(int connections) {
@@ -67,7 +67,7 @@ struct Departure {
   HttpRig rig;
   proxy::Departures::Listeners listeners;
   proxy::MoveCounters counters{*rig.worker->stats, *rig.worker->lane};
-  proxy::MoveObserver observer;
+  proxy::MoveHooks hooks;
   os::UniqueFd begin;
   std::optional<proto::Channel> next;
   std::vector<int> sizes;

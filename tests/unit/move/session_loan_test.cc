@@ -57,7 +57,7 @@ struct Generations {
                                         .channel = std::move(ends->second),
                                         .listeners = next.listeners,
                                         .counters = next.counters,
-                                        .on_move = observer,
+                                        .hooks = hooks,
                                         .settled = [this] {
                                           settled = true;
                                           next.listener().read();
@@ -68,7 +68,7 @@ struct Generations {
                                       .sockets = {old.worker.listening.fd()},
                                       .listeners = old.listeners,
                                       .counters = old.counters,
-                                      .on_move = observer});
+                                      .hooks = hooks});
   }
   void lend() {
     begin_to_lend();
@@ -91,7 +91,7 @@ struct Generations {
 
   UdpPeer upstream;
   Side old, next;
-  proxy::MoveObserver observer;
+  proxy::MoveHooks hooks;
   bool settled = false;
   std::unique_ptr<proxy::SessionBorrower> borrower;
   std::unique_ptr<proxy::SessionLender> lender;
@@ -245,7 +245,7 @@ TEST_CASE("session loan: what is no batch closes the channel, and all that was l
                                    .channel = std::move(ends->second),
                                    .listeners = both.next.listeners,
                                    .counters = both.next.counters,
-                                   .on_move = both.observer,
+                                   .hooks = both.hooks,
                                    .settled = [&] { settled = true; }});
   proto::Channel liar(both.old.worker.loop.ref(), std::move(ends->first), "liar");
   proto::SessionBatch batch;
