@@ -9,11 +9,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <random>
 #include <utility>
 #include <vector>
 
 #include "proxy/udp/flow_key.h"
+#include "shared/os/random_seed.h"
 
 namespace baton::proxy::udp {
 
@@ -77,8 +77,7 @@ class FlowTable {
     buckets_ = std::move(larger);
   }
 
-  const std::uint64_t seed_ =
-      (std::uint64_t{std::random_device{}()} << 32) | std::random_device{}();
+  const std::uint64_t seed_ = os::random_seed();
   Buckets buckets_;
   Set set_;
 };

@@ -12,6 +12,7 @@
 #include "proxy/filter/proxy_protocol/proxy_header_writer.h"
 #include "proxy/upstream/local_shortage.h"
 #include "shared/os/log.h"
+#include "shared/os/random_seed.h"
 
 namespace baton::proxy {
 namespace {
@@ -49,7 +50,7 @@ HealthChecker::HealthChecker(ev::loop_ref loop, const Options& options,
     : loop_(loop),
       options_(options),
       endpoint_(std::move(endpoint)),
-      random_(std::random_device()()),
+      random_(os::random_seed()),
       watcher_(loop),
       timer_(loop) {
   watcher_.set<HealthChecker, &HealthChecker::on_event>(this);

@@ -1,16 +1,13 @@
 #include "proxy/upstream/random_choice.h"
 
 #include <algorithm>
-#include <random>
 
 #include "proxy/upstream/hash_key.h"
+#include "shared/os/random_seed.h"
 
 namespace baton::proxy {
 
-RandomChoice::RandomChoice() {
-  std::random_device device;
-  state_ = (std::uint64_t{device()} << 32) | device();
-}
+RandomChoice::RandomChoice() : state_(os::random_seed()) {}
 
 // splitmix64: chance, not secrecy.
 std::uint64_t RandomChoice::number() {

@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "proxy/network/coarse_clock.h"
+#include "shared/os/random_seed.h"
 
 namespace baton::proxy {
 
@@ -72,7 +73,7 @@ class DrainState {
   DrainStrategy strategy_ = DrainStrategy::Gradual;
   Moving moving_ = Moving::Off;
   std::function<void()> on_boarding_;
-  std::minstd_rand random_{std::random_device{}()};
+  std::minstd_rand random_{os::random_seed()};
 };
 
 }  // namespace baton::proxy

@@ -17,6 +17,7 @@
 #include "proxy/http/route/route_table.h"
 #include "proxy/worker/drain_state.h"
 #include "proxy/worker/slot.h"
+#include "shared/os/random_seed.h"
 
 namespace baton::proxy {
 class ClusterSet;  // proxy/upstream/cluster_set.h
@@ -38,7 +39,7 @@ struct HttpContext {
   AccessLogSink* access_log = nullptr;               // null: nothing is logged
   std::optional<AccessLogFormat> log_format;
   std::string log_line;  // reused
-  std::minstd_rand random{std::random_device{}()};
+  std::minstd_rand random{os::random_seed()};
 
   // Null: for ever.
   TimeoutQueue* header_timeout = nullptr;

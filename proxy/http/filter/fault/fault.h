@@ -14,6 +14,7 @@
 
 #include "proxy/http/filter/fault/fault_plan.h"
 #include "proxy/http/filter/http_filter.h"
+#include "shared/os/random_seed.h"
 #include "shared/region/metric.h"
 
 namespace baton::proxy {
@@ -28,7 +29,7 @@ class Fault final : public HttpFilter {
   struct Shared {
     region::Counter delays_total;
     region::Counter aborts_total;
-    std::minstd_rand random{std::random_device{}()};
+    std::minstd_rand random{os::random_seed()};
   };
 
   Fault(const FaultPlan& plan, const Shared& shared) : plan_(plan), shared_(shared) {}

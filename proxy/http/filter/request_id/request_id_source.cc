@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "proxy/http/codec/characters.h"
+#include "shared/os/random_seed.h"
 
 namespace baton::proxy::http {
 namespace {
@@ -12,9 +13,8 @@ constexpr std::size_t kLongestKept = 128;
 
 // As much as there is to seed: two workers that ever make the same ids would go on doing so.
 std::mt19937_64 seeded() {
-  std::random_device device;
   std::array<std::uint32_t, 16> words{};
-  for (std::uint32_t& word : words) word = device();
+  for (std::uint32_t& word : words) word = static_cast<std::uint32_t>(os::random_seed());
   std::seed_seq seed(words.begin(), words.end());
   return std::mt19937_64(seed);
 }
