@@ -87,8 +87,8 @@ void write_record(const std::string& listener, const TunnelState& state, const M
   if (details.kind == MoveKind::HttpTunnel) {
     write_http_tunnel(details, *record.mutable_http_tunnel());
   }
-  write_leg(state.upstream, *record.mutable_upstream());
-  fds.push_back(state.upstream.fd.get());
+  write_leg(*state.upstream, *record.mutable_upstream());
+  fds.push_back(state.upstream->fd.get());
 }
 
 std::size_t descriptors_of(const proto::ConnectionRecord& record) {
@@ -137,7 +137,8 @@ std::expected<ReadRecord, proto::MoveVerdict> read_record(const proto::Connectio
     const auto endpoint = from_address_bytes(record.endpoint());
     if (!endpoint) return std::unexpected(proto::MOVE_MALFORMED);
     read.details.endpoint = *endpoint;
-    read.state.upstream = read_leg(record.upstream(), std::move(fds[1]));
+    read.state.upstream =
+        std::make_unique<UpstreamLeg>(read_leg(record.upstream(), std::move(fds[1])));
   }
   return read;
 }

@@ -3,9 +3,11 @@
 // Thread: its worker's.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "proxy/network/buffer.h"
 #include "proxy/network/coarse_clock.h"
@@ -30,12 +32,23 @@ struct LegState {
   bool ended() const { return read_ended && write_ended; }
 };
 
+struct UpstreamLeg : LegState {
+  UpstreamLeg() = default;
+  explicit UpstreamLeg(LegState leg) : LegState(std::move(leg)) {}
+
+  std::shared_ptr<const Endpoint> endpoint;  // where it leads; null until connected
+};
+
 struct TunnelState {
   LegState downstream;
-  LegState upstream;
-  os::SocketAddress client;  // the real one, whoever the peer of the socket is
+  std::unique_ptr<UpstreamLeg> upstream;  // null while there is none: a kept HTTP client costs less
+  os::SocketAddress client;               // the real one, whoever the peer of the socket is
   std::chrono::steady_clock::time_point accepted;
-  std::shared_ptr<const Endpoint> endpoint;  // where `upstream` leads; null until connected
+
+  CoarseClock::time_point last_activity() const {
+    if (!upstream) return downstream.last_activity;
+    return std::max(downstream.last_activity, upstream->last_activity);
+  }
 };
 
 }  // namespace baton::proxy

@@ -18,17 +18,23 @@ const ByteCounters& uncounted() {
   return counters;
 }
 
+// One that has moved here brings it.
+UpstreamLeg& upstream_leg(TunnelState& tunnel) {
+  if (!tunnel.upstream) tunnel.upstream = std::make_unique<UpstreamLeg>();
+  return *tunnel.upstream;
+}
+
 }  // namespace
 
 TcpProxy::TcpProxy(NetworkFilterCallbacks& callbacks, const ClusterSet& clusters, Cluster* cluster)
     : callbacks_(callbacks),
       clusters_(clusters),
       cluster_(cluster),
-      upstream_(callbacks.loop(), callbacks.tunnel().upstream, callbacks.scratch(),
+      upstream_(callbacks.loop(), upstream_leg(callbacks.tunnel()), callbacks.scratch(),
                 cluster != nullptr ? cluster->stats().bytes : uncounted(), *this) {}
 
 TcpProxy::~TcpProxy() {
-  if (cluster_ != nullptr && callbacks_.tunnel().endpoint) {
+  if (cluster_ != nullptr && callbacks_.tunnel().upstream->endpoint) {
     cluster_->stats().connections_active.sub();
   }
 }
@@ -55,9 +61,9 @@ FilterStatus TcpProxy::on_new_connection() {
 void TcpProxy::adopt(LegState upstream, std::shared_ptr<const Endpoint> endpoint,
                      CircuitGuard circuit) {
   TunnelState& tunnel = callbacks_.tunnel();
-  tunnel.upstream = std::move(upstream);
-  tunnel.endpoint = std::move(endpoint);
-  use_ = EndpointUse(*tunnel.endpoint);
+  static_cast<LegState&>(*tunnel.upstream) = std::move(upstream);
+  tunnel.upstream->endpoint = std::move(endpoint);
+  use_ = EndpointUse(*tunnel.upstream->endpoint);
   circuit_ = std::move(circuit);
   cluster_->stats().connections_active.add();
   upstream_.start();
@@ -65,9 +71,9 @@ void TcpProxy::adopt(LegState upstream, std::shared_ptr<const Endpoint> endpoint
 
 void TcpProxy::on_connected(os::UniqueFd socket, std::shared_ptr<const Endpoint> endpoint) {
   TunnelState& tunnel = callbacks_.tunnel();
-  tunnel.upstream.fd = std::move(socket);
-  tunnel.endpoint = std::move(endpoint);
-  use_ = EndpointUse(*tunnel.endpoint);
+  tunnel.upstream->fd = std::move(socket);
+  tunnel.upstream->endpoint = std::move(endpoint);
+  use_ = EndpointUse(*tunnel.upstream->endpoint);
   cluster_->stats().connections_total.add();
   cluster_->stats().connections_active.add();
   connector_.reset();
@@ -75,9 +81,9 @@ void TcpProxy::on_connected(os::UniqueFd socket, std::shared_ptr<const Endpoint>
   if (cluster_->config().send_proxy_protocol) {
     write_proxy_v2(first, tunnel.client, callbacks_.local_address());
   }
-  first.append(tunnel.upstream.unsent.view());
-  tunnel.upstream.unsent.release();
-  const bool ended = std::exchange(tunnel.upstream.end_queued, false);
+  first.append(tunnel.upstream->unsent.view());
+  tunnel.upstream->unsent.release();
+  const bool ended = std::exchange(tunnel.upstream->end_queued, false);
   upstream_.start();
   callbacks_.resume_reading();
   if (first.empty() && !ended) return;
@@ -90,7 +96,7 @@ void TcpProxy::on_exhausted() { callbacks_.close(CloseMode::Now); }
 
 // The client is not read while there is no connection; a filter ahead may have had something still.
 void TcpProxy::keep(Buffer& data, EndOfStream end) {
-  LegState& upstream = callbacks_.tunnel().upstream;
+  LegState& upstream = *callbacks_.tunnel().upstream;
   upstream.unsent.append(data.view());
   data.clear();
   if (end == EndOfStream::Yes) upstream.end_queued = true;
@@ -102,8 +108,8 @@ FilterStatus TcpProxy::on_data(Buffer& data, EndOfStream end) {
     return FilterStatus::Continue;
   }
   const TunnelState& tunnel = callbacks_.tunnel();
-  if (end == EndOfStream::Yes && data.empty() && tunnel.upstream.unsent.empty() &&
-      tunnel.upstream.read_ended && tunnel.downstream.ended()) {
+  if (end == EndOfStream::Yes && data.empty() && tunnel.upstream->unsent.empty() &&
+      tunnel.upstream->read_ended && tunnel.downstream.ended()) {
     // The last of the four ends: closing the sockets says the same with one system call less.
     callbacks_.close(CloseMode::Now);
     return FilterStatus::Continue;
@@ -131,7 +137,7 @@ void TcpProxy::on_failed() { callbacks_.close(CloseMode::Reset); }
 
 void TcpProxy::on_upstream_write_failed() {
   // A server may answer in full and close while the client still talks: that answer arrives.
-  if (callbacks_.tunnel().upstream.read_ended) {
+  if (callbacks_.tunnel().upstream->read_ended) {
     callbacks_.close(CloseMode::Linger);
     return;
   }
@@ -148,7 +154,7 @@ void TcpProxy::on_downstream_drained() {
 
 void TcpProxy::close_if_ended() {
   const TunnelState& tunnel = callbacks_.tunnel();
-  if (tunnel.upstream.ended() && tunnel.downstream.ended()) callbacks_.close(CloseMode::Now);
+  if (tunnel.upstream->ended() && tunnel.downstream.ended()) callbacks_.close(CloseMode::Now);
 }
 
 void TcpProxy::on_close(CloseMode mode, CloseCause) {
@@ -167,7 +173,7 @@ void TcpProxy::thaw() { upstream_.thaw(); }
 MoveDetails TcpProxy::move_details() const {
   return {.kind = MoveKind::TcpTunnel,
           .cluster = cluster_name(),
-          .endpoint = callbacks_.tunnel().endpoint->address};
+          .endpoint = callbacks_.tunnel().upstream->endpoint->address};
 }
 
 void TcpProxy::join(const std::string& cluster) {
@@ -184,13 +190,14 @@ void TcpProxy::join(const std::string& cluster) {
 // An endpoint that has left its cluster keeps its tunnels.
 bool TcpProxy::restore(const MoveDetails& details) {
   TunnelState& tunnel = callbacks_.tunnel();
-  if (!tunnel.upstream.fd.valid()) return false;
+  if (!tunnel.upstream->fd.valid()) return false;
   join(details.cluster);
-  if (cluster_ != nullptr) tunnel.endpoint = cluster_->find(details.endpoint);
-  if (!tunnel.endpoint) {
-    tunnel.endpoint = std::make_shared<const Endpoint>(Endpoint{.address = details.endpoint});
+  if (cluster_ != nullptr) tunnel.upstream->endpoint = cluster_->find(details.endpoint);
+  if (!tunnel.upstream->endpoint) {
+    tunnel.upstream->endpoint =
+        std::make_shared<const Endpoint>(Endpoint{.address = details.endpoint});
   }
-  use_ = EndpointUse(*tunnel.endpoint);
+  use_ = EndpointUse(*tunnel.upstream->endpoint);
   upstream_.restore();
   if (upstream_.full()) callbacks_.pause_reading();
   if (!tunnel.downstream.unsent.empty()) upstream_.pause(PauseReason::Filter);

@@ -49,8 +49,7 @@ void Tunnel::watch() {
 }
 
 void Tunnel::on_idle() {
-  const TunnelState& tunnel = callbacks_.tunnel();
-  const auto last = std::max(tunnel.downstream.last_activity, tunnel.upstream.last_activity);
+  const auto last = callbacks_.tunnel().last_activity();
   if (CoarseClock::now() - last < idle_queue_->time()) return watch();
   idle_ = true;
   callbacks_.close(CloseMode::Now);
@@ -86,7 +85,7 @@ void Tunnel::write_log(CloseMode mode, CloseCause cause) const {
   StreamInfo& info = recorded.stream;
   info.flags = flags(mode, cause);
   info.cluster = bytes_.cluster_name();
-  info.endpoint = tunnel.endpoint;
+  info.endpoint = tunnel.upstream->endpoint;
   info.received_bytes = difference(client.received_bytes, record_->received_before);
   info.sent_bytes = difference(client.sent_bytes + unsent, record_->sent_before);
   info.duration = duration_cast<microseconds>(steady_clock::now() - record_->started_at);
@@ -105,8 +104,7 @@ void Tunnel::thaw() {
   bytes_.thaw();
   if (idle_queue_ == nullptr) return;
   // What is left of the time: it does not begin anew with each move.
-  const TunnelState& tunnel = callbacks_.tunnel();
-  const auto last = std::max(tunnel.downstream.last_activity, tunnel.upstream.last_activity);
+  const auto last = callbacks_.tunnel().last_activity();
   idle_queue_->arm(idle_timeout_, std::min(last, CoarseClock::now()));
 }
 

@@ -15,8 +15,9 @@ namespace {
 struct Sent {
   explicit Sent(std::string unread) {
     auto pair = fixture::make_socketpair();
-    TunnelState state{.downstream = {.fd = std::move(pair.first)},
-                      .client = *os::SocketAddress::parse("192.0.2.1:9")};
+    TunnelState state;
+    state.downstream.fd = std::move(pair.first);
+    state.client = *os::SocketAddress::parse("192.0.2.1:9");
     write_record("front", state, {.kind = MoveKind::HttpIdle, .unread = std::move(unread)}, record,
                  fds);
     socket = std::move(state.downstream.fd);

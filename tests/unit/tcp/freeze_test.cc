@@ -53,7 +53,7 @@ TEST_CASE("freeze: nothing is read or written until thaw, and then not a byte is
   proxy::Session& session = tunnel.session();
   settle(tunnel.worker->loop);
   CHECK(epoll_registrations(session.state().downstream.fd.get()) == 1);
-  CHECK(epoll_registrations(session.state().upstream.fd.get()) == 1);
+  CHECK(epoll_registrations(session.state().upstream->fd.get()) == 1);
   REQUIRE(session.freeze());
   const std::string up = pattern(50'000, 8);
   const std::string down = pattern(60'000, 9);
@@ -62,7 +62,7 @@ TEST_CASE("freeze: nothing is read or written until thaw, and then not a byte is
   tunnel.client.end();
   settle(tunnel.worker->loop);
   CHECK(session.state().downstream.received_bytes == 0);
-  CHECK(session.state().upstream.received_bytes == 0);
+  CHECK(session.state().upstream->received_bytes == 0);
   session.thaw();
   CHECK(tunnel.worker->sees(tunnel.server, Peer::Ended));
   CHECK(tunnel.server.received() == up);
@@ -114,11 +114,11 @@ TEST_CASE("freeze: the state can leave; the other process's traffic does not wak
   proxy::Session& session = tunnel.session();
   REQUIRE(session.freeze());
   CHECK(epoll_registrations(session.state().downstream.fd.get()) == 0);
-  CHECK(epoll_registrations(session.state().upstream.fd.get()) == 0);
+  CHECK(epoll_registrations(session.state().upstream->fd.get()) == 0);
   const os::UniqueFd moved_client(::dup(session.state().downstream.fd.get()));
-  const os::UniqueFd moved_server(::dup(session.state().upstream.fd.get()));
+  const os::UniqueFd moved_server(::dup(session.state().upstream->fd.get()));
   session.state().downstream.fd.reset();
-  session.state().upstream.fd.reset();
+  session.state().upstream->fd.reset();
   tunnel.client.write("for the other process");
   CHECK(busy_iterations(tunnel.worker->loop, 100) < 10);
   char room[64];

@@ -41,7 +41,7 @@ struct Tunnel {
 
 std::size_t buffered(Tunnel& tunnel) {
   proxy::TunnelState& state = tunnel.worker->only_session().state();
-  return state.downstream.unsent.capacity() + state.upstream.unsent.capacity();
+  return state.downstream.unsent.capacity() + state.upstream->unsent.capacity();
 }
 
 }  // namespace
