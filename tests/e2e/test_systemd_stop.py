@@ -1,8 +1,10 @@
 """baton.service is stopped, at whatever moment: nothing is left. Or fails: its generation serves on."""
 
+from pathlib import Path
+
 import pytest
 from harness import http
-from harness.systemd import why_not
+from harness.systemd import PATIENCE, why_not
 from test_systemd import (  # noqa: F401 (fixtures)
     QUICK, UNIT, installed_config, running, service, systemd)
 from test_systemd_store import kill_supervisor
@@ -16,6 +18,8 @@ kill -9 $(systemctl show -P MainPID baton); sleep {moment}; systemctl stop baton
 cat /sys/fs/cgroup/system.slice/baton.service/cgroup.procs 2>/dev/null
 true
 """
+STOP_AND_START = "systemctl stop --no-block baton; sleep {moment}; systemctl start baton"
+KILL_STOP_AND_START = "kill -9 $(systemctl show -P MainPID baton); " + STOP_AND_START
 
 
 def wait_nothing_is_left(service):
@@ -42,6 +46,36 @@ def test_a_stop_soon_after_the_supervisor_was_killed_leaves_nothing(service):  #
         assert left == "", f"{moment} s after the kill\n{service.log()}"
         assert service.show("ActiveState") in ("inactive", "failed")
         wait_nothing_is_left(service)
+
+
+def test_a_start_while_a_stop_still_sweeps_comes_after_it(service):  # noqa: F811
+    service.drop_in(QUICK + "[Unit]\nStartLimitIntervalSec=0\n")
+    for script in (STOP_AND_START, KILL_STOP_AND_START):
+        for moment in MOMENTS[::2]:
+            service.start()
+            service.systemd.do("sh", "-c", script.format(moment=moment))
+            assert service.show("ActiveState") == "active", f"{moment} s\n{service.log()}"
+            # Nothing is under way any more that could end it.
+            service.wait_until(lambda: "No jobs" in service.systemd.do("systemctl", "list-jobs"), "no jobs")
+            assert service.ask("status").code == 0, f"{moment} s\n{service.log()}"
+            assert service.answer().startswith("generation ")
+            assert len(service.processes()) == 2 and service.pid() in service.processes()
+
+
+def test_a_stop_that_sweeps_leaves_a_supervisor_alone_that_somebody_runs_by_hand(service):  # noqa: F811
+    by_hand = "by-hand.service"
+    service.systemd.do("mkdir", "-p", "/run/baton")
+    service.systemd.do("systemd-run", "--unit", by_hand, service.command, "run",
+                       "--control", "/run/baton/control.sock", "--config", service.config)
+    try:
+        service.wait_until(lambda: service.ask("status").code == 0, "it serves")
+        stop = Path(service.command).with_name("service-stop")
+        service.systemd.do(stop, "late", "/run/baton", UNIT)
+        assert service.ask("status").code == 0
+    finally:
+        service.systemd.do("systemctl", "stop", by_hand)
+    service.systemd.do(stop, "late", "/run/baton", UNIT)
+    wait_nothing_is_left(service)
 
 
 def test_a_stop_of_a_supervisor_that_hangs_in_a_reload_leaves_nothing(service):  # noqa: F811
@@ -73,7 +107,7 @@ def test_a_supervisor_that_hangs_in_its_drain_is_ended_with_all(running):  # noq
         running.systemd.do("systemctl", "stop", "--no-block", UNIT)
         running.wait_for_log("serving -> draining")
         running.signal(running.pid(), "STOP")
-        running.systemd.run("systemctl", "stop", UNIT)
+        running.systemd.run("systemctl", "stop", UNIT, seconds=2 * PATIENCE)  # it had asked for 30 s
         assert running.processes() == []
         assert client.is_closed()
     wait_nothing_is_left(running)
