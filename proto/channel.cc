@@ -37,6 +37,7 @@ void Channel::fail(const std::string& reason) { impl_->fail(reason); }
 bool Channel::open() const { return impl_->open(); }
 bool Channel::closed_by_peer() const { return impl_->closed_by_peer(); }
 int Channel::fd() const { return impl_->fd(); }
+void Channel::give_up_when_crowded() { impl_->give_up_when_crowded(); }
 std::size_t Channel::queued_bytes() const { return impl_->queued_bytes(); }
 
 std::uint32_t Channel::last_request() const { return impl_->last_request(); }

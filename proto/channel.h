@@ -151,6 +151,11 @@ class Channel {
                    std::span<const int> fds, std::chrono::milliseconds deadline,
                    RawReplyHandler on_reply);
 
+  // The kernel may refuse a request's descriptors because too many are in flight (ETOOMANYREFS in
+  // unix(7)). Such a request is tried again until its deadline; from this call on it ends Failed at
+  // once, and is not sent.
+  void give_up_when_crowded();
+
   // Sends an event: no answer is expected. One that does not fit into a message is logged as an
   // error and not sent. False: it can never arrive, because the peer has gone or it was not sent.
   bool notify(std::uint16_t kind, const google::protobuf::MessageLite& body,

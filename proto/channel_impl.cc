@@ -139,21 +139,26 @@ void Channel::Impl::transmit(std::string bytes, std::span<const int> fds, std::u
   if (!queue_.empty()) return enqueue(std::move(bytes), fds, request);
   const IoStatus status = send_datagram(socket_.get(), std::as_bytes(std::span(bytes)), fds);
   const int error = errno;
-  if (status == IoStatus::WouldBlock || (status == IoStatus::Failed && error == ETOOMANYREFS)) {
+  const bool crowded = status == IoStatus::Failed && error == ETOOMANYREFS;
+  if (crowded && gives_up_ && request != 0) return refuse(request, std::strerror(error));
+  if (crowded || status == IoStatus::WouldBlock) {
     enqueue(std::move(bytes), fds, request);
     if (queue_.empty()) return;  // it could not be queued, which has been dealt with
   }
   sent(status, error);
 }
 
+// It is not sent; 0: an event, of which nobody else would learn that it is missing.
+void Channel::Impl::refuse(std::uint32_t request, const std::string& why) {
+  const CallTable::Handler handler = calls_.take(request);
+  if (!handler) return lose(why);
+  arm_deadline();
+  deliver_later(handler, {CallError::Code::Failed, why});
+}
+
 void Channel::Impl::enqueue(std::string bytes, std::span<const int> fds, std::uint32_t request) {
   const auto queued = queue_.push(std::move(bytes), fds, request);
-  if (!queued) {
-    const CallTable::Handler handler = calls_.take(request);
-    if (!handler) return lose(queued.error().text());  // nobody else would learn that it is missing
-    arm_deadline();
-    return deliver_later(handler, {CallError::Code::Failed, queued.error().text()});
-  }
+  if (!queued) return refuse(request, queued.error().text());
   if (queue_.bytes() > kMaxQueuedBytes || queue_.fds() > kMaxQueuedFds) {
     fail("does not read: " + std::to_string(queue_.bytes()) + " bytes and " +
          std::to_string(queue_.fds()) + " descriptors queued");

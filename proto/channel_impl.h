@@ -42,6 +42,8 @@ class Channel::Impl {
   bool notify(std::uint16_t kind, const google::protobuf::MessageLite& body,
               std::span<const int> fds);
 
+  void give_up_when_crowded() { gives_up_ = true; }
+
   void close();
   void fail(const std::string& reason);
   bool open() const { return socket_.valid(); }
@@ -60,6 +62,7 @@ class Channel::Impl {
   };
 
   void transmit(std::string bytes, std::span<const int> fds, std::uint32_t request);
+  void refuse(std::uint32_t request, const std::string& why);
   void enqueue(std::string bytes, std::span<const int> fds, std::uint32_t request);
   void flush() noexcept;
   void sent(IoStatus status, int error);
@@ -86,6 +89,7 @@ class Channel::Impl {
   CallTable calls_;
   SendQueue queue_;
   std::optional<Clock::time_point> refused_since_;  // the kernel refuses the front's descriptors
+  bool gives_up_ = false;                           // give_up_when_crowded()
   bool closed_by_peer_ = false;
   bool peer_gone_ = false;         // sending says so; what is still to be read is delivered first
   std::vector<Verdict> verdicts_;  // requests that end without a reply, for on_wake()

@@ -40,6 +40,8 @@ Departures::Departures(Options options)
   prompt_.set<Departures, &Departures::on_slow_answer>(this);
   last_time_.set<Departures, &Departures::finished>(this);
   channel_.on_close([this](const std::string&) { end(); });
+  // Connections do not stand still for it.
+  channel_.give_up_when_crowded();
   drain_.on_boarding([this] { on_boarding(); });
   set_moving(Moving::Now);
   next_.start(0);

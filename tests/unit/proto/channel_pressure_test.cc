@@ -22,6 +22,27 @@ void fill(Channel& channel) {
   while (channel.queued_bytes() == 0) channel.notify(START_FAILED, bulky(kBulk));
 }
 
+// So many in flight that the kernel takes no more of this user's; it is this process's end.
+// Nothing: that could not be done.
+std::optional<std::pair<os::UniqueFd, os::UniqueFd>> park_descriptors(int fd) {
+  auto parked = make_pair();
+  if (!parked) return std::nullopt;
+  // The limit binds only the unprivileged.
+  if (::geteuid() == 0 &&
+      (::setgroups(0, nullptr) != 0 || ::setgid(54321) != 0 || ::setuid(54321) != 0)) {
+    return std::nullopt;
+  }
+  if (!baton::test::leave_free_fds(32)) return std::nullopt;
+  const std::vector<int> fds(20, fd);
+  const std::string bytes = "x";
+  IoStatus status = IoStatus::Done;
+  for (int i = 0; i < 100 && status == IoStatus::Done; ++i) {
+    status = send_datagram(parked->first.get(), std::as_bytes(std::span(bytes)), fds);
+  }
+  if (status != IoStatus::Failed || errno != ETOOMANYREFS) return std::nullopt;
+  return std::move(*parked);
+}
+
 }  // namespace
 
 TEST_CASE("silent peer: deadlines pass in order, the channel lives on, a late answer is ignored") {
@@ -146,24 +167,10 @@ TEST_CASE(
 TEST_CASE("too many descriptors in flight: retried until the deadline, and the channel lives on") {
   CHECK(baton::test::in_child([] {
           Rig rig;
-          auto parked = make_pair();
+          auto parked = park_descriptors(rig.near->fd());
           if (!parked) return 1;
-          // The limit binds only the unprivileged.
-          if (::geteuid() == 0 &&
-              (::setgroups(0, nullptr) != 0 || ::setgid(54321) != 0 || ::setuid(54321) != 0)) {
-            return 2;
-          }
-          if (!baton::test::leave_free_fds(32)) return 3;
-          const std::vector<int> fds(20, rig.near->fd());
-          const std::string bytes = "x";
-          IoStatus status = IoStatus::Done;
-          for (int i = 0; i < 100 && status == IoStatus::Done; ++i) {
-            status = send_datagram(parked->first.get(), std::as_bytes(std::span(bytes)), fds);
-          }
-          if (status != IoStatus::Failed || errno != ETOOMANYREFS) return 4;
-
           Outcome refused, accepted;
-          const auto one = std::span(fds).first(1);
+          const std::vector<int> one{rig.near->fd()};
           rig.near->request<Done>(PING, Ping(), one, 30ms, refused.recorder());
           if (rig.near->queued_bytes() == 0) return 5;
           if (!rig.run_until([&] { return refused.calls == 1; })) return 6;
@@ -171,13 +178,34 @@ TEST_CASE("too many descriptors in flight: retried until the deadline, and the c
           if (!rig.near->open() || rig.near->queued_bytes() != 0) return 8;
 
           rig.near->request<Done>(PING, Ping(), one, kLong, accepted.recorder());
-          parked->first.reset();
-          parked->second.reset();  // what was in flight is gone
+          parked.reset();  // what was in flight is gone
           rig.answer().handle<Ping>(PING, [](const Ping&, Fds received, const Responder& answer) {
             if (received.size() == 1) answer.reply(Done());
           });
           if (!rig.run_until([&] { return accepted.calls == 1; })) return 9;
           return accepted.succeeded() ? 0 : 10;
+        }) == 0);
+}
+
+TEST_CASE("too many descriptors in flight: given up at once by who does not want to wait") {
+  CHECK(baton::test::in_child([] {
+          Rig rig;
+          rig.near->give_up_when_crowded();
+          auto parked = park_descriptors(rig.near->fd());
+          if (!parked) return 1;
+          const std::vector<int> one{rig.near->fd()};
+          Outcome refused, accepted;
+          rig.near->request<Done>(PING, Ping(), one, kLong, refused.recorder());
+          if (rig.near->queued_bytes() != 0 || refused.calls != 0) return 2;
+          if (!rig.run_until([&] { return refused.calls == 1; })) return 3;
+          if (!refused.ended_with(Code::Failed) || !rig.near->open()) return 4;
+
+          parked.reset();
+          rig.answer().handle<Ping>(
+              PING, [](const Ping&, Fds, const Responder& answer) { answer.reply(Done()); });
+          rig.near->request<Done>(PING, Ping(), one, kLong, accepted.recorder());
+          if (!rig.run_until([&] { return accepted.calls == 1; })) return 5;
+          return accepted.succeeded() ? 0 : 6;
         }) == 0);
 }
 
