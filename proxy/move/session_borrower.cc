@@ -31,6 +31,7 @@ SessionBorrower::SessionBorrower(Options options)
       channel_(options_.loop, std::move(options_.channel), "old generation's worker") {
   using proto::Fds;
   using proto::Responder;
+  for (const auto& listener : options_.listeners) listener->count_held();
   patience_.set<SessionBorrower, &SessionBorrower::settle>(this);
   patience_.start(std::chrono::duration<double>(kPatience).count());
   channel_.handle<proto::SessionBatch>(

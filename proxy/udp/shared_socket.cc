@@ -51,14 +51,19 @@ SharedSocket::SharedSocket(ev::loop_ref loop, Owner& owner, int lent, os::Unique
 
 SharedSocket::~SharedSocket() { forget(); }
 
+void SharedSocket::begin_to_count() {
+  if (std::exchange(counts_, true)) return;
+  overflow_ = overflow_of(fd_.get());
+}
+
 void SharedSocket::watch() {
   if (watcher_.is_active()) return;
-  // What was dropped before is for those to count who were reading then.
-  overflow_ = overflow_of(fd_.get());
+  begin_to_count();
   watcher_.start(fd_.get(), ev::READ);
 }
 
 void SharedSocket::forget() {
+  counts_ = false;
   if (!watcher_.is_active()) return;
   watcher_.stop();
   EventLoop::forget_fd(loop_, fd_.get());

@@ -40,14 +40,17 @@ class SharedSocket {
   std::uint64_t cookie() const { return cookie_; }
   std::uint64_t uses() const { return uses_; }
 
-  void watch();
+  // What does not fit into its queue from now on is for this process to count: nobody else reads
+  // it any more.
+  void begin_to_count();
+  void watch();  // begins to count, too
   bool watched() const { return watcher_.is_active(); }
   // Out of epoll when this returns.
   void forget();
   // As if there were something to read.
   void look_again() { watcher_.feed_event(ev::READ); }
 
-  // Datagrams that did not fit into its queue since the last call, or since watch().
+  // Datagrams that did not fit into its queue since the last call, or since begin_to_count().
   std::uint32_t take_overflow();
 
   // For every process that has it: no datagram comes in any more; those in the queue stay there,
@@ -72,6 +75,7 @@ class SharedSocket {
   std::uint64_t cookie_;
   ev::io watcher_;
   std::uint64_t uses_ = 0;
+  bool counts_ = false;
   std::uint32_t overflow_ = 0;  // as the kernel counts it for the life of the socket
 };
 

@@ -69,6 +69,12 @@ void UdpListener::accept_on(int fd) {
   if (!holding_) socket->watch();
 }
 
+void UdpListener::count_held() {
+  for (const auto& socket : sockets_) {
+    if (socket->wanted) socket->begin_to_count();
+  }
+}
+
 void UdpListener::read() {
   if (!std::exchange(holding_, false)) return;
   for (const auto& socket : sockets_) {
@@ -92,6 +98,7 @@ void UdpListener::retire(int fd, Done done) {
 
 // Not read any more; sessions that reply through it keep it.
 void UdpListener::forget(SharedSocket& socket) {
+  if (socket.watched()) datagrams_.drop(Dropped::ReceiveQueue, socket.take_overflow());
   socket.forget();
   socket.wanted = false;
   const std::vector<Done> retired = std::exchange(socket.on_retired, {});

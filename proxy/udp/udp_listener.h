@@ -78,6 +78,8 @@ class UdpListener final : public WorkerListener,
   // Datagrams wait in the sockets' queues until read(): the generation before may have sessions to
   // lend. Before accept_on().
   void hold() { holding_ = true; }
+  // That generation reads nothing any more.
+  void count_held();
   void read();
 
   // By the one that lends. A session that is gone by now is left alone.

@@ -152,6 +152,24 @@ TEST_CASE("session loan: a commit that comes early waits for the rest") {
       both.until([&] { return both.next.active() == static_cast<std::int64_t>(clients.size()); }));
 }
 
+TEST_CASE("session loan: what the queue cannot take while sessions are lent is counted") {
+  Generations both;
+  UdpPeer client;
+  both.open(client);
+  both.begin_to_lend();
+  const UdpWorker& next = both.next.worker;
+  const int small = 8192;
+  REQUIRE(::setsockopt(both.old.worker.listening.fd(), SOL_SOCKET, SO_RCVBUF, &small,
+                       sizeof small) == 0);
+  constexpr int kSent = 500;
+  for (int i = 0; i < kSent; ++i) client.send_to(both.old.worker.address(), "x");
+  const auto received = [&] {
+    return fixture::metric(*next.stats, R"(baton_udp_datagrams_received_total{listener="front"})");
+  };
+  CHECK(both.until([&] { return received() + next.dropped("receive_queue") == kSent; }));
+  CHECK(next.dropped("receive_queue") > 0);
+}
+
 TEST_CASE("session loan: when new is gone old goes on, with what has waited in the socket") {
   Generations both;
   UdpPeer client;
