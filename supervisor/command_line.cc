@@ -10,6 +10,7 @@
 #include "shared/os/duration.h"
 #include "shared/os/log.h"
 #include "supervisor/control_socket.h"
+#include "supervisor/install_paths.h"
 #include "supervisor/version.h"
 
 namespace baton::supervisor {
@@ -270,7 +271,7 @@ std::string default_proxy_path() {
        {directory / "proxy", directory.parent_path() / "proxy" / "proxy"}) {
     if (std::filesystem::is_regular_file(candidate, error)) return candidate.string();
   }
-  return BATON_LIBEXECDIR "/baton/proxy";
+  return kLibexecDirectory + std::string("/baton/proxy");
 }
 
 }  // namespace baton::supervisor
