@@ -10,9 +10,10 @@
 namespace baton::proxy {
 namespace {
 
-// For what belongs to no cluster: written by all workers, read by nobody.
+// For what belongs to no cluster: written by all workers, read by nobody, and in nobody's cache
+// line.
 const ByteCounters& uncounted() {
-  static region::Cell cell{0};
+  alignas(64) static region::Cell cell{0};
   static const ByteCounters counters{.received = region::Counter(&cell),
                                      .sent = region::Counter(&cell)};
   return counters;
