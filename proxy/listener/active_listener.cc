@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "proxy/config/fd_budget.h"
-#include "proxy/listener/syn_filter.h"
+#include "proxy/listener/stop_handshakes.h"
 #include "proxy/worker/drain_state.h"
 #include "proxy/worker/event_loop.h"
 #include "shared/os/fd_limit.h"
@@ -116,7 +116,7 @@ void ActiveListener::retire(int fd, Done done) {
   Socket& socket = *find(fd);
   socket.on_retired.push_back(std::move(done));
   // A unix socket has no handshakes: a client is in the queue or it is not.
-  if (!drop_new_handshakes(fd)) return socket.empty_queue();
+  if (!stop_new_handshakes(fd)) return socket.empty_queue();
   socket.grace.start(std::chrono::duration<double>(kHandshakeGrace).count());
 }
 

@@ -51,8 +51,8 @@ class ActiveListener final : public WorkerListener, private Session::Owner {
 
   void accept_on(int fd) override;
   void release(int fd) override;
-  // Keeps new handshakes out (syn_filter.h), leaves those in progress a short while, then accepts
-  // until the queue is empty. Nobody who has connected is reset.
+  // Keeps new handshakes out (stop_handshakes.h), leaves those in progress a short while, then
+  // accepts until the queue is empty. Nobody who has connected is reset.
   void retire(int fd, Done done) override;
   // Filters ask the worker's DrainState themselves, at their boundaries.
   void drain() override {}
