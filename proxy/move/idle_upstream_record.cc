@@ -26,8 +26,9 @@ std::expected<IdleUpstream, proto::MoveVerdict> read_idle_upstream(
     const proto::ConnectionRecord& record, os::UniqueFd socket) {
   if (record.schema() != kMoveSchema) return std::unexpected(proto::MOVE_UNKNOWN_KIND);
   const auto endpoint = from_address_bytes(record.endpoint());
-  if (!endpoint || os::socket_type(socket.get()) != SOCK_STREAM)
+  if (!endpoint || os::socket_type(socket.get()) != SOCK_STREAM) {
     return std::unexpected(proto::MOVE_MALFORMED);
+  }
   IdleUpstream read;
   read.leg.fd = std::move(socket);
   read.endpoint = *endpoint;
