@@ -50,6 +50,15 @@ std::size_t Escrow::count(const SocketKey& key) const {
   return std::ranges::equal_range(state_.escrow, key, {}, &EscrowEntry::key).size();
 }
 
+std::vector<SocketKey> Escrow::activated() const {
+  std::vector<SocketKey> keys;
+  for (const EscrowEntry& entry : state_.escrow) {
+    const bool is_new = keys.empty() || keys.back() != entry.key;
+    if (entry.added_by == kActivated && is_new) keys.push_back(entry.key);
+  }
+  return keys;
+}
+
 bool Escrow::holds_file(const FileId& file) const {
   return std::ranges::any_of(state_.escrow, [&](const EscrowEntry& entry) {
     return file_id(state_.fds.get(entry.fd)) == file;
@@ -84,10 +93,12 @@ void Escrow::drop(const SocketKey& key, std::uint32_t index) {
 template <class Leaves>
 void Escrow::close_if(Leaves leaves) {
   state_.touch();
+  const std::vector<SocketKey> activated_keys = activated();
+  const KeySet theirs(activated_keys);
   std::vector<std::string> paths;
   std::erase_if(state_.escrow, [&](const EscrowEntry& entry) {
     if (!leaves(entry)) return false;
-    std::string path = entry.added_by == kActivated ? "" : entry.key.unix_path();
+    std::string path = theirs.contains(entry.key) ? "" : entry.key.unix_path();
     if (!path.empty()) paths.push_back(std::move(path));
     state_.fds.close(entry.fd);
     return true;
@@ -102,10 +113,10 @@ void Escrow::close_if(Leaves leaves) {
 }
 
 void Escrow::keep_only(std::span<const SocketKey> keys) {
-  const KeySet kept(keys);
-  close_if([&kept](const EscrowEntry& entry) {
-    return entry.added_by != kActivated && !kept.contains(entry.key);
-  });
+  std::vector<SocketKey> all = activated();
+  all.insert(all.end(), keys.begin(), keys.end());
+  const KeySet kept(all);
+  close_if([&kept](const EscrowEntry& entry) { return !kept.contains(entry.key); });
   name_unwanted(keys);
 }
 

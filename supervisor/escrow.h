@@ -1,7 +1,8 @@
 // The supervisor's copy of every listening socket, so that no accept queue dies with the process
 // that serves it. Sockets enter before they first listen and leave when no configuration names
-// them any more. Those that the service manager has passed stay: it listens on them whatever
-// becomes of ours, so a listener could not bind there when it is configured again.
+// them any more. Those that the service manager has passed stay, and what was added to their
+// addresses: it listens there whatever becomes of ours, so a listener could not bind there when it
+// is configured again.
 //
 // Thread: the supervisor's.
 // Owns: nothing; borrows the state, whose entries and descriptors it keeps in order.
@@ -37,6 +38,8 @@ class Escrow {
   void hand_over(const SocketKey& key, std::uint32_t index, std::uint64_t to);
   void drop(const SocketKey& key, std::uint32_t index);
 
+  // The keys under which the service manager has passed a socket.
+  std::vector<SocketKey> activated() const;
   // Whether one of its sockets is this one, under whatever key.
   bool holds_file(const FileId& file) const;
 
@@ -44,7 +47,7 @@ class Escrow {
   int fd(std::size_t position) const { return state_.fds.get(state_.escrow[position].fd); }
 
   // Closes every socket whose key is not among these, and unlinks unix paths nothing uses any more.
-  // What the service manager has passed stays, and is named in the log once.
+  // The service manager's addresses stay, and are named in the log once.
   void keep_only(std::span<const SocketKey> keys);
   // Closes all, those of the service manager as well.
   void clear();

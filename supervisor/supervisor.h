@@ -113,6 +113,7 @@ class Supervisor final : private GenerationObserver {
   void take_charge();
   void introduce_to_draining(const GenerationProcess* but);
   void commit();
+  std::vector<SocketKey> kept_at_drain(std::span<const SocketKey> served) const;
   void limit_draining(std::size_t most);
   void kill_candidate();
   void hurry_candidate();

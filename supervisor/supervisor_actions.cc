@@ -198,11 +198,21 @@ void Supervisor::commit() {
   if (state_.good != pair_before) state_.previous = pair_before;
   const Settings settings = settings_of(state_.good, state_.reload_flags);
   if (before != nullptr) {
-    generations_.drain(*before, settings.drain_time, settings.drain_strategy, next->record().keys);
+    generations_.drain(*before, settings.drain_time, settings.drain_strategy,
+                       kept_at_drain(next->record().keys));
   }
   limit_draining(settings.max_draining);
   introduce_to_draining(before);
   generations_.drop_unused_pairs();
+}
+
+// What a generation that drains lets go of as it is. The service manager's sockets are among it
+// whoever serves them: to empty one, new clients have to be kept out of it, in every process that
+// has it and for good.
+std::vector<SocketKey> Supervisor::kept_at_drain(std::span<const SocketKey> served) const {
+  std::vector<SocketKey> kept = escrow_.activated();
+  kept.insert(kept.end(), served.begin(), served.end());
+  return kept;
 }
 
 void Supervisor::limit_draining(std::size_t most) {
@@ -335,6 +345,7 @@ void Supervisor::arm_back_off() {
 
 void Supervisor::drain_all() {
   service_manager_.stopping();
+  const std::vector<SocketKey> kept = kept_at_drain({});
   escrow_.clear();
   for (GenerationProcess* generation : generations_.all()) {
     const GenerationRecord& record = generation->record();
@@ -345,7 +356,7 @@ void Supervisor::drain_all() {
       const std::chrono::duration<double> left(std::max(0.0, *record.drain_deadline - now()));
       time = std::min(time, std::chrono::ceil<std::chrono::milliseconds>(left));
     }
-    generations_.drain(*generation, time, settings.drain_strategy, {});
+    generations_.drain(*generation, time, settings.drain_strategy, kept);
   }
 }
 
@@ -353,6 +364,7 @@ void Supervisor::drain_all() {
 // complete; so those that hold some are told to cut them, and have a short while to do so.
 void Supervisor::cut_all() {
   service_manager_.stopping();
+  const std::vector<SocketKey> kept = kept_at_drain({});
   escrow_.clear();
   for (GenerationProcess* generation : generations_.all()) {
     const GenerationRecord& record = generation->record();
@@ -360,7 +372,7 @@ void Supervisor::cut_all() {
     if (record.phase < Phase::Serving) {
       generations_.kill(*generation);
     } else {
-      generations_.drain(*generation, std::chrono::milliseconds(0), DrainStrategy::Immediate, {});
+      generations_.drain(*generation, std::chrono::milliseconds(0), DrainStrategy::Immediate, kept);
     }
   }
 }

@@ -1,5 +1,6 @@
 """What a reload changes, keeps and removes when everything goes well."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -83,6 +84,32 @@ def test_a_removed_listener_is_emptied_before_it_is_closed(start, address, anoth
     assert all(isinstance(error, ConnectionRefusedError) and stage == "connect"
                for stage, error in tally.failures), [f for f in tally.failures if not
                                                      isinstance(f[1], ConnectionRefusedError)][:5]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_service_managers_socket_takes_clients_whatever_becomes_of_its_listener(
+        start, another_address, workers):
+    """It is the manager's, too: nothing is done to it that would outlast us."""
+    with socket.socket() as manager, contextlib.ExitStack() as waiting:
+        manager.bind(("127.0.0.1", 0))
+        manager.listen()
+        passed = "127.0.0.1:%d" % manager.getsockname()[1]
+        baton = start(saying(passed, "%GENERATION%", workers=workers), pass_fds=[manager.fileno()],
+                      wrapper=["bash", "-c", f'exec 3<&{manager.fileno()}; LISTEN_PID=$$ exec "$@"', "bash"],
+                      env={"LISTEN_FDS": "1"})
+        assert says(passed) == b"1"
+        baton.write(saying(another_address, "%GENERATION%"))
+        baton.reload("--wait-drained")
+        # In the manager's own queue, and in those that were added to its address.
+        clients = [waiting.enter_context(sockets.connect(passed)) for _ in range(20)]
+        baton.write(saying(passed, "%GENERATION%", workers=workers))
+        baton.reload("--wait-drained")
+        assert {sockets.read_all(client) for client in clients} == {b"3"}
+        waiting.close()
+        baton.stop()
+        with sockets.connect(passed) as late:
+            manager.accept()[0].close()
+            assert sockets.is_closed_by_peer(late)
 
 
 def test_connections_of_a_removed_listener_live_on(start, address, another_address, echoer):

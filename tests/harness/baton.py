@@ -78,7 +78,8 @@ def describe(pids):
 class Baton:
     """`supervisor run` in a directory of its own. Not started by the constructor."""
 
-    def __init__(self, directory, config=None, *, proxy=PROXY, arguments=(), env=None, wrapper=()):
+    def __init__(self, directory, config=None, *, proxy=PROXY, arguments=(), env=None, wrapper=(),
+                 pass_fds=()):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.control = self.directory / "control.sock"
@@ -95,6 +96,7 @@ class Baton:
             self.command += ["--config", self.config_path]
         if proxy is not None:
             self.command += ["--proxy", proxy]
+        self.pass_fds = pass_fds
         self.process = None
 
     def use_control(self, path):
@@ -119,7 +121,7 @@ class Baton:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [str(word) for word in self.command], env=self.env, cwd=self.directory,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=self.pass_fds)
         return self
 
     def start(self):

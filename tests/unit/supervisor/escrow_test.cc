@@ -100,7 +100,7 @@ TEST_CASE("escrow: dropping closes the socket and unlinks its path, unless anoth
   CHECK_FALSE(std::filesystem::exists(directory / "used.sock"));
 }
 
-TEST_CASE("escrow: what the service manager has passed stays until the end, and so does its path") {
+TEST_CASE("escrow: the service manager's addresses stay until the end, and so does the path") {
   TemporaryDirectory directory;
   std::ofstream(directory / "theirs.sock") << "";
   SupervisorState state;
@@ -109,11 +109,13 @@ TEST_CASE("escrow: what the service manager has passed stays until the end, and 
   const int fd = socket.get();
   const SocketKey theirs = tcp("unix:" + (directory / "theirs.sock"));
   escrow.put(theirs, 0, kActivated, std::move(socket));
+  escrow.put(theirs, 1, 1, some_socket());
   escrow.put(tcp("a:1"), 0, 1, some_socket());
   escrow.put(tcp("b:1"), 0, 1, some_socket());
+  CHECK(escrow.activated() == std::vector{theirs});
   escrow.keep_only(std::vector{tcp("a:1")});
-  CHECK(state.escrow.size() == 2);
-  CHECK(escrow.of(std::vector{theirs}).size() == 1);
+  CHECK(state.escrow.size() == 3);
+  CHECK(escrow.of(std::vector{theirs}).size() == 2);
   CHECK(is_open(fd));
   escrow.clear();
   CHECK(state.escrow.empty());
