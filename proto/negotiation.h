@@ -23,6 +23,8 @@ inline constexpr std::string_view kFeatureSessions = "sessions";       // UDP se
 inline constexpr std::string_view kFeatureReturn = "return";  // comes back to a new supervisor
 // Connections travel from one that drains to any later one in charge, not only to the next.
 inline constexpr std::string_view kFeatureFollow = "follow";
+// Its wildcard listeners accept on sockets of narrower addresses, too, when they get any.
+inline constexpr std::string_view kFeatureNarrower = "narrower";
 
 struct Agreement {
   std::uint32_t protocol = 0;

@@ -32,6 +32,15 @@ SocketKey datagram_key(const os::SocketAddress& address) {
   return key_of(address, SocketKey::DATAGRAM);
 }
 
+std::optional<SocketKey> wildcard_of(const SocketKey& key) {
+  const auto address = os::SocketAddress::parse(key.address());
+  if (!address || address->is_unix() || address->is_any()) return std::nullopt;
+  SocketKey wildcard = key;
+  wildcard.set_address((address->family() == AF_INET ? "0.0.0.0:" : "[::]:") +
+                       std::to_string(address->port()));
+  return wildcard;
+}
+
 std::string identity(const SocketKey& key) {
   std::string text = key.type() == SocketKey::DATAGRAM ? "datagram " : "stream ";
   text += key.address();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "proto/types.pb.h"
@@ -15,6 +16,11 @@ namespace baton::proto {
 SocketKey stream_key(const os::SocketAddress& address);
 // The same of a UDP listener; only of an IP address.
 SocketKey datagram_key(const os::SocketAddress& address);
+
+// The key of the wildcard address of the same family, port, type and options: the kernel prefers a
+// socket of the narrower address, and gives its clients to one of the wildcard when there is none.
+// Nothing: it is of a wildcard address, or of no IP address.
+std::optional<SocketKey> wildcard_of(const SocketKey& key);
 
 // One text a key, equal exactly for equal keys: for maps. "stream 127.0.0.1:80 reuseport".
 std::string identity(const SocketKey& key);

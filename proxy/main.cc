@@ -11,5 +11,6 @@ int main(int argc, char** argv) {
        .region_layout = region::kLayoutVersion,
        .features = {std::string(proto::kFeatureListeners), std::string(proto::kFeatureMove),
                     std::string(proto::kFeatureSessions), std::string(proto::kFeatureReturn),
-                    std::string(proto::kFeatureFollow), std::string(proto::kFeatureStatsDelta)}});
+                    std::string(proto::kFeatureFollow), std::string(proto::kFeatureStatsDelta),
+                    std::string(proto::kFeatureNarrower)}});
 }

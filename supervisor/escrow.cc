@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "shared/os/log.h"
+#include "shared/os/socket_type.h"
 
 namespace baton::supervisor {
 namespace {
@@ -48,6 +49,19 @@ Escrow::Entries Escrow::of(std::span<const SocketKey> keys) const {
 
 std::size_t Escrow::count(const SocketKey& key) const {
   return std::ranges::equal_range(state_.escrow, key, {}, &EscrowEntry::key).size();
+}
+
+std::vector<SocketKey> Escrow::narrower_than(std::span<const SocketKey> keys) const {
+  const KeySet wanted(keys);
+  std::vector<SocketKey> found;
+  for (const EscrowEntry& entry : state_.escrow) {
+    if (entry.key.type != proto::SocketKey::STREAM || wanted.contains(entry.key)) continue;
+    if (!found.empty() && found.back() == entry.key) continue;
+    const auto wildcard = entry.key.wildcard();
+    if (!wildcard || !wanted.contains(*wildcard)) continue;
+    if (os::listens(state_.fds.get(entry.fd))) found.push_back(entry.key);
+  }
+  return found;
 }
 
 std::vector<SocketKey> Escrow::activated() const {

@@ -38,6 +38,8 @@ class Escrow {
   void hand_over(const SocketKey& key, std::uint32_t index, std::uint64_t to);
   void drop(const SocketKey& key, std::uint32_t index);
 
+  // The keys of TCP sockets that listen, and whose wildcard address is among these, but not they.
+  std::vector<SocketKey> narrower_than(std::span<const SocketKey> keys) const;
   // The keys under which the service manager has passed a socket.
   std::vector<SocketKey> activated() const;
   // Whether one of its sockets is this one, under whatever key.

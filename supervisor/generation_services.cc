@@ -1,7 +1,9 @@
 #include "supervisor/generation_services.h"
 
 #include <algorithm>
+#include <iterator>
 
+#include "proto/negotiation.h"
 #include "shared/os/log.h"
 #include "shared/os/memfd.h"
 #include "shared/os/socket_type.h"
@@ -23,9 +25,11 @@ void GenerationServices::serve(proto::Channel& channel, GenerationRecord& genera
                                                      const proto::Responder& responder) {
                                    put(generation, sockets, std::move(fds), responder);
                                  });
-  channel.handle<proto::SocketKeys>(
-      proto::ESCROW_GET, [this](const proto::SocketKeys& wanted, proto::Fds,
-                                const proto::Responder& responder) { get(wanted, responder); });
+  channel.handle<proto::SocketKeys>(proto::ESCROW_GET,
+                                    [this, &generation](const proto::SocketKeys& wanted, proto::Fds,
+                                                        const proto::Responder& responder) {
+                                      get(generation, wanted, responder);
+                                    });
   channel.handle<proto::StatsDelta>(
       proto::STATS_DELTA, [this, &generation](const proto::StatsDelta& delta, proto::Fds,
                                               const proto::Responder& responder) {
@@ -61,7 +65,8 @@ void GenerationServices::put(const GenerationRecord& generation, const proto::So
   responder.reply(proto::Done());
 }
 
-void GenerationServices::get(const proto::SocketKeys& wanted, const proto::Responder& responder) {
+void GenerationServices::get(const GenerationRecord& generation, const proto::SocketKeys& wanted,
+                             const proto::Responder& responder) {
   std::vector<SocketKey> keys;
   std::vector<SocketKey> incomplete;
   for (int i = 0; i < wanted.keys_size(); ++i) {
@@ -69,6 +74,9 @@ void GenerationServices::get(const proto::SocketKeys& wanted, const proto::Respo
     const std::size_t held = i < wanted.held_size() ? wanted.held(i) : 0;
     if (escrow_.count(key) != held) incomplete.push_back(key);
     keys.push_back(std::move(key));
+  }
+  if (generation.has(proto::kFeatureNarrower)) {
+    std::ranges::move(escrow_.narrower_than(keys), std::back_inserter(incomplete));
   }
   const Escrow::Entries found = escrow_.of(incomplete);
   std::size_t next = 0;

@@ -25,7 +25,8 @@ class GenerationServices {
  private:
   void put(const GenerationRecord& generation, const proto::Sockets& sockets, proto::Fds fds,
            const proto::Responder& responder);
-  void get(const proto::SocketKeys& wanted, const proto::Responder& responder);
+  void get(const GenerationRecord& generation, const proto::SocketKeys& wanted,
+           const proto::Responder& responder);
   std::vector<SocketKey> leaving(const std::vector<SocketKey>& keys) const;
   void stats_text(const proto::StatsTextRequest& request, const proto::Responder& responder);
 

@@ -4,9 +4,11 @@
 #pragma once
 
 #include <compare>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "proto/socket_key.h"
 #include "proto/types.pb.h"
 #include "shared/os/socket_address.h"
 
@@ -23,6 +25,14 @@ struct SocketKey {
   std::string unix_path() const {
     const auto parsed = os::SocketAddress::parse(address);
     return parsed ? parsed->unix_path() : std::string();
+  }
+
+  // proto::wildcard_of().
+  std::optional<SocketKey> wildcard() const {
+    proto::SocketKey message;
+    to_message(message);
+    const auto wildcard = proto::wildcard_of(message);
+    return wildcard ? std::optional(from_message(*wildcard)) : std::nullopt;
   }
 
   static SocketKey from_message(const proto::SocketKey& message) {

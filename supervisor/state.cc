@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <chrono>
 
 namespace baton::supervisor {
@@ -13,6 +14,10 @@ std::string Pair::files() const {
 
 std::string Pair::text() const {
   return "generation " + std::to_string(generation) + " (" + version + ": " + files() + ")";
+}
+
+bool GenerationRecord::has(std::string_view feature) const {
+  return std::ranges::find(features, feature) != features.end();
 }
 
 FileId file_id(int fd) {

@@ -80,7 +80,7 @@ struct GenerationRecord {
   std::uint32_t region_slot = 0;
   bool shares_region = false;
   std::string version;
-  std::vector<std::string> features;
+  std::vector<std::string> features;   // proto/negotiation.h
   std::vector<SocketKey> keys;         // every address it listens on, from Ready on
   std::vector<std::string> listeners;  // for `status`
   double started = 0;                  // seconds since the epoch, as all times here
@@ -90,6 +90,8 @@ struct GenerationRecord {
   std::uint64_t drain_total = 0;  // connections held when its drain began
   // What it has reported of gauges by RPC, by cell: taken back when it ends.
   std::map<std::uint32_t, std::int64_t> reported_gauges;
+
+  bool has(std::string_view feature) const;
 };
 
 // As EscrowEntry::added_by: no generation, but the service manager (activation.h).

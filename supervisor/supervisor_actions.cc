@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "proto/negotiation.h"
 #include "proto/seqpacket.h"
@@ -25,10 +26,6 @@ constexpr std::chrono::milliseconds kLastCall{1000};
 constexpr std::size_t kMostAtLastCall = 16;
 
 double seconds(std::chrono::milliseconds time) { return static_cast<double>(time.count()) / 1000; }
-
-bool follows(const GenerationRecord& generation) {
-  return std::ranges::find(generation.features, proto::kFeatureFollow) != generation.features.end();
-}
 
 }  // namespace
 
@@ -177,7 +174,10 @@ void Supervisor::take_charge() {
 void Supervisor::introduce_to_draining(const GenerationProcess* but) {
   GenerationProcess* next = generations_.in_charge();
   for (GenerationProcess* before : generations_.draining()) {
-    if (before == but || !follows(next->record()) || !follows(before->record())) continue;
+    if (before == but || !next->record().has(proto::kFeatureFollow) ||
+        !before->record().has(proto::kFeatureFollow)) {
+      continue;
+    }
     auto ends = proto::make_pair();
     if (!ends) return log::warning("older generations drain: {}", ends.error().text());
     before->introduce(next->record().id, ends->first.get(), true);
@@ -254,12 +254,16 @@ void Supervisor::resume_in_charge(Action how) {
 }
 
 // The one in charge goes on alone, and owns what the failed candidate has added to its addresses:
-// connections may wait there. What it has no listener for, or cannot take, is closed, so that
-// nobody hangs.
+// connections may wait there, also at those that only its wildcard listeners cover. What it has no
+// listener for, or cannot take, is closed, so that nobody hangs.
 void Supervisor::return_sockets() {
   GenerationProcess* in_charge = generations_.in_charge();
-  escrow_.keep_only(in_charge->record().keys);
-  const Escrow::Entries added = escrow_.added_by(candidate_id_, in_charge->record().keys);
+  std::vector<SocketKey>& keys = in_charge->record().keys;
+  if (in_charge->record().has(proto::kFeatureNarrower)) {
+    std::ranges::move(escrow_.narrower_than(keys), std::back_inserter(keys));
+  }
+  escrow_.keep_only(keys);
+  const Escrow::Entries added = escrow_.added_by(candidate_id_, keys);
   if (added.empty()) return feed({EventKind::InChargeResumed});
   for (std::size_t next = 0; next < added.size(); next += kSocketsPerResume) {
     const std::size_t count = std::min(added.size() - next, kSocketsPerResume);

@@ -18,12 +18,13 @@
 
 namespace baton::proxy {
 
-// What the configuration asks for: sockets 0 to count-1 of an address, or more if there are more.
+// Sockets 0 to count-1 of an address, or more if there are more, and whose they are.
 struct WantedSockets {
-  std::string name;  // of the listener, for errors
+  std::string name;          // of the listener, for errors
+  std::size_t listener = 0;  // index in Config::listeners; behind their end: the admin's
   os::SocketAddress address;
   proto::SocketKey key;
-  std::uint32_t count = 1;
+  std::uint32_t count = 1;  // 0: as many as there are
   int backlog = 4096;
 };
 

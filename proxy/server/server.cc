@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <span>
 #include <utility>
 
 #include "proto/seqpacket.h"
@@ -28,6 +29,7 @@ std::vector<WantedSockets> wanted_by(const Config& config) {
   std::vector<WantedSockets> wanted;
   for (const ListenerConfig& listener : config.listeners) {
     wanted.push_back({.name = listener.name,
+                      .listener = wanted.size(),
                       .address = listener.address,
                       .key = listener.protocol == Protocol::Udp
                                  ? proto::datagram_key(listener.address)
@@ -37,6 +39,7 @@ std::vector<WantedSockets> wanted_by(const Config& config) {
   }
   if (config.admin) {
     wanted.push_back({.name = "admin",
+                      .listener = wanted.size(),
                       .address = *config.admin,
                       .key = proto::stream_key(*config.admin),
                       .count = 1,
@@ -61,6 +64,7 @@ Server::Server(ServerOptions options)
       stats_(std::move(options.stats)),
       access_logs_(std::move(options.access_logs)),
       wanted_(wanted_by(config_)),
+      configured_(wanted_.size()),
       workers_(std::make_unique<WorkerPool>(
           WorkerPoolOptions{.main_loop = &loop_,
                             .config = &config_,
@@ -100,9 +104,32 @@ void Server::reopen_logs() {
 
 std::vector<std::string> Server::listener_names() const {
   std::vector<std::string> names;
-  for (const WantedSockets& wanted : wanted_)
+  for (const WantedSockets& wanted : std::span(wanted_).first(configured_))
     names.push_back(wanted.name + " " + wanted.address.text());
   return names;
+}
+
+// The kernel gives that address's clients to these sockets as long as anybody has them, and closing
+// one would reset those in its queue: so they stay for as long as the wildcard listener does.
+void Server::take_narrower() {
+  std::map<std::string, std::size_t> places;
+  for (std::size_t i = 0; i < wanted_.size(); ++i) {
+    places.emplace(proto::identity(wanted_[i].key), i);
+  }
+  for (const ListeningSocket* socket : sockets_.all()) {
+    const auto wildcard = proto::wildcard_of(socket->key);
+    if (!wildcard || socket->key.type() != proto::SocketKey::STREAM) continue;
+    const auto place = places.find(proto::identity(*wildcard));
+    if (place == places.end() || places.contains(proto::identity(socket->key))) continue;
+    WantedSockets narrower = wanted_[place->second];
+    narrower.key = socket->key;
+    narrower.address = os::SocketAddress::parse(socket->key.address()).value_or(narrower.address);
+    narrower.count = 0;
+    log::info("listener \"{}\" accepts on the sockets of {}, too", narrower.name,
+              narrower.address.text());
+    places.emplace(proto::identity(narrower.key), wanted_.size());
+    wanted_.push_back(std::move(narrower));
+  }
 }
 
 void Server::start_workers() {
@@ -119,8 +146,11 @@ os::Result<void> Server::serve(Done done) {
     return std::unexpected(listening.error());
   }
   if (admin_) {
-    for (const ListeningSocket* socket : sockets_.of(wanted_.back().key)) {
-      admin_->accept_on(socket->fd.get());
+    for (const WantedSockets& wanted : wanted_) {
+      if (wanted.listener != config_.listeners.size()) continue;
+      for (const ListeningSocket* socket : sockets_.of(wanted.key)) {
+        admin_->accept_on(socket->fd.get());
+      }
     }
     admin_->set_ready(true);
   }
@@ -214,18 +244,22 @@ std::vector<WorkerSocket> Server::select(const std::vector<proto::SocketKey>& ke
                                          Select mode) const {
   const std::set<std::string> among = identities(keys);
   std::vector<WorkerSocket> selected;
-  for (std::size_t listener = 0; listener < config_.listeners.size(); ++listener) {
-    const proto::SocketKey& key = wanted_[listener].key;
-    if (among.contains(proto::identity(key)) != (mode == Select::Among)) continue;
-    for (const ListeningSocket* socket : sockets_.of(key)) {
-      selected.push_back({listener, socket->index, socket->fd.get()});
+  for (const WantedSockets& wanted : wanted_) {
+    if (wanted.listener == config_.listeners.size()) continue;
+    if (among.contains(proto::identity(wanted.key)) != (mode == Select::Among)) continue;
+    const std::vector<const ListeningSocket*> sockets = sockets_.of(wanted.key);
+    for (const ListeningSocket* socket : sockets) {
+      selected.push_back({.listener = wanted.listener,
+                          .index = socket->index,
+                          .of = sockets.size(),
+                          .fd = socket->fd.get()});
     }
   }
   return selected;
 }
 
 bool Server::admin_among(const std::vector<proto::SocketKey>& keys) const {
-  return admin_ && identities(keys).contains(proto::identity(wanted_.back().key));
+  return admin_ && identities(keys).contains(proto::identity(wanted_by_admin().key));
 }
 
 }  // namespace baton::proxy

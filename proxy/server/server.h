@@ -3,8 +3,8 @@
 // (standalone.h).
 //
 // Thread: main. Owns: configuration, statistics, sockets, workers. Borrows: the main loop.
-// Order of calls: construct, sockets().add()..., bind_missing(), start_workers(), warm_up(),
-// bind_delayed(), serve(); then pause(), resume() and drain() as lifecycle.h allows.
+// Order of calls: construct, sockets().add()..., take_narrower(), bind_missing(), start_workers(),
+// warm_up(), bind_delayed(), serve(); then pause(), resume() and drain() as lifecycle.h allows.
 #pragma once
 
 #include <chrono>
@@ -48,12 +48,16 @@ class Server {
   explicit Server(ServerOptions options);
   ~Server();
 
+  // What the configuration asks for, and what take_narrower() has found.
   const std::vector<WantedSockets>& wanted() const { return wanted_; }
   // "db 127.0.0.1:5432", for `status`.
   std::vector<std::string> listener_names() const;
   ListeningSockets& sockets() { return sockets_; }
   StatsStore& stats() { return *stats_; }
 
+  // TCP sockets that are here, of addresses which the configuration does not name, but of whose
+  // port it has a wildcard listener: that one accepts on them as well, from the next serve() on.
+  void take_narrower();
   // `supervisor`: see BindOptions.
   os::Result<void> bind_missing(pid_t supervisor = 0) {
     return sockets_.bind_missing(wanted_, supervisor);
@@ -106,16 +110,19 @@ class Server {
   std::uint64_t connections() const;
 
  private:
-  // The worker sockets of the configured listeners whose key is (not) among `keys`.
+  // The worker sockets of all listeners whose key is (not) among `keys`.
   enum class Select { Among, NotAmong };
   std::vector<WorkerSocket> select(const std::vector<proto::SocketKey>& keys, Select mode) const;
+  const WantedSockets& wanted_by_admin() const { return wanted_[config_.listeners.size()]; }
   bool admin_among(const std::vector<proto::SocketKey>& keys) const;
 
   EventLoop& loop_;
   const Config config_;
   std::unique_ptr<StatsStore> stats_;
   std::unique_ptr<http::AccessLogs> access_logs_;
-  std::vector<WantedSockets> wanted_;  // listeners in order; the admin's, if any, last
+  // First those of the configuration: listeners in order, the admin's, if any, last of them.
+  std::vector<WantedSockets> wanted_;
+  const std::size_t configured_;  // how many of them
   ListeningSockets sockets_;
   std::unique_ptr<WorkerPool> workers_;
   std::unique_ptr<AdminServer> admin_;

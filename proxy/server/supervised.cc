@@ -197,7 +197,9 @@ void SupervisedGeneration::on_escrow(std::expected<proto::RawReply, proto::CallE
   }
   add_sockets(message.sockets(), reply->fds);
   for (const proto::SocketKey& key : message.leaving()) server_->sockets().note_leaving(key);
-  if (!reply->partial) bind_rest();
+  if (reply->partial) return;
+  server_->take_narrower();
+  bind_rest();
 }
 
 void SupervisedGeneration::add_sockets(
@@ -361,6 +363,7 @@ void SupervisedGeneration::order_resume(const proto::Resume& order, proto::Fds f
                                         const proto::Responder& answer) {
   if (advance(GenerationEvent::Resume, answer) != GenerationAction::ResumeAccepting) return;
   add_sockets(order.added(), fds);
+  server_->take_narrower();
   server_->take_sessions_back();
   lending_ = false;
   const auto served = server_->serve([answer] { answer.reply(proto::Done()); });

@@ -109,12 +109,10 @@ void WorkerPool::Impl::on_each_worker(const std::function<void(Worker&)>& task, 
 std::vector<WorkerSocket> WorkerPool::Impl::share_of(
     std::size_t worker, const std::vector<WorkerSocket>& sockets) const {
   const std::vector<ListenerConfig>& listeners = options.config->listeners;
-  std::vector<std::size_t> counts(listeners.size());
-  for (const WorkerSocket& socket : sockets) ++counts[socket.listener];
   std::vector<WorkerSocket> share;
   for (const WorkerSocket& socket : sockets) {
-    const bool shared = listeners[socket.listener].protocol != Protocol::Udp &&
-                        counts[socket.listener] < workers.size();
+    const bool shared =
+        listeners[socket.listener].protocol != Protocol::Udp && socket.of < workers.size();
     if (shared || socket.index % workers.size() == worker) share.push_back(socket);
   }
   return share;
@@ -157,18 +155,20 @@ void WorkerPool::accept_on(std::vector<WorkerSocket> sockets, Done done) {
   }
 }
 
+// Each by all workers: an address may have got more sockets since they were shared out.
 void WorkerPool::release(std::vector<WorkerSocket> sockets, Done done) {
-  const std::shared_ptr<Barrier> all = impl_->barrier(size(), std::move(done));
-  for (std::size_t i = 0; i < size(); ++i) {
-    Worker* const worker = impl_->workers[i].get();
-    worker->post([worker, all, share = impl_->share_of(i, sockets)] {
-      for (const WorkerSocket& socket : share) worker->listener(socket.listener).release(socket.fd);
-      all->arrive();
-    });
-  }
+  const auto shared = std::make_shared<const std::vector<WorkerSocket>>(std::move(sockets));
+  impl_->on_each_worker(
+      [shared](Worker& worker) {
+        for (const WorkerSocket& socket : *shared) {
+          worker.listener(socket.listener).release(socket.fd);
+        }
+      },
+      std::move(done));
 }
 
 void WorkerPool::retire(std::vector<WorkerSocket> sockets, Done done) {
+  release(sockets, nullptr);
   std::vector<std::vector<WorkerSocket>> shares;
   // Each worker's turn counts, too, whatever its share: what was posted before is done by then.
   std::size_t parts = size();

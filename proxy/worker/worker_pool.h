@@ -4,8 +4,8 @@
 // Thread: main. Owns: the workers, their threads, loops and connections. Borrows: the main loop,
 // configuration, statistics (all outlive it) and listening sockets: the caller closes one only
 // after release() or retire() of it is done. Invariant: a socket is watched by exactly one worker,
-// except where a stream listener has fewer than there are workers (a unix socket, one that a
-// service manager has passed): then all of them watch each.
+// except where a stream listener's address has fewer than there are workers (a unix socket, one
+// that a service manager has passed): then all of them watch each.
 #pragma once
 
 #include <chrono>
@@ -32,6 +32,7 @@ class AccessLogs;  // proxy/http/access_log/access_logs.h
 struct WorkerSocket {
   std::size_t listener = 0;  // index in Config::listeners
   std::uint32_t index = 0;   // of the socket: worker (index % workers) serves it, or all do
+  std::size_t of = 1;        // how many its address has
   int fd = -1;               // borrowed
 };
 

@@ -16,6 +16,7 @@ class Tally:
     completed: int = 0
     failures: list = field(default_factory=list)  # (stage, exception)
     slowest: float = 0.0
+    slowest_connect: float = 0.0
     sent_bytes: int = 0
     received_bytes: int = 0
 
@@ -68,9 +69,10 @@ class ShortClients:
             round_number += 1
             line = f"client {number} round {round_number}\n".encode()
             begin, stage, failure, answer = time.monotonic(), "connect", None, b""
+            connected = None
             try:
                 with sockets.connect(self.address) as client:
-                    stage = "send"
+                    stage, connected = "send", time.monotonic()
                     client.sendall(line)
                     stage = "receive"
                     answer = sockets.read_all(client)
@@ -86,6 +88,8 @@ class ShortClients:
                 else:
                     self.total.failures.append((stage, failure))
                 self.total.slowest = max(self.total.slowest, time.monotonic() - begin)
+                self.total.slowest_connect = max(self.total.slowest_connect,
+                                                 (connected or time.monotonic()) - begin)
 
 
 @dataclass

@@ -133,6 +133,7 @@ int main(int argc, char** argv) {
   build.features.emplace_back(proto::kFeatureMove);
   build.features.emplace_back(proto::kFeatureSessions);
   build.features.emplace_back(proto::kFeatureReturn);
+  build.features.emplace_back(proto::kFeatureNarrower);
 #ifndef VARIANT_WITHOUT_FOLLOW
   build.features.emplace_back(proto::kFeatureFollow);
 #endif

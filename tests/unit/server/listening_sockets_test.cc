@@ -49,6 +49,24 @@ TEST_CASE("listening sockets: what is missing is bound, what was inherited is ke
   CHECK(sockets.listen({want}));
 }
 
+TEST_CASE("socket keys: a wildcard differs from what it covers in the address alone") {
+  const auto wildcard_of = [](const char* address) {
+    return proto::wildcard_of(proto::stream_key(*os::SocketAddress::parse(address)));
+  };
+  const auto same = [](const std::optional<proto::SocketKey>& wildcard, const char* address) {
+    const auto key = proto::stream_key(*os::SocketAddress::parse(address));
+    return wildcard && proto::identity(*wildcard) == proto::identity(key);
+  };
+  CHECK(same(wildcard_of("127.0.0.1:80"), "0.0.0.0:80"));
+  CHECK(same(wildcard_of("[::1]:80"), "[::]:80"));
+  CHECK_FALSE(same(wildcard_of("127.0.0.1:80"), "[::]:80"));
+  const WantedSockets datagrams = wanted_datagrams(1);
+  CHECK(proto::wildcard_of(datagrams.key)->type() == proto::SocketKey::DATAGRAM);
+  for (const char* address : {"0.0.0.0:80", "[::]:80", "unix:/run/x.sock", "unix:@x"}) {
+    CHECK_FALSE(wildcard_of(address));
+  }
+}
+
 TEST_CASE("listening sockets: more of them than workers are all kept") {
   const WantedSockets want = wanted(1);
   ListeningSockets sockets;

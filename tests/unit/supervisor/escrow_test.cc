@@ -64,6 +64,32 @@ TEST_CASE("escrow: what a failed generation added goes to the one that stays") {
   CHECK(state.escrow.size() == 2);
 }
 
+TEST_CASE(
+    "escrow: sockets of narrower addresses are found if they listen, TCP only, each key once") {
+  SupervisorState state;
+  Escrow escrow(state);
+  const auto listening = [] {
+    os::UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    REQUIRE(::listen(fd.get(), 1) == 0);
+    return fd;
+  };
+  const SocketKey udp{"127.0.0.3:1", proto::SocketKey::DATAGRAM, ""};
+  for (const SocketKey& key : {tcp("127.0.0.1:1"), tcp("127.0.0.1:2"), tcp("[::1]:1"), udp}) {
+    escrow.put(key, 0, 1, listening());
+    escrow.put(key, 1, 1, listening());
+  }
+  escrow.put(tcp("127.0.0.2:1"), 0, 1, some_socket());
+  escrow.put(tcp("0.0.0.0:1"), 0, 1, listening());
+  const auto narrower = [&](const std::vector<SocketKey>& keys) {
+    return escrow.narrower_than(keys);
+  };
+  CHECK(narrower({tcp("0.0.0.0:1")}) == std::vector{tcp("127.0.0.1:1")});
+  CHECK(narrower({tcp("0.0.0.0:1"), tcp("[::]:1")}) ==
+        std::vector{tcp("127.0.0.1:1"), tcp("[::1]:1")});
+  CHECK(narrower({tcp("0.0.0.0:1"), tcp("127.0.0.1:1")}).empty());
+  CHECK(narrower({tcp("127.0.0.9:1"), {"0.0.0.0:1", proto::SocketKey::DATAGRAM, ""}}).empty());
+}
+
 TEST_CASE("escrow: one socket is dropped and closed; one that is not there changes nothing") {
   SupervisorState state;
   Escrow escrow(state);

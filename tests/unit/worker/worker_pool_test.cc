@@ -46,7 +46,7 @@ struct Pool {
   std::vector<WorkerSocket> all() const {
     std::vector<WorkerSocket> list;
     for (std::uint32_t i = 0; i < sockets.size(); ++i) {
-      list.push_back({.listener = 0, .index = i, .fd = sockets[i].fd.get()});
+      list.push_back({.listener = 0, .index = i, .of = sockets.size(), .fd = sockets[i].fd.get()});
     }
     return list;
   }
