@@ -41,6 +41,16 @@ std::optional<SocketKey> wildcard_of(const SocketKey& key) {
   return wildcard;
 }
 
+os::Result<SocketKey> key_of_socket(int fd) {
+  const auto type = option(fd, SOL_SOCKET, SO_TYPE);
+  if (!type) return std::unexpected(type.error());
+  const auto address = os::SocketAddress::of_socket(fd);
+  if (!address) return std::unexpected(address.error());
+  if (*type == SOCK_STREAM) return stream_key(*address);
+  if (*type == SOCK_DGRAM && !address->is_unix()) return datagram_key(*address);
+  return os::plain_error("no socket of a kind that listeners have:", address->text());
+}
+
 std::string identity(const SocketKey& key) {
   std::string text = key.type() == SocketKey::DATAGRAM ? "datagram " : "stream ";
   text += key.address();

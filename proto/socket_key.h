@@ -22,6 +22,10 @@ SocketKey datagram_key(const os::SocketAddress& address);
 // Nothing: it is of a wildcard address, or of no IP address.
 std::optional<SocketKey> wildcard_of(const SocketKey& key);
 
+// What a listener has to look like to ask for this socket; fails for one of a kind that listeners
+// do not have.
+os::Result<SocketKey> key_of_socket(int fd);
+
 // One text a key, equal exactly for equal keys: for maps. "stream 127.0.0.1:80 reuseport".
 std::string identity(const SocketKey& key);
 

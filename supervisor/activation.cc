@@ -8,17 +8,10 @@
 
 #include "proto/socket_key.h"
 #include "shared/os/log.h"
+#include "shared/os/socket_type.h"
 
 namespace baton::supervisor {
 namespace {
-
-os::Result<int> option(int fd, int name) {
-  int value = 0;
-  socklen_t length = sizeof value;
-  if (::getsockopt(fd, SOL_SOCKET, name, &value, &length) != 0)
-    return os::errno_error("getsockopt");
-  return value;
-}
 
 os::Result<void> enable(int fd, int level, int name) {
   const int on = 1;
@@ -34,21 +27,16 @@ bool is_connected(int fd) {
 
 // What a listener has to look like to ask for this socket.
 os::Result<SocketKey> key_of(int fd) {
-  const auto type = option(fd, SO_TYPE);
-  if (!type) return std::unexpected(type.error());
-  const auto address = os::SocketAddress::of_socket(fd);
-  if (!address) return std::unexpected(address.error());
-  if (*type == SOCK_STREAM) {
-    // With Accept=yes it would be a connection: of the same address, but nothing to accept on.
-    const auto listens = option(fd, SO_ACCEPTCONN);
-    if (!listens) return std::unexpected(listens.error());
-    if (*listens == 0) return os::plain_error("does not listen:", address->text());
-    return SocketKey::from_message(proto::stream_key(*address));
+  const auto key = proto::key_of_socket(fd);
+  if (!key) return std::unexpected(key.error());
+  // With Accept=yes it would be a connection: of the same address, but nothing to accept on.
+  if (key->type() == proto::SocketKey::STREAM && !os::listens(fd)) {
+    return os::plain_error("does not listen:", key->address());
   }
-  if (*type != SOCK_DGRAM || address->is_unix() || is_connected(fd)) {
-    return os::plain_error("no socket of a kind that listeners have:", address->text());
+  if (key->type() == proto::SocketKey::DATAGRAM && is_connected(fd)) {
+    return os::plain_error("is connected:", key->address());
   }
-  return SocketKey::from_message(proto::datagram_key(*address));
+  return SocketKey::from_message(*key);
 }
 
 // What Baton's own sockets have from birth. The manager does not use its copy while we run, so

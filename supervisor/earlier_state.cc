@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "proto/socket_key.h"
 #include "shared/os/log.h"
 #include "supervisor/fd_store.h"
 #include "supervisor/state_codec.h"
@@ -64,6 +65,8 @@ void use_stored(SupervisorState& state, Stored stored, bool found) {
     state.stored[name] = file_id(fd.get());
     if (const auto index = stored_index(name); index && named.contains(*index)) {
       state.fds.put(*index, std::move(fd));
+    } else if (const auto key = proto::key_of_socket(fd.get())) {
+      state.left_behind.push_back(SocketKey::from_message(*key));
     }
   }
   const auto keep = [&state](FdIndex& index) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 
 #include "shared/os/log.h"
 #include "shared/os/socket_type.h"
@@ -62,6 +63,28 @@ std::vector<SocketKey> Escrow::narrower_than(std::span<const SocketKey> keys) co
     if (os::listens(state_.fds.get(entry.fd))) found.push_back(entry.key);
   }
   return found;
+}
+
+std::vector<SocketKey> Escrow::ours(std::span<const SocketKey> keys) const {
+  std::vector<SocketKey> bound = state_.left_behind;
+  for (const auto& [id, record] : state_.generations) {
+    bound.insert(bound.end(), record.keys.begin(), record.keys.end());
+  }
+  std::ranges::transform(state_.escrow, std::back_inserter(bound), &EscrowEntry::key);
+  std::vector<SocketKey> wildcards;
+  for (const SocketKey& key : bound) {
+    if (auto wildcard = key.wildcard()) wildcards.push_back(std::move(*wildcard));
+  }
+  const KeySet same(bound);
+  const KeySet wider(wildcards);
+  std::vector<SocketKey> ours;
+  std::ranges::copy_if(keys, std::back_inserter(ours), [&](const SocketKey& key) {
+    if (count(key) > 0) return false;
+    if (same.contains(key) || wider.contains(key)) return true;
+    const auto wildcard = key.wildcard();
+    return wildcard && same.contains(*wildcard);
+  });
+  return ours;
 }
 
 std::vector<SocketKey> Escrow::activated() const {

@@ -40,6 +40,10 @@ class Escrow {
 
   // The keys of TCP sockets that listen, and whose wildcard address is among these, but not they.
   std::vector<SocketKey> narrower_than(std::span<const SocketKey> keys) const;
+  // Those of the keys that have no socket here, although one of ours may be bound to the same
+  // address or to one that overlaps with it: a generation's, a narrower or a wildcard one's of the
+  // escrow, or one that a supervisor before has left behind.
+  std::vector<SocketKey> ours(std::span<const SocketKey> keys) const;
   // The keys under which the service manager has passed a socket.
   std::vector<SocketKey> activated() const;
   // Whether one of its sockets is this one, under whatever key.

@@ -94,24 +94,10 @@ void GenerationServices::get(const GenerationRecord& generation, const proto::So
     if (next < found.size()) {
       responder.partial(message, fds);
     } else {
-      for (const SocketKey& key : leaving(keys)) key.to_message(*message.add_leaving());
+      for (const SocketKey& key : escrow_.ours(keys)) key.to_message(*message.add_ours());
       responder.reply(message, fds);
     }
   } while (next < found.size());
-}
-
-// Those that a generation which drains was serving and that are in escrow no more.
-std::vector<SocketKey> GenerationServices::leaving(const std::vector<SocketKey>& keys) const {
-  std::vector<SocketKey> leaving;
-  for (const SocketKey& key : keys) {
-    const bool served = std::ranges::any_of(state_.generations, [&key](const auto& entry) {
-      const GenerationRecord& record = entry.second;
-      return record.role == Role::Draining &&
-             std::ranges::find(record.keys, key) != record.keys.end();
-    });
-    if (served && escrow_.count(key) == 0) leaving.push_back(key);
-  }
-  return leaving;
 }
 
 void GenerationServices::stats_text(const proto::StatsTextRequest& request,

@@ -27,7 +27,6 @@ class GenerationServices {
            const proto::Responder& responder);
   void get(const GenerationRecord& generation, const proto::SocketKeys& wanted,
            const proto::Responder& responder);
-  std::vector<SocketKey> leaving(const std::vector<SocketKey>& keys) const;
   void stats_text(const proto::StatsTextRequest& request, const proto::Responder& responder);
 
   SupervisorState& state_;

@@ -178,6 +178,9 @@ struct SupervisorState {
   std::uint64_t region_layout = 0;
   FdIndex memory = kNoFd;                // StateMemory, if the service manager is to keep it
   std::map<std::string, FileId> stored;  // what the service manager keeps, by name
+  // Of this process only: addresses of sockets which the manager kept until this process began,
+  // although nothing named them any more. It closes them when it gets to it, and does not say when.
+  std::vector<SocketKey> left_behind;
   // Slots of crashed generations whose metrics wait for the replacement to take them over.
   std::vector<std::uint32_t> orphaned_slots;
   std::optional<LastReload> last_reload;

@@ -26,16 +26,6 @@ std::string command_of(pid_t pid) {
   return name;
 }
 
-// 0: it has ended.
-pid_t parent_of(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
-  std::string line;
-  while (std::getline(file, line)) {
-    if (line.starts_with("PPid:")) return std::atoi(line.c_str() + 5);
-  }
-  return 0;
-}
-
 std::string describe(pid_t pid) {
   return (command_of(pid).empty() ? "a process" : command_of(pid)) + ", pid " + std::to_string(pid);
 }
@@ -96,52 +86,45 @@ void collect_sockets(const char* path, const SocketTable& table, const os::Socke
   }
 }
 
-// Which of the sockets a process holds.
-std::set<std::string> held_by(pid_t pid, const std::set<std::string>& links) {
-  std::set<std::string> found;
+bool holds_one_of(pid_t pid, const std::set<std::string>& links) {
   const std::string path = "/proc/" + std::to_string(pid) + "/fd";
   const Directory directory(::opendir(path.c_str()));
-  if (!directory) return found;
-  while (const dirent* entry = ::readdir(directory.get())) {
+  while (const dirent* entry = directory ? ::readdir(directory.get()) : nullptr) {
     char target[64];
     const ssize_t length =
         ::readlink((path + "/" + entry->d_name).c_str(), target, sizeof target - 1);
-    if (length <= 0) continue;
-    const std::string link(target, static_cast<std::size_t>(length));
-    if (links.contains(link)) found.insert(link);
+    if (length > 0 && links.contains(std::string(target, static_cast<std::size_t>(length)))) {
+      return true;
+    }
   }
-  return found;
+  return false;
 }
 
-AddressOwner owner_of(const std::set<std::string>& links, pid_t supervisor) {
+AddressOwner owner_of(const std::set<std::string>& links) {
   if (links.empty()) return {.kind = AddressOwner::Kind::Nobody};
-  AddressOwner owner;
   const Directory processes(::opendir("/proc"));
   while (const dirent* entry = processes ? ::readdir(processes.get()) : nullptr) {
     const pid_t pid = std::atoi(entry->d_name);
-    if (pid <= 0 || pid == ::getpid() || held_by(pid, links).empty()) continue;
-    if (supervisor == 0 || (pid != supervisor && parent_of(pid) != supervisor)) {
-      return {AddressOwner::Kind::Stranger, describe(pid)};
-    }
-    owner = {AddressOwner::Kind::Family, describe(pid)};
+    if (pid <= 0 || pid == ::getpid() || !holds_one_of(pid, links)) continue;
+    return {AddressOwner::Kind::Somebody, describe(pid)};
   }
-  return owner;
+  return {};
 }
 
 }  // namespace
 
-AddressOwner find_tcp_owner(const os::SocketAddress& address, pid_t supervisor) {
+AddressOwner find_tcp_owner(const os::SocketAddress& address) {
   std::set<std::string> links;
   collect_sockets("/proc/net/tcp", kTcp, address, links);
   collect_sockets("/proc/net/tcp6", kTcp, address, links);
-  return owner_of(links, supervisor);
+  return owner_of(links);
 }
 
-AddressOwner find_udp_owner(const os::SocketAddress& address, pid_t supervisor) {
+AddressOwner find_udp_owner(const os::SocketAddress& address) {
   std::set<std::string> links;
   collect_sockets("/proc/net/udp", kUdp, address, links);
   collect_sockets("/proc/net/udp6", kUdp, address, links);
-  return owner_of(links, supervisor);
+  return owner_of(links);
 }
 
 AddressOwner find_unix_owner(int connected_fd) {
@@ -150,7 +133,7 @@ AddressOwner find_unix_owner(int connected_fd) {
   if (::getsockopt(connected_fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 || peer.pid <= 0) {
     return {};
   }
-  return {AddressOwner::Kind::Stranger, describe(peer.pid)};
+  return {AddressOwner::Kind::Somebody, describe(peer.pid)};
 }
 
 }  // namespace baton::proxy

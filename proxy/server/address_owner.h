@@ -1,10 +1,8 @@
 // Who listens on an address, or has bound a UDP socket there: for an error message that names the
-// process, and to tell a stranger's socket from one of our own supervisor and its generations.
+// process.
 // Reads /proc; slow, and only used once a bind has failed. Thread: main. Source: proc(5)
 // /proc/net/tcp, udp, /proc/PID/fd; unix(7) SO_PEERCRED.
 #pragma once
-
-#include <sys/types.h>
 
 #include <string>
 
@@ -16,16 +14,14 @@ struct AddressOwner {
   enum class Kind {
     Nobody,   // not any more
     Unknown,  // not visible to this user
-    Stranger,
-    Family,  // only the supervisor (its escrow) and its children: another generation
+    Somebody,
   };
   Kind kind = Kind::Unknown;
   std::string text;  // "nginx, pid 4711"; empty when unknown
 };
 
-// `supervisor`: whose family is ours; 0: nobody's.
-AddressOwner find_tcp_owner(const os::SocketAddress& address, pid_t supervisor);
-AddressOwner find_udp_owner(const os::SocketAddress& address, pid_t supervisor);
+AddressOwner find_tcp_owner(const os::SocketAddress& address);
+AddressOwner find_udp_owner(const os::SocketAddress& address);
 // Of a connected or connecting unix stream socket's other end.
 AddressOwner find_unix_owner(int connected_fd);
 

@@ -32,9 +32,8 @@ os::Result<os::UniqueFd> open_inet(const os::SocketAddress& address, int type) {
   return fd;
 }
 
-AddressOwner find_owner(const os::SocketAddress& address, int type, pid_t supervisor) {
-  return type == SOCK_STREAM ? find_tcp_owner(address, supervisor)
-                             : find_udp_owner(address, supervisor);
+AddressOwner find_owner(const os::SocketAddress& address, int type) {
+  return type == SOCK_STREAM ? find_tcp_owner(address) : find_udp_owner(address);
 }
 
 // Where a datagram was sent to, so that the reply leaves from there. Before bind(2): the kernel
@@ -52,7 +51,7 @@ std::unexpected<os::Error> in_use(const os::SocketAddress& address, const std::s
 
 // SO_REUSEPORT would let this process share the address of any other one of the same user, and each
 // would get a part of the traffic. A bind without it tells whether somebody listens there.
-os::Result<void> refuse_stranger(const os::SocketAddress& address, int type, pid_t supervisor) {
+os::Result<void> refuse_stranger(const os::SocketAddress& address, int type) {
   // A listener that goes away while its owner is looked for: look again, but not for ever.
   constexpr int kMostLooks = 3;
   for (int look = 0; look < kMostLooks; ++look) {
@@ -60,17 +59,15 @@ os::Result<void> refuse_stranger(const os::SocketAddress& address, int type, pid
     if (!probe) return std::unexpected(probe.error());
     if (::bind(probe->get(), address.data(), address.length()) == 0) return {};
     if (errno != EADDRINUSE) return os::errno_error("bind", address.text());
-    const AddressOwner owner = find_owner(address, type, supervisor);
-    if (owner.kind == AddressOwner::Kind::Family) return {};
-    if (owner.kind == AddressOwner::Kind::Stranger) return in_use(address, owner.text);
+    const AddressOwner owner = find_owner(address, type);
+    if (owner.kind != AddressOwner::Kind::Nobody) return in_use(address, owner.text);
   }
   return in_use(address, {});
 }
 
-os::Result<os::UniqueFd> bind_inet(const os::SocketAddress& address, int type,
-                                   const BindOptions& options) {
-  if (options.place == GroupPlace::First) {
-    const auto free = refuse_stranger(address, type, options.supervisor);
+os::Result<os::UniqueFd> bind_inet(const os::SocketAddress& address, int type, GroupPlace place) {
+  if (place == GroupPlace::First) {
+    const auto free = refuse_stranger(address, type);
     if (!free) return std::unexpected(free.error());
   }
   auto fd = open_inet(address, type);
@@ -79,7 +76,7 @@ os::Result<os::UniqueFd> bind_inet(const os::SocketAddress& address, int type,
   if (type == SOCK_DGRAM) tell_destination(fd->get(), address);
   if (::bind(fd->get(), address.data(), address.length()) == 0) return fd;
   if (errno != EADDRINUSE) return os::errno_error("bind", address.text());
-  return in_use(address, find_owner(address, type, options.supervisor).text);
+  return in_use(address, find_owner(address, type).text);
 }
 
 // A socket file outlives its process; only a connection attempt tells whether anybody is behind it.
@@ -102,9 +99,8 @@ os::Result<void> remove_stale(const os::SocketAddress& address) {
 
 }  // namespace
 
-os::Result<os::UniqueFd> bind_stream_socket(const os::SocketAddress& address,
-                                            const BindOptions& options) {
-  if (!address.is_unix()) return bind_inet(address, SOCK_STREAM, options);
+os::Result<os::UniqueFd> bind_stream_socket(const os::SocketAddress& address, GroupPlace place) {
+  if (!address.is_unix()) return bind_inet(address, SOCK_STREAM, place);
   if (address.is_unix_path()) {
     if (const auto free = remove_stale(address); !free) return std::unexpected(free.error());
   }
@@ -116,10 +112,9 @@ os::Result<os::UniqueFd> bind_stream_socket(const os::SocketAddress& address,
   return fd;
 }
 
-os::Result<os::UniqueFd> bind_datagram_socket(const os::SocketAddress& address,
-                                              const BindOptions& options) {
+os::Result<os::UniqueFd> bind_datagram_socket(const os::SocketAddress& address, GroupPlace place) {
   if (address.is_unix()) return os::plain_error("not an address for datagrams:", address.text());
-  return bind_inet(address, SOCK_DGRAM, options);
+  return bind_inet(address, SOCK_DGRAM, place);
 }
 
 }  // namespace baton::proxy

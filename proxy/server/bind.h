@@ -4,8 +4,6 @@
 // Thread: main. Source: socket(7) SO_REUSEPORT, ip(7), udp(7), unix(7).
 #pragma once
 
-#include <sys/types.h>
-
 #include "shared/os/error.h"
 #include "shared/os/socket_address.h"
 #include "shared/os/unique_fd.h"
@@ -14,25 +12,16 @@ namespace baton::proxy {
 
 enum class GroupPlace {
   First,  // no socket of ours is bound there: whoever is, is a stranger
-  Next,   // joins a SO_REUSEPORT group of ours, maybe one that is about to go
-};
-
-struct BindOptions {
-  GroupPlace place = GroupPlace::First;
-  // Overlapping addresses that it or another child of it listens on are ours; 0: this process runs
-  // alone.
-  pid_t supervisor = 0;
+  Next,   // joins a SO_REUSEPORT group of ours, or overlaps with one, maybe one that is about to go
 };
 
 // A bound, non-blocking, CLOEXEC stream socket. EADDRINUSE names the process that has the address,
 // as far as /proc tells. A stale unix socket file (nobody answers) is replaced; a live one, or a
 // file that is no socket, is an error.
-os::Result<os::UniqueFd> bind_stream_socket(const os::SocketAddress& address,
-                                            const BindOptions& options);
+os::Result<os::UniqueFd> bind_stream_socket(const os::SocketAddress& address, GroupPlace place);
 
 // The same for UDP; of an IP address. Bound to a wildcard address it tells with each datagram where
 // that was sent to (IP_PKTINFO, IPV6_RECVPKTINFO).
-os::Result<os::UniqueFd> bind_datagram_socket(const os::SocketAddress& address,
-                                              const BindOptions& options);
+os::Result<os::UniqueFd> bind_datagram_socket(const os::SocketAddress& address, GroupPlace place);
 
 }  // namespace baton::proxy

@@ -33,25 +33,22 @@ os::Result<void> ListeningSockets::add(const proto::SocketInfo& info, os::Unique
   return {};
 }
 
-os::Result<void> ListeningSockets::bind_missing(const std::vector<WantedSockets>& wanted,
-                                                pid_t supervisor) {
+os::Result<void> ListeningSockets::bind_missing(const std::vector<WantedSockets>& wanted) {
   for (const WantedSockets& want : wanted) {
     if (is_datagram(want) && has(want.key)) continue;
-    if (const auto bound = bind_rest_of(want, supervisor); !bound) return bound;
+    if (const auto bound = bind_rest_of(want); !bound) return bound;
   }
   return {};
 }
 
-os::Result<void> ListeningSockets::bind_rest_of(const WantedSockets& wanted, pid_t supervisor) {
+os::Result<void> ListeningSockets::bind_rest_of(const WantedSockets& wanted) {
   ByIndex& sockets = by_key_[proto::identity(wanted.key)];
-  const bool is_leaving = leaving_.contains(proto::identity(wanted.key));
+  const bool is_ours = ours_.contains(proto::identity(wanted.key));
   for (std::uint32_t index = 0; index < wanted.count; ++index) {
     if (sockets.contains(index)) continue;
-    const BindOptions options{
-        .place = sockets.empty() && !is_leaving ? GroupPlace::First : GroupPlace::Next,
-        .supervisor = supervisor};
-    auto fd = is_datagram(wanted) ? bind_datagram_socket(wanted.address, options)
-                                  : bind_stream_socket(wanted.address, options);
+    const GroupPlace place = sockets.empty() && !is_ours ? GroupPlace::First : GroupPlace::Next;
+    auto fd = is_datagram(wanted) ? bind_datagram_socket(wanted.address, place)
+                                  : bind_stream_socket(wanted.address, place);
     if (!fd && fd.error().code == EADDRINUSE && !sockets.empty() && !is_datagram(wanted)) {
       // Those of a service manager, which are another user's: nobody else may add to them.
       log::info("listener \"{}\": {} sockets for {} workers, which share them", wanted.name,
@@ -70,7 +67,7 @@ std::vector<const ListeningSocket*> ListeningSockets::bind_delayed(
   for (const WantedSockets& want : wanted) {
     if (!is_datagram(want)) continue;
     const std::vector<const ListeningSocket*> before = of(want.key);
-    if (const auto bound = bind_rest_of(want, 0); !bound) {
+    if (const auto bound = bind_rest_of(want); !bound) {
       log::warning("{}; going on with fewer sockets", bound.error().text());
     }
     std::ranges::set_difference(of(want.key), before, std::back_inserter(added), {},

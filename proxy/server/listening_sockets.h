@@ -41,15 +41,15 @@ class ListeningSockets {
   // index is there already counts as taken, and the duplicate is closed.
   os::Result<void> add(const proto::SocketInfo& info, os::UniqueFd fd);
 
-  // This address is ours already, though no socket of it is here: an old generation is leaving it.
-  void note_leaving(const proto::SocketKey& key) { leaving_.insert(proto::identity(key)); }
+  // No socket of this key is here, but whoever is bound to its address is no stranger: another
+  // generation, or the supervisor.
+  void note_ours(const proto::SocketKey& key) { ours_.insert(proto::identity(key)); }
 
   // Binds what is missing, but adds none to UDP sockets that are there already: a new one would
   // get its share of their clients' datagrams at once, and nobody reads it yet. Stream sockets that
   // belong to another user, a service manager's, stay as few as they are. On failure what was
   // bound by this call is kept (and closed with this object); the error names the listener.
-  // `supervisor`: see BindOptions.
-  os::Result<void> bind_missing(const std::vector<WantedSockets>& wanted, pid_t supervisor = 0);
+  os::Result<void> bind_missing(const std::vector<WantedSockets>& wanted);
   // Binds those that bind_missing() left out, and returns what it has bound. An address lacks some
   // where that fails: fewer sockets still get all datagrams.
   std::vector<const ListeningSocket*> bind_delayed(const std::vector<WantedSockets>& wanted);
@@ -71,10 +71,10 @@ class ListeningSockets {
  private:
   using ByIndex = std::map<std::uint32_t, ListeningSocket>;
 
-  os::Result<void> bind_rest_of(const WantedSockets& wanted, pid_t supervisor);
+  os::Result<void> bind_rest_of(const WantedSockets& wanted);
 
   std::map<std::string, ByIndex> by_key_;  // identity(key) -> sockets
-  std::set<std::string> leaving_;          // identity(key)
+  std::set<std::string> ours_;             // identity(key)
 };
 
 }  // namespace baton::proxy

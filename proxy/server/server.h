@@ -58,10 +58,7 @@ class Server {
   // TCP sockets that are here, of addresses which the configuration does not name, but of whose
   // port it has a wildcard listener: that one accepts on them as well, from the next serve() on.
   void take_narrower();
-  // `supervisor`: see BindOptions.
-  os::Result<void> bind_missing(pid_t supervisor = 0) {
-    return sockets_.bind_missing(wanted_, supervisor);
-  }
+  os::Result<void> bind_missing() { return sockets_.bind_missing(wanted_); }
   // The last ones, right before serve(): see ListeningSockets::bind_delayed().
   std::vector<const ListeningSocket*> bind_delayed() { return sockets_.bind_delayed(wanted_); }
   // The first threads of the process: before them it gives up what capabilities it needs no more.

@@ -196,7 +196,7 @@ void SupervisedGeneration::on_escrow(std::expected<proto::RawReply, proto::CallE
     return fail("the supervisor's escrow: malformed reply");
   }
   add_sockets(message.sockets(), reply->fds);
-  for (const proto::SocketKey& key : message.leaving()) server_->sockets().note_leaving(key);
+  for (const proto::SocketKey& key : message.ours()) server_->sockets().note_ours(key);
   if (reply->partial) return;
   server_->take_narrower();
   bind_rest();
@@ -212,8 +212,7 @@ void SupervisedGeneration::add_sockets(
 }
 
 void SupervisedGeneration::bind_rest() {
-  if (const auto bound = server_->bind_missing(::getppid()); !bound)
-    return fail(bound.error().text());
+  if (const auto bound = server_->bind_missing(); !bound) return fail(bound.error().text());
   put_in_escrow();
 }
 

@@ -15,8 +15,7 @@ namespace {
 
 struct Admin {
   Admin() {
-    auto fd =
-        bind_stream_socket(*os::SocketAddress::parse("127.0.0.1:0"), {.place = GroupPlace::First});
+    auto fd = bind_stream_socket(*os::SocketAddress::parse("127.0.0.1:0"), GroupPlace::First);
     REQUIRE(fd);
     listening = std::move(*fd);
     REQUIRE(::listen(listening.get(), 16) == 0);

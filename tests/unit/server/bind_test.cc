@@ -28,7 +28,7 @@ os::SocketAddress address(const std::string& text) {
 
 // Any free port: bound once, and its address used for the real thing.
 os::SocketAddress free_address(const std::string& any) {
-  auto fd = bind_stream_socket(address(any), {.place = GroupPlace::First});
+  auto fd = bind_stream_socket(address(any), GroupPlace::First);
   REQUIRE(fd);
   return *os::SocketAddress::of_socket(fd->get());
 }
@@ -47,11 +47,11 @@ struct TemporaryFolder {
 
 TEST_CASE("bind: a second socket of our own joins the first one's group") {
   for (const std::string any : {"127.0.0.1:0", "[::1]:0"}) {
-    const auto first = bind_stream_socket(address(any), {.place = GroupPlace::First});
+    const auto first = bind_stream_socket(address(any), GroupPlace::First);
     REQUIRE(first);
     const auto where = *os::SocketAddress::of_socket(first->get());
     REQUIRE(::listen(first->get(), 1) == 0);
-    const auto second = bind_stream_socket(where, {.place = GroupPlace::Next});
+    const auto second = bind_stream_socket(where, GroupPlace::Next);
     REQUIRE(second);
     CHECK(::listen(second->get(), 1) == 0);
     CHECK(proto::verify_socket(second->get(), proto::stream_key(where)));
@@ -63,14 +63,14 @@ namespace {
 // What another process gets when it binds an address that this one listens on: an error, or
 // "bound".
 std::string bind_elsewhere(const os::SocketAddress& where, const os::UniqueFd& held,
-                           pid_t supervisor,
+                           GroupPlace place,
                            decltype(&bind_stream_socket) bind = bind_stream_socket) {
   int report[2];
   REQUIRE(::pipe(report) == 0);
   const pid_t child = ::fork();
   if (child == 0) {
     ::close(held.get());
-    const auto fd = bind(where, {.place = GroupPlace::First, .supervisor = supervisor});
+    const auto fd = bind(where, place);
     const std::string text = fd ? "bound" : fd.error().text();
     [[maybe_unused]] const auto n = ::write(report[1], text.data(), text.size());
     ::_exit(0);
@@ -87,39 +87,36 @@ std::string bind_elsewhere(const os::SocketAddress& where, const os::UniqueFd& h
 }  // namespace
 
 TEST_CASE("bind: an address that a stranger listens on is refused and the stranger named") {
-  const auto stranger = bind_stream_socket(address("127.0.0.1:0"), {.place = GroupPlace::First});
+  const auto stranger = bind_stream_socket(address("127.0.0.1:0"), GroupPlace::First);
   REQUIRE(stranger);
   REQUIRE(::listen(stranger->get(), 1) == 0);
   const auto where = *os::SocketAddress::of_socket(stranger->get());
-  for (const pid_t supervisor : {0, 1}) {
-    const std::string text = bind_elsewhere(where, *stranger, supervisor);
-    CHECK(text.find(where.text()) != std::string::npos);
-    CHECK(text.find("pid " + std::to_string(::getpid())) != std::string::npos);
-    CHECK(text.find("Address already in use") != std::string::npos);
-  }
+  const std::string text = bind_elsewhere(where, *stranger, GroupPlace::First);
+  CHECK(text.find(where.text()) != std::string::npos);
+  CHECK(text.find("pid " + std::to_string(::getpid())) != std::string::npos);
+  CHECK(text.find("Address already in use") != std::string::npos);
 }
 
-TEST_CASE("bind: an address that our own supervisor still holds is ours") {
-  const auto held = bind_stream_socket(address("127.0.0.1:0"), {.place = GroupPlace::First});
+TEST_CASE("bind: an address that another process of ours still holds is joined") {
+  const auto held = bind_stream_socket(address("127.0.0.1:0"), GroupPlace::First);
   REQUIRE(held);
   REQUIRE(::listen(held->get(), 1) == 0);
   const auto where = *os::SocketAddress::of_socket(held->get());
-  CHECK(bind_elsewhere(where, *held, ::getpid()) == "bound");
+  CHECK(bind_elsewhere(where, *held, GroupPlace::Next) == "bound");
 }
 
 TEST_CASE("bind: v4 and v6 wildcards of one port do not collide") {
-  const auto v6 = bind_stream_socket(address("[::]:0"), {.place = GroupPlace::First});
+  const auto v6 = bind_stream_socket(address("[::]:0"), GroupPlace::First);
   REQUIRE(v6);
   REQUIRE(::listen(v6->get(), 1) == 0);
   const auto port = os::SocketAddress::of_socket(v6->get())->port();
-  const auto v4 =
-      bind_stream_socket(address("0.0.0.0:" + std::to_string(port)), {.place = GroupPlace::First});
+  const auto v4 = bind_stream_socket(address("0.0.0.0:" + std::to_string(port)), GroupPlace::First);
   REQUIRE(v4);
   CHECK(::listen(v4->get(), 1) == 0);
 }
 
 TEST_CASE("bind: an address of another machine is an error with its reason") {
-  const auto fd = bind_stream_socket(address("192.0.2.1:80"), {.place = GroupPlace::First});
+  const auto fd = bind_stream_socket(address("192.0.2.1:80"), GroupPlace::First);
   REQUIRE(!fd);
   CHECK(fd.error().code == EADDRNOTAVAIL);
 }
@@ -128,10 +125,10 @@ TEST_CASE("bind: a stale unix socket file is replaced") {
   const TemporaryFolder folder;
   const auto where = address("unix:" + folder.path + "/s");
   {
-    REQUIRE(bind_stream_socket(where, {.place = GroupPlace::First}));
+    REQUIRE(bind_stream_socket(where, GroupPlace::First));
   }
   REQUIRE(std::filesystem::exists(where.unix_path()));
-  const auto again = bind_stream_socket(where, {.place = GroupPlace::First});
+  const auto again = bind_stream_socket(where, GroupPlace::First);
   REQUIRE(again);
   CHECK(::listen(again->get(), 1) == 0);
 }
@@ -139,10 +136,10 @@ TEST_CASE("bind: a stale unix socket file is replaced") {
 TEST_CASE("bind: a unix socket that somebody listens on is refused and its owner named") {
   const TemporaryFolder folder;
   const auto where = address("unix:" + folder.path + "/s");
-  const auto live = bind_stream_socket(where, {.place = GroupPlace::First});
+  const auto live = bind_stream_socket(where, GroupPlace::First);
   REQUIRE(live);
   REQUIRE(::listen(live->get(), 1) == 0);
-  const auto again = bind_stream_socket(where, {.place = GroupPlace::First});
+  const auto again = bind_stream_socket(where, GroupPlace::First);
   REQUIRE(!again);
   CHECK(again.error().code == EADDRINUSE);
   CHECK(again.error().text().find("pid " + std::to_string(::getpid())) != std::string::npos);
@@ -152,16 +149,16 @@ TEST_CASE("bind: a file that is no socket is left alone") {
   const TemporaryFolder folder;
   const std::string path = folder.path + "/precious";
   std::ofstream(path) << "data";
-  CHECK(!bind_stream_socket(address("unix:" + path), {.place = GroupPlace::First}));
+  CHECK(!bind_stream_socket(address("unix:" + path), GroupPlace::First));
   CHECK(std::filesystem::file_size(path) == 4);
 }
 
 TEST_CASE("bind: a bound socket takes no connection before it listens") {
   const auto where = free_address("127.0.0.1:0");
-  const auto listening = bind_stream_socket(where, {.place = GroupPlace::First});
+  const auto listening = bind_stream_socket(where, GroupPlace::First);
   REQUIRE(listening);
   REQUIRE(::listen(listening->get(), 64) == 0);
-  const auto waiting = bind_stream_socket(where, {.place = GroupPlace::Next});
+  const auto waiting = bind_stream_socket(where, GroupPlace::Next);
   REQUIRE(waiting);
   for (int i = 0; i < 32; ++i) {
     const os::UniqueFd client(::socket(AF_INET, SOCK_STREAM, 0));
@@ -172,13 +169,13 @@ TEST_CASE("bind: a bound socket takes no connection before it listens") {
 
 TEST_CASE("bind: udp sockets of our own share an address, one that tcp has, too") {
   for (const std::string any : {"127.0.0.1:0", "[::1]:0"}) {
-    const auto stream = bind_stream_socket(address(any), {.place = GroupPlace::First});
+    const auto stream = bind_stream_socket(address(any), GroupPlace::First);
     REQUIRE(stream);
     REQUIRE(::listen(stream->get(), 1) == 0);
     const auto where = *os::SocketAddress::of_socket(stream->get());
-    const auto first = bind_datagram_socket(where, {.place = GroupPlace::First});
+    const auto first = bind_datagram_socket(where, GroupPlace::First);
     REQUIRE(first);
-    const auto second = bind_datagram_socket(where, {.place = GroupPlace::Next});
+    const auto second = bind_datagram_socket(where, GroupPlace::Next);
     REQUIRE(second);
     CHECK(proto::verify_socket(second->get(), proto::datagram_key(where)));
   }
@@ -186,21 +183,21 @@ TEST_CASE("bind: udp sockets of our own share an address, one that tcp has, too"
 
 TEST_CASE("bind: a udp address that a stranger has is refused and the stranger named") {
   // A port that TCP has free, too: a connection of somebody else's may still linger on any other.
-  auto stream = bind_stream_socket(address("127.0.0.1:0"), {.place = GroupPlace::First});
+  auto stream = bind_stream_socket(address("127.0.0.1:0"), GroupPlace::First);
   REQUIRE(stream);
   const auto where = *os::SocketAddress::of_socket(stream->get());
   stream->reset();
-  const auto held = bind_datagram_socket(where, {.place = GroupPlace::First});
+  const auto held = bind_datagram_socket(where, GroupPlace::First);
   REQUIRE(held);
   for (const auto& wanted : {where, address("0.0.0.0:" + std::to_string(where.port()))}) {
-    const std::string text = bind_elsewhere(wanted, *held, 0, bind_datagram_socket);
+    const std::string text = bind_elsewhere(wanted, *held, GroupPlace::First, bind_datagram_socket);
     CHECK(text.find("pid " + std::to_string(::getpid())) != std::string::npos);
     CHECK(text.find("Address already in use") != std::string::npos);
   }
-  CHECK(bind_elsewhere(where, *held, 0) == "bound");  // TCP has ports of its own
-  CHECK(bind_elsewhere(where, *held, ::getpid(), bind_datagram_socket) == "bound");
+  CHECK(bind_elsewhere(where, *held, GroupPlace::First) == "bound");  // TCP has ports of its own
+  CHECK(bind_elsewhere(where, *held, GroupPlace::Next, bind_datagram_socket) == "bound");
 }
 
 TEST_CASE("bind: udp has no unix addresses") {
-  CHECK_FALSE(bind_datagram_socket(address("unix:/tmp/x"), {.place = GroupPlace::First}));
+  CHECK_FALSE(bind_datagram_socket(address("unix:/tmp/x"), GroupPlace::First));
 }

@@ -13,7 +13,7 @@ namespace {
 
 WantedSockets wanted(std::uint32_t count) {
   const auto any = *os::SocketAddress::parse("127.0.0.1:0");
-  const auto fd = proxy::bind_stream_socket(any, {.place = proxy::GroupPlace::First});
+  const auto fd = proxy::bind_stream_socket(any, proxy::GroupPlace::First);
   REQUIRE(fd);
   const auto address = *os::SocketAddress::of_socket(fd->get());
   return {.name = "db", .address = address, .key = proto::stream_key(address), .count = count};
@@ -36,7 +36,7 @@ proto::SocketInfo info(const WantedSockets& want, std::uint32_t index) {
 
 TEST_CASE("listening sockets: what is missing is bound, what was inherited is kept") {
   const WantedSockets want = wanted(4);
-  auto inherited = proxy::bind_stream_socket(want.address, {.place = proxy::GroupPlace::First});
+  auto inherited = proxy::bind_stream_socket(want.address, proxy::GroupPlace::First);
   REQUIRE(inherited);
   const int kept = inherited->get();
   ListeningSockets sockets;
@@ -67,12 +67,31 @@ TEST_CASE("socket keys: a wildcard differs from what it covers in the address al
   }
 }
 
+TEST_CASE("socket keys: a socket's is what a listener would ask for") {
+  for (const char* text : {"127.0.0.1:0", "[::1]:0", "unix:@baton-key-of-socket"}) {
+    CAPTURE(text);
+    const auto fd =
+        proxy::bind_stream_socket(*os::SocketAddress::parse(text), proxy::GroupPlace::First);
+    REQUIRE(fd);
+    const auto key = proto::key_of_socket(fd->get());
+    REQUIRE(key);
+    const auto address = *os::SocketAddress::of_socket(fd->get());
+    CHECK(proto::identity(*key) == proto::identity(proto::stream_key(address)));
+    CHECK(proto::verify_socket(fd->get(), *key));
+  }
+  const os::UniqueFd datagrams(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  CHECK(proto::key_of_socket(datagrams.get())->type() == proto::SocketKey::DATAGRAM);
+  const os::UniqueFd unix_datagrams(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  CHECK_FALSE(proto::key_of_socket(unix_datagrams.get()));
+  CHECK_FALSE(proto::key_of_socket(-1));
+}
+
 TEST_CASE("listening sockets: more of them than workers are all kept") {
   const WantedSockets want = wanted(1);
   ListeningSockets sockets;
   for (std::uint32_t index = 0; index < 8; ++index) {
     auto fd = proxy::bind_stream_socket(
-        want.address, {.place = index == 0 ? proxy::GroupPlace::First : proxy::GroupPlace::Next});
+        want.address, index == 0 ? proxy::GroupPlace::First : proxy::GroupPlace::Next);
     REQUIRE(fd);
     REQUIRE(sockets.add(info(want, index), std::move(*fd)));
   }
@@ -85,7 +104,7 @@ TEST_CASE("listening sockets: a socket that is not what its key says is refused 
   const WantedSockets want = wanted(1);
   ListeningSockets sockets;
   const auto elsewhere = *os::SocketAddress::parse("127.0.0.1:0");
-  auto other = proxy::bind_stream_socket(elsewhere, {.place = proxy::GroupPlace::First});
+  auto other = proxy::bind_stream_socket(elsewhere, proxy::GroupPlace::First);
   REQUIRE(other);
   const int number = other->get();
   CHECK(!sockets.add(info(want, 0), std::move(*other)));
@@ -135,7 +154,7 @@ TEST_CASE("listening sockets: tcp and udp of one address are never confused") {
 
 TEST_CASE("listening sockets: none joins udp sockets that others read before it is read itself") {
   const WantedSockets want = wanted_datagrams(4);
-  auto inherited = proxy::bind_datagram_socket(want.address, {.place = proxy::GroupPlace::First});
+  auto inherited = proxy::bind_datagram_socket(want.address, proxy::GroupPlace::First);
   REQUIRE(inherited);
   ListeningSockets sockets;
   REQUIRE(sockets.add(info(want, 0), std::move(*inherited)));

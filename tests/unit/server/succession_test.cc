@@ -51,8 +51,7 @@ struct Succession {
     auto any = *os::SocketAddress::parse("127.0.0.1:0");
     proto::SocketKey key;
     for (std::uint32_t index = 0; index < count; ++index) {
-      auto fd =
-          bind_stream_socket(any, {.place = index == 0 ? GroupPlace::First : GroupPlace::Next});
+      auto fd = bind_stream_socket(any, index == 0 ? GroupPlace::First : GroupPlace::Next);
       REQUIRE(fd);
       any = *os::SocketAddress::of_socket(fd->get());
       key = proto::stream_key(any);

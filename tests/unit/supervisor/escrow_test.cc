@@ -90,6 +90,31 @@ TEST_CASE(
   CHECK(narrower({tcp("127.0.0.9:1"), {"0.0.0.0:1", proto::SocketKey::DATAGRAM, ""}}).empty());
 }
 
+TEST_CASE("escrow: addresses of ours are the same ones and those that overlap, without a socket") {
+  SupervisorState state;
+  Escrow escrow(state);
+  state.left_behind = {tcp("127.0.0.1:1")};
+  state.generations[3].keys = {tcp("127.0.0.1:2"), tcp("0.0.0.0:3"), tcp("unix:/run/x.sock")};
+  escrow.put(tcp("127.0.0.1:4"), 0, 3, some_socket());
+  escrow.put(tcp("[::]:5"), 0, 3, some_socket());
+  const auto is_ours = [&](const SocketKey& key) {
+    return escrow.ours(std::vector{key}) == std::vector{key};
+  };
+  for (const char* address :
+       {"127.0.0.1:1", "0.0.0.0:1", "127.0.0.1:2", "0.0.0.0:2", "0.0.0.0:3", "127.0.0.1:3",
+        "127.0.0.2:3", "unix:/run/x.sock", "0.0.0.0:4", "[::1]:5"}) {
+    CAPTURE(address);
+    CHECK(is_ours(tcp(address)));
+    CHECK_FALSE(is_ours({address, proto::SocketKey::DATAGRAM, ""}));
+  }
+  for (const char* address : {"127.0.0.2:1", "[::]:1", "[::1]:3", "127.0.0.1:5", "0.0.0.0:5",
+                              "unix:/run/y.sock", "127.0.0.1:6"}) {
+    CAPTURE(address);
+    CHECK_FALSE(is_ours(tcp(address)));
+  }
+  for (const char* in_escrow : {"127.0.0.1:4", "[::]:5"}) CHECK_FALSE(is_ours(tcp(in_escrow)));
+}
+
 TEST_CASE("escrow: one socket is dropped and closed; one that is not there changes nothing") {
   SupervisorState state;
   Escrow escrow(state);
