@@ -25,7 +25,9 @@ SessionState some_session() {
   state.flow.scope = 7;
   state.endpoint = std::make_shared<const proxy::Endpoint>(
       proxy::Endpoint{.address = *os::SocketAddress::parse("[::1]:53")});
-  state.opened = std::chrono::steady_clock::now() - std::chrono::hours(2);
+  // Long ago, but not before the machine began.
+  state.opened =
+      std::chrono::steady_clock::time_point(std::chrono::steady_clock::now().time_since_epoch() / 2);
   state.last_activity = proxy::CoarseClock::now() - std::chrono::seconds(9);
   state.answered = true;
   return state;
