@@ -20,7 +20,10 @@ def manager(directory):
 @pytest.fixture
 def notifying(start, manager, address):
     def make(**env):
-        return start(tables.saying(address, "hello"), env={"NOTIFY_SOCKET": str(manager.path), **env})
+        baton = start(tables.saying(address, "hello"), env={"NOTIFY_SOCKET": str(manager.path), **env})
+        # A little after a generation serves: what is stored is told first, as fast as it is read.
+        manager.wait_for(READY="1")
+        return baton
 
     return make
 
@@ -100,7 +103,6 @@ def test_the_watchdog_of_another_process_is_not_ours(notifying, manager):
 def test_a_start_and_a_reload_may_take_longer_than_the_unit_allows(notifying, manager):
     # With a watchdog it speaks often, so that this need not wait.
     baton = notifying(WATCHDOG_USEC="200000")
-    manager.wait_for(READY="1")
     manager.collect().clear()
     with baton.ask_in_background("reload", "--probation", "10s") as reload:
         said = manager.wait_for(EXTEND_TIMEOUT_USEC=True)[0]
