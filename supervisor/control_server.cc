@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "shared/os/log.h"
+#include "shared/os/seconds.h"
 
 namespace baton::supervisor {
 namespace {
@@ -33,7 +34,7 @@ class ControlServer::Client {
         channel_(server.loop_, std::move(socket), "command line"),
         patience_(server.loop_) {
     patience_.set<Client, &Client::on_idle>(this);
-    patience_.start(std::chrono::duration<double>(kPatience).count());
+    patience_.start(os::seconds(kPatience));
     channel_.on_close([this](const std::string&) { server_.remove(this); });
     if (refusal.empty()) {
       serve();

@@ -5,6 +5,7 @@
 
 #include "proto/seqpacket.h"
 #include "shared/os/log.h"
+#include "shared/os/seconds.h"
 #include "supervisor/inherited_fds.h"
 #include "supervisor/notify.h"
 #include "supervisor/stored_names.h"
@@ -19,7 +20,7 @@ FdStore::FdStore(ev::loop_ref loop, SupervisorState& state)
 
 void FdStore::sync_soon() {
   if (!present_ || timer_.is_active()) return;
-  timer_.start(std::chrono::duration<double>(kDelay).count());
+  timer_.start(os::seconds(kDelay));
 }
 
 void FdStore::sync_now() {
@@ -89,7 +90,7 @@ bool FdStore::send(const std::string& lines, int fd) {
   const auto sent = notify(lines, fd);
   if (sent) return true;
   if (sent.error().code == EAGAIN) {
-    timer_.start(std::chrono::duration<double>(kRetry).count());
+    timer_.start(os::seconds(kRetry));
     return false;
   }
   if (!std::exchange(failed_, true)) {

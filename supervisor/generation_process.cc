@@ -10,14 +10,13 @@
 #include "proto/seqpacket.h"
 #include "shared/os/duration.h"
 #include "shared/os/log.h"
+#include "shared/os/seconds.h"
 
 namespace baton::supervisor {
 namespace {
 
 constexpr int kChannelFdInChild = 3;
 constexpr ssize_t kTokenBytes = 32;
-
-double seconds(std::chrono::milliseconds time) { return static_cast<double>(time.count()) / 1000; }
 
 std::string wording(const proto::CallError& error) {
   switch (error.code) {
@@ -63,7 +62,7 @@ os::Result<std::unique_ptr<GenerationProcess>> GenerationProcess::spawn(
   record.token = new_token();
   std::unique_ptr<GenerationProcess> process(new GenerationProcess(
       loop, state, record, observer, std::move(channel->first), settings.start_timeout));
-  process->start_limit_.start(seconds(settings.start_timeout));
+  process->start_limit_.start(os::seconds(settings.start_timeout));
   return process;
 }
 
@@ -165,13 +164,13 @@ void GenerationProcess::drain(std::chrono::milliseconds time, DrainStrategy stra
   ask(proto::DRAIN, message, {}, kRequestDeadline, [this](const std::optional<std::string>& error) {
     if (error) log::warning("{} did not take the order to drain: {}", name(), *error);
   });
-  kill_at_deadline(seconds(time));
+  kill_at_deadline(os::seconds(time));
 }
 
 void GenerationProcess::kill_at_deadline(double seconds_left) {
   kill_reason_ = "its drain deadline has passed";
   kill_time_.stop();
-  kill_time_.start(seconds_left + seconds(kDrainGrace));
+  kill_time_.start(seconds_left + os::seconds(kDrainGrace));
 }
 
 std::optional<std::chrono::milliseconds> GenerationProcess::start_time_left() {
@@ -199,10 +198,10 @@ void GenerationProcess::reopen_logs() { channel_.notify(proto::REOPEN, proto::Do
 
 void GenerationProcess::hurry(std::chrono::milliseconds time) {
   channel_.notify(proto::HURRY, proto::Done());
-  if (start_limit_.is_active() && start_limit_.remaining() <= seconds(time)) return;
+  if (start_limit_.is_active() && start_limit_.remaining() <= os::seconds(time)) return;
   start_time_ = time;
   start_limit_.stop();
-  start_limit_.start(seconds(time));
+  start_limit_.start(os::seconds(time));
 }
 
 void GenerationProcess::kill() { os::send_signal(state_.fds.get(record_.pidfd), SIGKILL); }
@@ -218,7 +217,7 @@ bool GenerationProcess::reap_if_ended() {
   // What it said before it died may still be unread: the end of the channel comes after it, at once
   // unless a process it left behind keeps the other side open.
   kill_time_.stop();
-  kill_time_.start(channel_.open() ? seconds(kChannelGrace) : 0);
+  kill_time_.start(channel_.open() ? os::seconds(kChannelGrace) : 0);
   return true;
 }
 
@@ -233,7 +232,7 @@ void GenerationProcess::on_channel_closed(const std::string& reason) {
   if (record_.role == Role::Draining || record_.role == Role::Dying) return;
   kill_reason_ = "it runs without its channel to the supervisor: " + reason;
   kill_time_.stop();
-  kill_time_.start(seconds(kChannelGrace));
+  kill_time_.start(os::seconds(kChannelGrace));
 }
 
 void GenerationProcess::on_kill_time() {

@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "shared/os/seconds.h"
 #include "supervisor/open_pair.h"
 
 namespace baton::supervisor {
@@ -87,7 +88,7 @@ void GenerationSet::drain(GenerationProcess& generation, std::chrono::millisecon
     record.draining_since = now();
     record.drain_total = region_.connections(record);
   }
-  record.drain_deadline = now() + std::chrono::duration<double>(time).count();
+  record.drain_deadline = now() + os::seconds(time);
   record.role = Role::Draining;
   record.phase = Phase::Draining;
   state_.touch();

@@ -1,11 +1,9 @@
 #include "supervisor/probation.h"
 
+#include "shared/os/seconds.h"
+
 namespace baton::supervisor {
-namespace {
-
-double seconds(std::chrono::milliseconds time) { return static_cast<double>(time.count()) / 1000; }
-
-}  // namespace
+namespace {}  // namespace
 
 Probation::Probation(ev::loop_ref loop, GenerationProcess& generation,
                      std::chrono::milliseconds length, Done done)
@@ -16,9 +14,9 @@ Probation::Probation(ev::loop_ref loop, GenerationProcess& generation,
       self_(std::make_shared<Probation*>(this)) {
   next_ping_.set<Probation, &Probation::ping>(this);
   end_.set<Probation, &Probation::on_end>(this);
-  end_.start(seconds(length));
+  end_.start(os::seconds(length));
   if (length == std::chrono::milliseconds(0)) return;
-  next_ping_.start(seconds(kInterval), seconds(kInterval));
+  next_ping_.start(os::seconds(kInterval), os::seconds(kInterval));
   ping();
 }
 

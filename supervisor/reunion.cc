@@ -9,6 +9,7 @@
 #include "proto/seqpacket.h"
 #include "shared/os/log.h"
 #include "shared/os/process.h"
+#include "shared/os/seconds.h"
 #include "shared/os/socket_type.h"
 #include "supervisor/escrow.h"
 #include "supervisor/open_pair.h"
@@ -66,7 +67,7 @@ void Reunion::run() {
   find_processes();
   if (!missed_.empty()) {
     log::info("waiting for {} generations of the supervisor before to come back", missed_.size());
-    patience_.start(std::chrono::duration<double>(kPatience).count());
+    patience_.start(os::seconds(kPatience));
     loop_.run();
     // Killed, and not ended for all that: the kernel has it.
     for (const auto& [id, missed] : missed_) state_.generations.at(id).role = Role::Dying;
@@ -114,7 +115,7 @@ void Reunion::on_patience_over() {
     ++missed;
   }
   if (!killed || patience_.repeat > 0) return loop_.break_loop(ev::ALL);
-  patience_.repeat = std::chrono::duration<double>(kEndTime).count();
+  patience_.repeat = os::seconds(kEndTime);
   patience_.again();
 }
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "shared/os/log.h"
+#include "shared/os/seconds.h"
 #include "supervisor/environment.h"
 #include "supervisor/notify.h"
 #include "supervisor/service_status.h"
@@ -70,7 +71,7 @@ void ServiceManager::reloading() {
 void ServiceManager::stopping() { announce("STOPPING=1" + extension()); }
 
 void ServiceManager::changed() {
-  if (present_ && !soon_.is_active()) soon_.start(std::chrono::duration<double>(kSoon).count());
+  if (present_ && !soon_.is_active()) soon_.start(os::seconds(kSoon));
 }
 
 // Where this process stands now: of what could not be said before, nothing matters any more.

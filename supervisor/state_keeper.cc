@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "shared/os/log.h"
+#include "shared/os/seconds.h"
 #include "supervisor/notify.h"
 #include "supervisor/state_codec.h"
 #include "supervisor/state_file.h"
@@ -59,7 +60,7 @@ void StateKeeper::write(const std::string& bytes) {
   if (written && failed_) log::info("the state is written down again");
   failed_ = !written;
   retry_.stop();
-  if (failed_) retry_.start(std::chrono::duration<double>(kRetry).count());
+  if (failed_) retry_.start(os::seconds(kRetry));
 }
 
 }  // namespace baton::supervisor

@@ -8,6 +8,7 @@
 #include "proto/seqpacket.h"
 #include "shared/os/duration.h"
 #include "shared/os/log.h"
+#include "shared/os/seconds.h"
 #include "supervisor/supervisor.h"
 
 namespace baton::supervisor {
@@ -24,8 +25,6 @@ constexpr int kHurryFactor = 3;
 // have it, which keeps all of them within the region's slots.
 constexpr std::chrono::milliseconds kLastCall{1000};
 constexpr std::size_t kMostAtLastCall = 16;
-
-double seconds(std::chrono::milliseconds time) { return static_cast<double>(time.count()) / 1000; }
 
 }  // namespace
 
@@ -221,7 +220,7 @@ void Supervisor::limit_draining(std::size_t most) {
     GenerationProcess& oldest = *draining[i];
     const auto left =
         i + most + kMostAtLastCall < draining.size() ? std::chrono::milliseconds(0) : kLastCall;
-    if (oldest.record().drain_deadline.value_or(0) <= now() + seconds(left)) continue;
+    if (oldest.record().drain_deadline.value_or(0) <= now() + os::seconds(left)) continue;
     log::warning("{} is cut: more than {} are draining", oldest.name(), most);
     generations_.drain(oldest, left, DrainStrategy::Immediate, {});
   }
@@ -344,7 +343,7 @@ void Supervisor::announce_ready() {
 void Supervisor::arm_back_off() {
   const std::chrono::milliseconds wait = lifecycle::back_off(state_.life.quick_crashes);
   log::warning("crash loop: the next start is in {}", os::format_duration(wait));
-  back_off_.start(seconds(wait));
+  back_off_.start(os::seconds(wait));
 }
 
 void Supervisor::drain_all() {

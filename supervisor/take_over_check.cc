@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "shared/os/duration.h"
+#include "shared/os/seconds.h"
 
 namespace baton::supervisor {
 namespace {
@@ -50,7 +51,7 @@ TakeOverCheck::TakeOverCheck(ev::loop_ref loop, std::string path, os::Child chil
   ended_.set<TakeOverCheck, &TakeOverCheck::on_ended>(this);
   ended_.start(child_.pidfd.get(), ev::READ);
   patience_.set<TakeOverCheck, &TakeOverCheck::on_timeout>(this);
-  patience_.start(std::chrono::duration<double>(kPatience).count());
+  patience_.start(os::seconds(kPatience));
 }
 
 // Reaped here or by whoever reaps children: it is nobody's but this process's.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "shared/os/memfd.h"
+#include "shared/os/seconds.h"
 #include "supervisor/open_pair.h"
 
 namespace baton::supervisor {
@@ -46,7 +47,7 @@ void Upgrade::look() {
     return ready();
   }
   if (--looks_left_ <= 0) return fail("a generation does not read what it is sent");
-  next_look_.start(std::chrono::duration<double>(kLookAgain).count());
+  next_look_.start(os::seconds(kLookAgain));
 }
 
 void Upgrade::fail(const std::string& reason) {

@@ -94,7 +94,7 @@ const NetworkFilterRegistration* usable_network_filter(std::string_view type) {
   return filter != nullptr && !filter->terminal ? filter : nullptr;
 }
 
-std::string types_of_filters() {
+std::string types_of_http_filters() {
   std::vector<std::string> types;
   for (const auto& filter : http::http_filters()) types.emplace_back(filter.type);
   for (const auto& filter : network_filters()) {
@@ -107,7 +107,7 @@ std::string types_of_filters() {
 }
 
 void read_filters(TableReader& listener, HttpListener& result, http::HttpConfig& config) {
-  const std::string allowed = types_of_filters();
+  const std::string allowed = types_of_http_filters();
   auto sections = listener.tables("filter", "type");
   if (!sections) return;
   for (TableReader& section : *sections) {

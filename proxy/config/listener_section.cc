@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 // A UDP session has no end that could be seen, so there is always a limit.
 constexpr std::chrono::milliseconds kUdpIdleTimeout{60'000};
 
-std::vector<std::string> types_of_filters() {
+std::vector<std::string> types_of_network_filters() {
   std::vector<std::string> types;
   for (const NetworkFilterRegistration& filter : network_filters()) types.emplace_back(filter.type);
   return types;
@@ -34,7 +34,7 @@ std::string types_of_terminal_filters() {
 
 // Reads the `type` and finds what it names; nothing: recorded.
 const NetworkFilterRegistration* filter_type(TableReader& section) {
-  const std::vector<std::string> types = types_of_filters();
+  const std::vector<std::string> types = types_of_network_filters();
   const std::string list = list_names(types, NameStyle::Quoted);
   section.require("type", list);
   const auto type = section.string("type");

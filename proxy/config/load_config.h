@@ -2,6 +2,7 @@
 // Thread: main. No side effects: nothing is opened, bound or looked up.
 #pragma once
 
+#include <cstddef>
 #include <expected>
 #include <string>
 #include <string_view>
@@ -11,6 +12,8 @@
 #include "proxy/config/table_reader.h"
 
 namespace baton::proxy {
+
+inline constexpr std::size_t kMaxConfigBytes = 16 * 1024 * 1024;
 
 // `file` is only how errors name the source.
 std::expected<Config, std::vector<ConfigError>> load_config(std::string_view bytes,

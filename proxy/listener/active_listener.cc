@@ -17,6 +17,7 @@
 #include "proxy/worker/event_loop.h"
 #include "shared/os/fd_limit.h"
 #include "shared/os/log.h"
+#include "shared/os/seconds.h"
 
 namespace baton::proxy {
 namespace {
@@ -117,7 +118,7 @@ void ActiveListener::retire(int fd, Done done) {
   socket.on_retired.push_back(std::move(done));
   // A unix socket has no handshakes: a client is in the queue or it is not.
   if (!stop_new_handshakes(fd)) return socket.empty_queue();
-  socket.grace.start(std::chrono::duration<double>(kHandshakeGrace).count());
+  socket.grace.start(os::seconds(kHandshakeGrace));
 }
 
 void ActiveListener::accept_from(Socket& socket) {
@@ -220,7 +221,7 @@ void ActiveListener::on_shortage(std::string_view what) {
 
 void ActiveListener::pause(milliseconds time) {
   for (const auto& socket : sockets_) socket->watcher.stop();
-  pause_.start(std::chrono::duration<double>(time).count());
+  pause_.start(os::seconds(time));
 }
 
 void ActiveListener::resume() {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "shared/os/seconds.h"
+
 namespace baton::proxy {
 namespace {
 
@@ -21,8 +23,6 @@ constexpr milliseconds kTick{10};
 // With its terminal filter and what the allocator adds, an idle tunnel stays below 750 bytes and a
 // kept HTTP connection below 600. One byte more costs sixteen.
 static_assert(sizeof(Session) <= 328);
-
-double seconds(milliseconds time) { return std::chrono::duration<double>(time).count(); }
 
 }  // namespace
 
@@ -130,7 +130,7 @@ void Session::begin_linger() {
   downstream_.resume(PauseReason::Filter);
   downstream_.resume(PauseReason::FilterHold);
   end_sent_ = state_.downstream.last_activity = CoarseClock::now();
-  timer_.start(seconds(kLingerTick));
+  timer_.start(os::seconds(kLingerTick));
 }
 
 void Session::finish(CloseMode mode) {
@@ -151,7 +151,7 @@ void Session::on_timer(ev::timer&, int) {
 void Session::start_idle_timer() {
   if (!context_.idle_timeout || phase_ != Phase::Open) return;
   const milliseconds left = *context_.idle_timeout - (CoarseClock::now() - state_.last_activity());
-  timer_.start(seconds(std::max(left, kTick)));
+  timer_.start(os::seconds(std::max(left, kTick)));
 }
 
 void Session::on_idle_timer() {
@@ -160,7 +160,7 @@ void Session::on_idle_timer() {
     return;
   }
   if (chain_.ends_when_idle()) return close(CloseMode::Now);
-  timer_.start(seconds(*context_.idle_timeout));
+  timer_.start(os::seconds(*context_.idle_timeout));
 }
 
 void Session::on_linger_timer() {
@@ -174,7 +174,7 @@ void Session::on_linger_timer() {
   const bool is_over = state_.downstream.write_ended
                            ? silent >= kLingerQuiet || since >= kLingerTime
                            : since >= kLingerStall;
-  is_over ? finish(CloseMode::Now) : timer_.start(seconds(kLingerTick));
+  is_over ? finish(CloseMode::Now) : timer_.start(os::seconds(kLingerTick));
 }
 
 bool Session::board() {

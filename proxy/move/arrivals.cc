@@ -8,6 +8,7 @@
 #include "proxy/move/idle_upstream_record.h"
 #include "shared/os/fd_limit.h"
 #include "shared/os/log.h"
+#include "shared/os/seconds.h"
 
 namespace baton::proxy {
 
@@ -131,7 +132,7 @@ void Arrivals::on_close() {
     return options_.over(*this);
   }
   death_.start(options_.old_process.get(), ev::READ);
-  patience_.start(std::chrono::duration<double>(kDeathTime).count());
+  patience_.start(os::seconds(kDeathTime));
 }
 
 void Arrivals::on_death() {

@@ -7,6 +7,7 @@
 #include "proxy/move/idle_upstream_record.h"
 #include "proxy/upstream/cluster.h"
 #include "shared/os/log.h"
+#include "shared/os/seconds.h"
 
 namespace baton::proxy {
 namespace {
@@ -18,10 +19,6 @@ constexpr ev::tstamp kShortageSeconds = 1;
 // The most that lies between two batches of which neither is answered, though new lives.
 constexpr ev::tstamp kLongestPauseSeconds = 60;
 constexpr std::chrono::milliseconds kNoDeadline{0};
-
-double seconds(std::chrono::milliseconds time) {
-  return std::chrono::duration<double>(time).count();
-}
 
 }  // namespace
 
@@ -65,7 +62,7 @@ void Departures::finish(std::function<void()> done) {
   finished();
   if (over_ || asks_for_life_) return done();
   finished_ = std::move(done);
-  last_time_.start(seconds(kLastTime));
+  last_time_.start(os::seconds(kLastTime));
   if (!waiting()) next_.start(0);
 }
 
@@ -102,7 +99,7 @@ void Departures::offer(proto::MoveBatch& batch, std::span<const int> fds) {
   channel_.request<proto::MoveVerdicts>(
       proto::MOVE_PREPARE, batch, fds, kAnswerTime,
       [this](const Answer& answer, const proto::Fds&) { on_answer(answer); });
-  prompt_.start(seconds(kPromptTime));
+  prompt_.start(os::seconds(kPromptTime));
   hooks_.reached(MovePoint::Offered);
 }
 

@@ -6,6 +6,7 @@
 #include "proxy/config/fd_budget.h"
 #include "proxy/move/session_record.h"
 #include "shared/os/fd_limit.h"
+#include "shared/os/seconds.h"
 
 namespace baton::proxy {
 namespace {
@@ -33,7 +34,7 @@ SessionBorrower::SessionBorrower(Options options)
   using proto::Responder;
   for (const auto& listener : options_.listeners) listener->count_held();
   patience_.set<SessionBorrower, &SessionBorrower::settle>(this);
-  patience_.start(std::chrono::duration<double>(kPatience).count());
+  patience_.start(os::seconds(kPatience));
   channel_.handle<proto::SessionBatch>(
       proto::SESSIONS_LEND,
       [this](const proto::SessionBatch& batch, Fds fds, const Responder& answer) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "shared/os/seconds.h"
+
 namespace baton::proxy {
 
 void SessionLoans::lend(os::UniqueFd channel, std::vector<int> sockets) {
@@ -41,7 +43,7 @@ SessionLoans::SessionLoans(const Options& options) : options_(options), patience
 
 void SessionLoans::hold() {
   for (const auto& listener : options_.listeners) listener->hold();
-  patience_.start(std::chrono::duration<double>(SessionBorrower::kPatience).count());
+  patience_.start(os::seconds(SessionBorrower::kPatience));
 }
 
 void SessionLoans::read() {

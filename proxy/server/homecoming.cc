@@ -10,11 +10,12 @@
 #include "proto/control.pb.h"
 #include "proxy/server/socket_messages.h"
 #include "shared/os/log.h"
+#include "shared/os/seconds.h"
 
 namespace baton::proxy {
 namespace {
 
-constexpr std::chrono::milliseconds kAnswerTime{10'000};
+constexpr std::chrono::milliseconds kHomeAnswerTime{10'000};
 
 // Nothing: nobody is there, or somebody whose business it is not.
 os::UniqueFd connect_to(const std::string& path) {
@@ -61,7 +62,7 @@ void Homecoming::knock() noexcept {
 
 void Homecoming::knock_again() {
   const auto wait = ++attempts_ < kHurriedAttempts ? kHurried : kPatient;
-  next_.start(std::chrono::duration<double>(wait).count());
+  next_.start(os::seconds(wait));
 }
 
 void Homecoming::hand_over() {
@@ -93,7 +94,7 @@ void Homecoming::hand_over() {
 
 void Homecoming::send(proto::ComeBack request, std::span<const int> fds) {
   connection_->request<proto::CameBack>(
-      proto::COME_BACK, request, fds, kAnswerTime,
+      proto::COME_BACK, request, fds, kHomeAnswerTime,
       [this, last = request.last()](const Reply& reply, proto::Fds channel) {
         on_reply(reply, std::move(channel), last);
       });

@@ -13,7 +13,7 @@ namespace {
 
 // An old main thread answers within microseconds; one that does not is as good as dead, and the
 // escrow answers instead.
-constexpr std::chrono::milliseconds kAnswerTime{1000};
+constexpr std::chrono::milliseconds kOldAnswerTime{1000};
 
 }  // namespace
 
@@ -53,7 +53,7 @@ void Predecessor::inherit(const proto::Hello& self, std::vector<proto::SocketKey
 
 void Predecessor::meet(const proto::Hello& self) {
   self_ = self;
-  channel_.request<proto::Hello>(proto::MEET, self_, {}, kAnswerTime,
+  channel_.request<proto::Hello>(proto::MEET, self_, {}, kOldAnswerTime,
                                  [this](std::expected<proto::Hello, proto::CallError> reply,
                                         proto::Fds) { on_met(std::move(reply)); });
 }
@@ -69,7 +69,7 @@ void Predecessor::on_met(std::expected<proto::Hello, proto::CallError> reply) {
   if (!agreement->has(proto::kFeatureListeners)) return give_up("it passes no sockets");
   proto::ListenersRequest request;
   for (const proto::SocketKey& key : keys_) *request.add_keys() = key;
-  channel_.request_raw(proto::LISTENERS_GET, request, {}, kAnswerTime,
+  channel_.request_raw(proto::LISTENERS_GET, request, {}, kOldAnswerTime,
                        [this](std::expected<proto::RawReply, proto::CallError> raw) {
                          on_listeners(std::move(raw));
                        });

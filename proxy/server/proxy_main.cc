@@ -21,7 +21,6 @@
 namespace baton::proxy {
 namespace {
 
-constexpr std::size_t kMaxConfigBytes = 16 * 1024 * 1024;
 constexpr int kBadInput = 2;
 // Half a megabyte of the kernel's memory; with more connections than that a stall at each doubling.
 constexpr std::uint64_t kReservedFds = 65'536;

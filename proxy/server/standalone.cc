@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "shared/os/log.h"
+#include "shared/os/seconds.h"
 
 namespace baton::proxy {
 
@@ -74,7 +75,7 @@ void Standalone::on_signal(ev::sig& signal, int) noexcept {
   draining_ = true;
   log::info("signal {}: draining {} connections", signal.signum, server_->connections());
   remove_unix_paths();  // first: nobody new comes to a queue that is being emptied
-  deadline_.start(std::chrono::duration<double>(drain_time_).count());
+  deadline_.start(os::seconds(drain_time_));
   server_->set_drain(drain_time_, DrainStrategy::Gradual);
   server_->drain({}, [this] { server_->when_empty([this] { loop_.stop(); }); });
 }

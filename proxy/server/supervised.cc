@@ -11,12 +11,12 @@
 #include "proxy/server/socket_messages.h"
 #include "shared/os/fd_limit.h"
 #include "shared/os/memfd.h"
+#include "shared/os/seconds.h"
 #include "shared/region/region.h"
 
 namespace baton::proxy {
 namespace {
 
-constexpr std::size_t kMaxConfigBytes = 16 * 1024 * 1024;
 constexpr std::size_t kMaxStatsBytes = 256 * 1024 * 1024;
 // The supervisor bounds the whole start by its start_timeout; these only say who is at fault.
 constexpr std::chrono::milliseconds kSupervisorAnswerTime{10'000};
@@ -379,7 +379,7 @@ void SupervisedGeneration::order_drain(const proto::Drain& order, const proto::R
       return begin_drain(time, strategy, {order.kept().begin(), order.kept().end()}, reply);
     case GenerationAction::RetuneDrain:
       deadline_.stop();
-      deadline_.start(std::chrono::duration<double>(time).count());
+      deadline_.start(os::seconds(time));
       server_->set_drain(time, strategy);
       return reply();
     case GenerationAction::Exit:
@@ -428,7 +428,7 @@ void SupervisedGeneration::begin_drain(std::chrono::milliseconds time, DrainStra
                                        std::function<void()> done) {
   log::info("draining {} connections", server_->connections());
   // From the order on: a later one may re-tune it while sockets are still being retired.
-  deadline_.start(std::chrono::duration<double>(time).count());
+  deadline_.start(os::seconds(time));
   server_->set_drain(time, strategy);
   hand_over_connections();
   server_->drain(kept, [this, done = std::move(done)] {
@@ -499,7 +499,7 @@ void SupervisedGeneration::on_supervisor_lost(const std::string& reason) {
   if (!homecoming_ || !served || leaving_) return on_supervisor_gone();
   homecoming_->start();
   if (state_ == GenerationState::Paused) {
-    patience_.start(std::chrono::duration<double>(kPausedPatience).count());
+    patience_.start(os::seconds(kPausedPatience));
   }
 }
 

@@ -10,7 +10,7 @@ namespace baton::proxy::udp {
 namespace {
 
 // Of one session before others have their turn, if it always has more.
-constexpr int kBatchesInARow = 2;
+constexpr int kAnswersInARow = 2;
 
 // Without its upstream socket, which is the kernel's, and what the allocator adds.
 static_assert(sizeof(Session) <= 320);
@@ -104,7 +104,7 @@ std::size_t Session::forward(std::size_t begin, std::size_t end) {
 }
 
 void Session::on_readable(ev::io&, int) {
-  for (int i = 0; i < kBatchesInARow; ++i) {
+  for (int i = 0; i < kAnswersInARow; ++i) {
     const std::size_t count =
         context_.batch.receive(state_.upstream.get(), DatagramBatch::Source::Endpoint);
     if (count == 0) return is_endpoint_error(errno) ? context_.owner.on_failed(*this) : void();

@@ -7,6 +7,7 @@
 
 #include "proxy/upstream/managed_cluster.h"
 #include "shared/os/log.h"
+#include "shared/os/seconds.h"
 
 namespace baton::proxy {
 namespace {
@@ -84,7 +85,7 @@ void ClusterManager::Impl::warm_up(std::function<void()> done) {
   if (std::ranges::all_of(clusters, &ManagedCluster::warm)) return done();
   when_warm = std::move(done);
   if (hurried) return go_on_without();
-  warm_time.start(std::chrono::duration<double>(config.warm_time).count());
+  warm_time.start(os::seconds(config.warm_time));
 }
 
 void ClusterManager::Impl::hurry() {

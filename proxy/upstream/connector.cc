@@ -11,6 +11,7 @@
 
 #include "proxy/upstream/local_shortage.h"
 #include "shared/os/log.h"
+#include "shared/os/seconds.h"
 
 namespace baton::proxy {
 namespace {
@@ -18,7 +19,7 @@ namespace {
 using std::chrono::duration;
 using std::chrono::steady_clock;
 
-constexpr std::chrono::milliseconds kShortagePause{10};
+constexpr std::chrono::milliseconds kConnectShortagePause{10};
 
 }  // namespace
 
@@ -78,7 +79,7 @@ void Connector::proceed(Attempt outcome) {
     pausing_ = false;
     writable_.start(socket_.get(), ev::WRITE);
     const steady_clock::duration left = begun_ + timeout_ - steady_clock::now();
-    timer_.start(std::max(0.0, duration<double>(left).count()));
+    timer_.start(std::max(0.0, os::seconds(left)));
   } else {
     const auto took = steady_clock::now() - begun_;
     cluster_.stats().connect_microseconds.record(static_cast<std::uint64_t>(
@@ -115,8 +116,8 @@ bool Connector::next_endpoint() {
 void Connector::await_retry() {
   socket_.reset();
   pausing_ = true;
-  const auto pause = std::min(kShortagePause, timeout_);
-  timer_.start(duration<double>(pause).count());
+  const auto pause = std::min(kConnectShortagePause, timeout_);
+  timer_.start(os::seconds(pause));
 }
 
 void Connector::on_writable(ev::io&, int) {

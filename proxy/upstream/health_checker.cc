@@ -13,6 +13,7 @@
 #include "proxy/upstream/local_shortage.h"
 #include "shared/os/log.h"
 #include "shared/os/random_seed.h"
+#include "shared/os/seconds.h"
 
 namespace baton::proxy {
 namespace {
@@ -22,10 +23,6 @@ using Health = EndpointState::Health;
 constexpr std::size_t kLongestStatusLine = 256;
 constexpr double kShortagePauseSeconds = 1.0;
 constexpr std::size_t kStatusEnd = 12;  // "HTTP/1.1 200"
-
-double seconds(std::chrono::milliseconds time) {
-  return std::chrono::duration<double>(time).count();
-}
 
 std::string error_text(int error) { return std::generic_category().message(error); }
 
@@ -63,7 +60,7 @@ void HealthChecker::start() {
     return;
   }
   std::uniform_real_distribution<double> part(0.0, 1.0);
-  wait(seconds(options_.config.interval) * part(random_));
+  wait(os::seconds(options_.config.interval) * part(random_));
 }
 
 void HealthChecker::stop() {
@@ -84,7 +81,7 @@ void HealthChecker::begin() {
   checking_ = true;
   connected_ = false;
   answer_.clear();
-  wait(seconds(options_.config.timeout));
+  wait(os::seconds(options_.config.timeout));
   const os::SocketAddress& address = endpoint_->address;
   socket_.reset(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket_.valid()) return give_up(errno);
@@ -101,7 +98,7 @@ void HealthChecker::give_up(int error) {
     return finish(CheckResult::Failure, error_text(error));
   }
   stop();
-  wait(std::min(seconds(options_.config.interval), kShortagePauseSeconds));
+  wait(std::min(os::seconds(options_.config.interval), kShortagePauseSeconds));
 }
 
 void HealthChecker::on_event(ev::io&, int) noexcept {
@@ -172,7 +169,7 @@ void HealthChecker::finish(CheckResult result, const std::string& reason) {
     }
   }
   std::uniform_real_distribution<double> jitter(0.9, 1.1);
-  wait(seconds(options_.config.interval) * jitter(random_));
+  wait(os::seconds(options_.config.interval) * jitter(random_));
   options_.sink.on_checked(*this, result);
 }
 

@@ -10,7 +10,7 @@ namespace {
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
 
-std::uint64_t nanoseconds(std::chrono::milliseconds time) {
+std::uint64_t count_ns(std::chrono::milliseconds time) {
   return static_cast<std::uint64_t>(std::chrono::nanoseconds(time).count());
 }
 
@@ -55,10 +55,10 @@ bool OutlierDetector::eject(EndpointState& state, const ClusterMembers& members)
   std::uint64_t until = slot.ejected_until_ns.load(kRelaxed);
   if (until > now_ns || !below_ceiling(members, now_ns)) return false;
 
-  const std::uint64_t base = nanoseconds(config_->base_ejection_time);
+  const std::uint64_t base = count_ns(config_->base_ejection_time);
   std::uint64_t times = slot.ejections.load(kRelaxed);
   times -= std::min(times, until == 0 ? 0 : (now_ns - until) / base);
-  const std::uint64_t most = nanoseconds(config_->max_ejection_time);
+  const std::uint64_t most = count_ns(config_->max_ejection_time);
   const std::uint64_t lasts =
       times + 1 >= most / base ? std::min(most, (times + 1) * base) : (times + 1) * base;
   // Of two that come to the same end at once, one has done it.

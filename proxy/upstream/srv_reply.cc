@@ -12,7 +12,7 @@ constexpr std::size_t kHeaderBytes = 12;
 constexpr std::size_t kQuestionTail = 4;  // type, class
 constexpr std::size_t kRecordTail = 10;   // type, class, time to live, length of data
 constexpr std::size_t kSrvFields = 6;     // priority, weight, port
-constexpr std::uint16_t kTypeSrv = 33;
+constexpr std::uint16_t kRecordSrv = 33;
 
 // c-ares' own parser of SRV records does not tell their time to live.
 class Message {
@@ -71,7 +71,7 @@ std::optional<std::vector<SrvRecord>> all_records(Message message) {
     const std::uint16_t length = message.u16();
     if (!message.has(length)) return std::nullopt;
     const std::size_t end = message.at() + length;
-    if (type == kTypeSrv) {
+    if (type == kRecordSrv) {
       if (length < kSrvFields) return std::nullopt;
       SrvRecord record{.ttl_seconds = ttl};
       record.priority = message.u16();

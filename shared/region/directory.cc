@@ -1,19 +1,14 @@
 #include "shared/region/directory.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <string_view>
 
 #include "shared/os/check.h"
+#include "shared/region/slots.h"
 
 namespace baton::region {
 namespace {
-
-using namespace std::chrono_literals;
-
-constexpr auto kRelaxed = std::memory_order_relaxed;
-constexpr auto kLockTimeout = 1s;
 
 struct Extent {
   std::uint32_t first;
@@ -28,34 +23,14 @@ constexpr MetricKind kind_of(std::uint32_t packed) {
 }
 constexpr MetricUnit unit_of(std::uint32_t packed) { return static_cast<MetricUnit>(packed >> 16); }
 
-constexpr std::uint64_t user_bit(std::uint32_t slot) { return std::uint64_t{1} << slot; }
-
 constexpr bool is_known(std::uint32_t packed) {
   const MetricKind kind = kind_of(packed);
   return kind >= MetricKind::Counter && kind <= MetricKind::Histogram &&
          unit_of(packed) <= MetricUnit::Microseconds;
 }
 
-// FNV-1a; a filter ahead of the comparison of texts, never the only one.
 std::uint32_t hash_of(const MetricDescription& description) {
-  std::uint32_t hash = 2166136261U;
-  const auto mix = [&hash](std::string_view text) {
-    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
-  };
-  mix(description.name);
-  mix("{");
-  mix(description.labels);
-  return hash;
-}
-
-bool fits(std::string_view text, std::size_t bytes) {
-  return text.size() < bytes && text.find('\0') == text.npos;
-}
-
-template <std::size_t N>
-void store_text(char (&target)[N], std::string_view text) {
-  std::memset(target, 0, N);
-  std::memcpy(target, text.data(), std::min(text.size(), N - 1));
+  return hash_of_pair(description.name, '{', description.labels);
 }
 
 template <std::size_t N>

@@ -1,50 +1,20 @@
 #include "shared/region/endpoint_table.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <optional>
 #include <string>
 
 #include "shared/os/check.h"
+#include "shared/region/slots.h"
 
 namespace baton::region {
 namespace {
-
-using namespace std::chrono_literals;
-
-constexpr auto kRelaxed = std::memory_order_relaxed;
-constexpr auto kLockTimeout = 1s;
-
-constexpr std::uint64_t user_bit(std::uint32_t slot) { return std::uint64_t{1} << slot; }
-
-// FNV-1a; a filter ahead of the comparison of texts, never the only one.
-std::uint32_t hash_of(std::string_view cluster, std::string_view address) {
-  std::uint32_t hash = 2166136261U;
-  const auto mix = [&hash](std::string_view text) {
-    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
-  };
-  mix(cluster);
-  mix("/");
-  mix(address);
-  return hash;
-}
 
 template <std::size_t N>
 bool equals(const char (&stored)[N], std::string_view text) {
   return text.size() < N && std::memcmp(stored, text.data(), text.size()) == 0 &&
          stored[text.size()] == '\0';
-}
-
-template <std::size_t N>
-void store_text(char (&target)[N], std::string_view text) {
-  std::memset(target, 0, N);
-  std::memcpy(target, text.data(), text.size());
-}
-
-template <std::size_t N>
-bool fits(const char (&)[N], std::string_view text) {
-  return text.size() < N && text.find('\0') == text.npos;
 }
 
 void write(EndpointSlot& entry, std::uint32_t hash, std::string_view cluster,
@@ -66,13 +36,14 @@ void write(EndpointSlot& entry, std::uint32_t hash, std::string_view cluster,
 os::Result<EndpointSlot*> EndpointTable::find_or_add(std::string_view cluster,
                                                      std::string_view address, std::uint32_t slot) {
   BATON_CHECK(slot < kSlots);
-  if (!fits(EndpointSlot{}.cluster, cluster) || !fits(EndpointSlot{}.address, address)) {
+  if (!fits(cluster, sizeof(EndpointSlot::cluster)) ||
+      !fits(address, sizeof(EndpointSlot::address))) {
     return os::plain_error("too long for the region:", std::string(address));
   }
   const auto guard = lock_->acquire(kLockTimeout, [] {});
   if (!guard) return std::unexpected(guard.error());
 
-  const std::uint32_t hash = hash_of(cluster, address);
+  const std::uint32_t hash = hash_of_pair(cluster, '/', address);
   std::optional<std::uint32_t> place;
   for (std::uint32_t i = 0; i < used(); ++i) {
     EndpointSlot& entry = memory_.endpoints[i];

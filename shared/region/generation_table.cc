@@ -5,11 +5,11 @@
 #include <cstring>
 
 #include "shared/os/check.h"
+#include "shared/region/slots.h"
 
 namespace baton::region {
 namespace {
 
-constexpr auto kRelaxed = std::memory_order_relaxed;
 constexpr std::size_t kVersionWords = std::size(decltype(GenerationSlot::version){});
 constexpr std::size_t kVersionBytes = kVersionWords * sizeof(std::uint64_t);
 

@@ -3,11 +3,10 @@
 #include <algorithm>
 
 #include "shared/os/check.h"
+#include "shared/region/slots.h"
 
 namespace baton::region {
 namespace {
-
-constexpr auto kRelaxed = std::memory_order_relaxed;
 
 void raise_to(Atomic32& mark, std::uint32_t value) {
   std::uint32_t seen = mark.load(kRelaxed);

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <limits>
 
+#include "shared/region/slots.h"
+
 namespace baton::region {
 namespace {
-
-constexpr auto kRelaxed = std::memory_order_relaxed;
 
 // The finalizer of splitmix64: keys may be anything, their places must not be.
 std::uint64_t mix(std::uint64_t value) {

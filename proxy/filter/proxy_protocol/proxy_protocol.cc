@@ -9,6 +9,7 @@
 #include "proxy/filter/proxy_protocol/proxy_header_parser.h"
 #include "proxy/network/tunnel_state.h"
 #include "proxy/stats/stats_store.h"
+#include "shared/os/seconds.h"
 
 namespace baton::proxy {
 
@@ -27,7 +28,7 @@ FilterStatus ProxyProtocol::on_new_connection() {
     return FilterStatus::StopIteration;
   }
   waiting_ = true;
-  timer_.start(std::chrono::duration<double>(config_.timeout).count());
+  timer_.start(os::seconds(config_.timeout));
   return FilterStatus::StopIteration;
 }
 

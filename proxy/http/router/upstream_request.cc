@@ -15,7 +15,7 @@ using std::chrono::microseconds;
 using std::chrono::steady_clock;
 
 // What a request may leave behind in its buffer for the next one that uses this object.
-constexpr std::size_t kRetainedBytes = 4096;
+constexpr std::size_t kKeptBytes = 4096;
 
 constexpr UpstreamFailure kOverflow{503, ResponseFlag::UpstreamOverflow, "upstream_overflow"};
 constexpr UpstreamFailure kNobody{503, ResponseFlag::NoHealthyUpstream, "no_healthy_upstream"};
@@ -483,7 +483,7 @@ void UpstreamRequest::finish(Reuse reuse) {
   connection_guard_ = {};
   retry_guard_ = {};
   tried_.clear();
-  kept_.capacity() > kRetainedBytes ? kept_.release() : kept_.clear();
+  kept_.capacity() > kKeptBytes ? kept_.release() : kept_.clear();
   context_->stats.requests_active.sub();
   context_ = nullptr;
   phase_ = Phase::Idle;

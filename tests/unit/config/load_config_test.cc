@@ -13,7 +13,7 @@ using baton::proxy::load_config;
 
 namespace {
 
-Config loaded(std::string_view toml) {
+Config loaded_config(std::string_view toml) {
   auto config = load_config(toml, "f");
   if (!config) {
     for (const auto& error : config.error()) MESSAGE(error.text());
@@ -35,7 +35,7 @@ endpoints = ["127.0.0.1:15432"]
 }  // namespace
 
 TEST_CASE("what a file leaves out has its default") {
-  const Config config = loaded(kMinimal);
+  const Config config = loaded_config(kMinimal);
   CHECK(config.workers >= 1);
   CHECK(config.workers <= 64);
   CHECK(config.move_connections);
@@ -55,7 +55,7 @@ TEST_CASE("what a file leaves out has its default") {
 }
 
 TEST_CASE("every key reaches the configuration") {
-  const Config config = loaded(R"(
+  const Config config = loaded_config(R"(
 [supervisor]
 drain_time = "0"
 drain_strategy = "immediate"
@@ -112,7 +112,7 @@ connect_timeout = "250ms"
 }
 
 TEST_CASE("a udp listener, beside a tcp listener on the same port") {
-  const Config config = loaded(R"(
+  const Config config = loaded_config(R"(
 [[listener]]
 name = "dns"
 address = "[::]:53"
@@ -145,7 +145,7 @@ endpoints = ["127.0.0.1:53"]
 }
 
 TEST_CASE("every key of a cluster reaches the configuration") {
-  const Config config = loaded(std::string(kMinimal) + R"([[cluster]]
+  const Config config = loaded_config(std::string(kMinimal) + R"([[cluster]]
 name = "web"
 endpoints = ["web.internal:80", { address = "srv:_http._tcp.internal", weight = 2 }]
 endpoints_file = "/etc/web"
@@ -212,7 +212,7 @@ idle_timeout = "13s"
 }
 
 TEST_CASE("an order of sections is as good as any other, and an unused cluster is fine") {
-  const Config config = loaded(R"([[cluster]]
+  const Config config = loaded_config(R"([[cluster]]
 name = "unused"
 endpoints = ["127.0.0.1:1"]
 [[listener]]

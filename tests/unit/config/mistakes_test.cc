@@ -41,7 +41,7 @@ name = "pg"
 endpoints = ["127.0.0.1:15432"]
 )";
 
-struct Row {
+struct MistakeRow {
   const char* what;
   std::string toml;
   std::vector<std::string> expected;
@@ -71,7 +71,7 @@ const std::string kEndpoints =
     R"(; allowed: "127.0.0.1:80", "[::1]:80", "unix:/path", "unix:@abstract", "host.name:80" or )"
     R"("srv:_service._tcp.host.name")";
 
-std::vector<Row> rows() {
+std::vector<MistakeRow> rows() {
   return {
       // The file as a whole.
       {"an empty file", "", {"f:1:1: listener: is missing; allowed: one [[listener]] or more"}},
@@ -380,7 +380,7 @@ std::vector<Row> rows() {
 }  // namespace
 
 TEST_CASE("each mistake gets its line: place, key, what is wrong, what is allowed") {
-  for (const Row& row : rows()) {
+  for (const MistakeRow& row : rows()) {
     CAPTURE(row.what);
     CAPTURE(row.toml);
     CHECK(mistakes(row.toml) == joined(row.expected));

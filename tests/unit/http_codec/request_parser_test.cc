@@ -27,7 +27,7 @@ class Accepted {
   std::string bytes_;
 };
 
-Accepted with_headers(std::string_view lines) {
+Accepted accepted_with(std::string_view lines) {
   return Accepted("POST / HTTP/1.1\r\nHost: x\r\n" + std::string(lines) + "\r\n");
 }
 
@@ -172,16 +172,16 @@ TEST_CASE("request parser: hosts") {
 }
 
 TEST_CASE("request parser: bodies") {
-  CHECK(with_headers("").head.framing == BodyFraming::None);
-  const Accepted sized = with_headers("Content-Length: 9223372036854775807\r\n");
+  CHECK(accepted_with("").head.framing == BodyFraming::None);
+  const Accepted sized = accepted_with("Content-Length: 9223372036854775807\r\n");
   CHECK(sized.head.framing == BodyFraming::Length);
   CHECK(sized.head.content_length == 9223372036854775807U);
-  CHECK(with_headers("Content-Length:  007\t\r\n").head.content_length == 7);
-  CHECK(with_headers("Content-Length: 0\r\n").head.framing == BodyFraming::Length);
-  CHECK(with_headers("TRANSFER-encoding:chunked\r\n").head.framing == BodyFraming::Chunked);
-  CHECK(with_headers("Transfer-Encoding: \t cHuNkEd \r\n").head.framing == BodyFraming::Chunked);
-  CHECK(with_headers("TE: chunked\r\n").head.framing == BodyFraming::None);
-  CHECK(with_headers("X-Transfer-Encoding: chunked\r\n").head.framing == BodyFraming::None);
+  CHECK(accepted_with("Content-Length:  007\t\r\n").head.content_length == 7);
+  CHECK(accepted_with("Content-Length: 0\r\n").head.framing == BodyFraming::Length);
+  CHECK(accepted_with("TRANSFER-encoding:chunked\r\n").head.framing == BodyFraming::Chunked);
+  CHECK(accepted_with("Transfer-Encoding: \t cHuNkEd \r\n").head.framing == BodyFraming::Chunked);
+  CHECK(accepted_with("TE: chunked\r\n").head.framing == BodyFraming::None);
+  CHECK(accepted_with("X-Transfer-Encoding: chunked\r\n").head.framing == BodyFraming::None);
 }
 
 TEST_CASE("request parser: keep-alive or close") {
@@ -202,29 +202,29 @@ TEST_CASE("request parser: keep-alive or close") {
 }
 
 TEST_CASE("request parser: an upgrade needs both headers and HTTP/1.1") {
-  CHECK(with_headers("Connection: upgrade\r\nUpgrade: websocket\r\n").head.upgrade == "websocket");
-  CHECK(with_headers("Upgrade: h2c\r\nConnection: x, Upgrade\r\n").head.upgrade == "h2c");
-  CHECK(with_headers("Upgrade: websocket\r\n").head.upgrade.empty());
-  CHECK(with_headers("Connection: upgrade\r\n").head.upgrade.empty());
-  CHECK(with_headers("Connection: upgrade\r\nUpgrade: a\r\nUpgrade: b\r\n").head.upgrade.empty());
+  CHECK(accepted_with("Connection: upgrade\r\nUpgrade: websocket\r\n").head.upgrade == "websocket");
+  CHECK(accepted_with("Upgrade: h2c\r\nConnection: x, Upgrade\r\n").head.upgrade == "h2c");
+  CHECK(accepted_with("Upgrade: websocket\r\n").head.upgrade.empty());
+  CHECK(accepted_with("Connection: upgrade\r\n").head.upgrade.empty());
+  CHECK(accepted_with("Connection: upgrade\r\nUpgrade: a\r\nUpgrade: b\r\n").head.upgrade.empty());
   const Accepted old("GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
   CHECK(old.head.upgrade.empty());
 }
 
 TEST_CASE("request parser: 100-continue matters when a body is to come") {
-  CHECK(with_headers("Expect: 100-Continue\r\nContent-Length: 1\r\n").head.expects_continue);
-  CHECK(
-      with_headers("Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n").head.expects_continue);
-  CHECK_FALSE(with_headers("Expect: 100-continue\r\nContent-Length: 0\r\n").head.expects_continue);
-  CHECK_FALSE(with_headers("Expect: 100-continue\r\n").head.expects_continue);
-  CHECK_FALSE(with_headers("Content-Length: 1\r\n").head.expects_continue);
+  CHECK(accepted_with("Expect: 100-Continue\r\nContent-Length: 1\r\n").head.expects_continue);
+  CHECK(accepted_with("Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n")
+            .head.expects_continue);
+  CHECK_FALSE(accepted_with("Expect: 100-continue\r\nContent-Length: 0\r\n").head.expects_continue);
+  CHECK_FALSE(accepted_with("Expect: 100-continue\r\n").head.expects_continue);
+  CHECK_FALSE(accepted_with("Content-Length: 1\r\n").head.expects_continue);
   const Accepted old("POST / HTTP/1.0\r\nExpect: x\r\nContent-Length: 1\r\n\r\n");
   CHECK_FALSE(old.head.expects_continue);
   CHECK_FALSE(old.head.headers.has(HeaderId::Expect));
 }
 
 TEST_CASE("request parser: Connection removes only lines that Baton does not know") {
-  const Accepted request = with_headers(
+  const Accepted request = accepted_with(
       "X-Hop: 1\r\nx-hop: 2\r\nCookie: c\r\nX-Forwarded-For: 1.2.3.4\r\nContent-Length: 5\r\n"
       "Connection: x-hop, cookie, X-Forwarded-For, host, content-length, X-None\r\n");
   CHECK_FALSE(request.head.headers.find("X-Hop") != nullptr);

@@ -11,8 +11,9 @@ namespace {
 using namespace baton::proxy::http;
 using namespace std::string_view_literals;
 
-struct Accepted {
-  explicit Accepted(std::string text, AnsweredRequest request = {}) : bytes(std::move(text)) {
+struct AcceptedResponse {
+  explicit AcceptedResponse(std::string text, AnsweredRequest request = {})
+      : bytes(std::move(text)) {
     CAPTURE(bytes);
     const MessageLimits limits;
     const Verdict verdict = ResponseParser(limits).parse(bytes, request, head);
@@ -32,8 +33,8 @@ struct Accepted {
   ResponseHead head;
 };
 
-const Rejection* rejection_of(std::string_view text, AnsweredRequest request = {},
-                              const MessageLimits& limits = {}) {
+const Rejection* response_rejection(std::string_view text, AnsweredRequest request = {},
+                                    const MessageLimits& limits = {}) {
   CAPTURE(text);
   const std::vector<char> bytes(text.begin(), text.end());
   ResponseHead head;
@@ -49,14 +50,14 @@ const Rejection* rejection_of(std::string_view text, AnsweredRequest request = {
 }
 
 TEST_CASE("response parser: status lines") {
-  const Accepted plain("HTTP/1.1 200 OK\r\n\r\n");
+  const AcceptedResponse plain("HTTP/1.1 200 OK\r\n\r\n");
   CHECK(plain.head.status == 200);
   CHECK(plain.head.reason == "OK");
-  CHECK(Accepted("HTTP/1.1 999 \r\n\r\n").head.status == 999);
-  CHECK(Accepted("HTTP/1.1 599 a b\tc \xe4\r\n\r\n").head.reason == "a b\tc \xe4");
-  CHECK(Accepted("HTTP/1.1 200 \r\n\r\n").head.reason.empty());
-  CHECK(Accepted("HTTP/1.1 200\r\n\r\n").head.reason.empty());
-  CHECK(Accepted("HTTP/1.0 404 Not Found\r\n\r\n").head.version == Version::Http10);
+  CHECK(AcceptedResponse("HTTP/1.1 999 \r\n\r\n").head.status == 999);
+  CHECK(AcceptedResponse("HTTP/1.1 599 a b\tc \xe4\r\n\r\n").head.reason == "a b\tc \xe4");
+  CHECK(AcceptedResponse("HTTP/1.1 200 \r\n\r\n").head.reason.empty());
+  CHECK(AcceptedResponse("HTTP/1.1 200\r\n\r\n").head.reason.empty());
+  CHECK(AcceptedResponse("HTTP/1.0 404 Not Found\r\n\r\n").head.version == Version::Http10);
 }
 
 TEST_CASE("response parser: malformed first lines and headers") {
@@ -98,7 +99,7 @@ TEST_CASE("response parser: malformed first lines and headers") {
   };
   for (const Case& refused : cases) {
     CAPTURE(refused.bytes);
-    const Rejection* const why = rejection_of(refused.bytes);
+    const Rejection* const why = response_rejection(refused.bytes);
     REQUIRE(why != nullptr);
     CHECK(why->flag == refused.expected.flag);
   }
@@ -131,56 +132,57 @@ TEST_CASE("response parser: malformed framing") {
     CAPTURE(refused.lines);
     // Whatever the request was: a response that contradicts itself is not believed.
     for (const Method method : {Method::Get, Method::Head, Method::Connect}) {
-      const Rejection* const why = rejection_of(
+      const Rejection* const why = response_rejection(
           "HTTP/1.1 200 OK\r\n" + std::string(refused.lines) + "\r\n\r\n", {.method = method});
       REQUIRE(why != nullptr);
       CHECK(why->flag == refused.expected.flag);
     }
   }
   const Rejection* const old =
-      rejection_of("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+      response_rejection("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
   REQUIRE(old != nullptr);
   CHECK(old->flag == kEncodingInOldVersion.flag);
 }
 
 TEST_CASE("response parser: how a body ends") {
-  const Accepted sized("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+  const AcceptedResponse sized("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
   CHECK(sized.head.framing == BodyFraming::Length);
   CHECK(sized.head.content_length == 5);
   CHECK(sized.head.persistence == Persistence::KeepAlive);
-  const Accepted chunked("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+  const AcceptedResponse chunked("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
   CHECK(chunked.head.framing == BodyFraming::Chunked);
-  const Accepted until_close("HTTP/1.1 200 OK\r\nConnection: keep-alive\r\n\r\n");
+  const AcceptedResponse until_close("HTTP/1.1 200 OK\r\nConnection: keep-alive\r\n\r\n");
   CHECK(until_close.head.framing == BodyFraming::UntilClose);
   CHECK(until_close.head.persistence == Persistence::Close);
 }
 
 TEST_CASE("response parser: HEAD and 304 tell the length of another response") {
   const std::string text = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
-  const Accepted head(text, {.method = Method::Head});
+  const AcceptedResponse head(text, {.method = Method::Head});
   CHECK(head.head.framing == BodyFraming::None);
   CHECK(head.head.content_length == 0);
   CHECK(head.head.headers.get(HeaderId::ContentLength) == "5");
-  CHECK(Accepted("HTTP/1.1 200 OK\r\n\r\n", {.method = Method::Head}).head.framing ==
+  CHECK(AcceptedResponse("HTTP/1.1 200 OK\r\n\r\n", {.method = Method::Head}).head.framing ==
         BodyFraming::None);
-  CHECK(Accepted("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", {.method = Method::Head})
+  CHECK(AcceptedResponse("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+                         {.method = Method::Head})
             .head.framing == BodyFraming::None);
-  CHECK(Accepted("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n").head.framing ==
+  CHECK(AcceptedResponse("HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n").head.framing ==
         BodyFraming::None);
 }
 
 TEST_CASE("response parser: 1xx and 204 have no body and may claim none") {
-  CHECK(Accepted("HTTP/1.1 204 No Content\r\n\r\n").head.framing == BodyFraming::None);
-  const Accepted zero("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n");
+  CHECK(AcceptedResponse("HTTP/1.1 204 No Content\r\n\r\n").head.framing == BodyFraming::None);
+  const AcceptedResponse zero("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n");
   CHECK(zero.head.framing == BodyFraming::None);
   CHECK_FALSE(zero.head.headers.has(HeaderId::ContentLength));
-  const Accepted interim("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+  const AcceptedResponse interim("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
   CHECK(interim.head.interim());
   CHECK(interim.head.framing == BodyFraming::None);
   for (const std::string status : {"100", "103", "204"}) {
     for (const std::string line : {"Content-Length: 5", "Transfer-Encoding: chunked"}) {
       const Rejection* const why =
-          rejection_of("HTTP/1.1 " + status + " X\r\n" + line + "\r\n\r\n");
+          response_rejection("HTTP/1.1 " + status + " X\r\n" + line + "\r\n\r\n");
       REQUIRE(why != nullptr);
       CHECK(why->flag == kUnexpectedBody.flag);
     }
@@ -190,28 +192,31 @@ TEST_CASE("response parser: 1xx and 204 have no body and may claim none") {
 TEST_CASE("response parser: 101 only when it was asked for") {
   const std::string text =
       "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-  const Accepted switched(text, {.upgrade = "WebSocket"});
+  const AcceptedResponse switched(text, {.upgrade = "WebSocket"});
   CHECK(switched.head.framing == BodyFraming::Tunnel);
   CHECK(switched.head.upgrade == "websocket");
   CHECK_FALSE(switched.head.interim());
-  CHECK(rejection_of(text) == &kUnexpectedUpgrade);
-  CHECK(rejection_of(text, {.upgrade = "websocket2"}) == &kUnexpectedUpgrade);
-  CHECK(rejection_of("HTTP/1.1 101 X\r\n\r\n", {.upgrade = "websocket"}) == &kUnexpectedUpgrade);
+  CHECK(response_rejection(text) == &kUnexpectedUpgrade);
+  CHECK(response_rejection(text, {.upgrade = "websocket2"}) == &kUnexpectedUpgrade);
+  CHECK(response_rejection("HTTP/1.1 101 X\r\n\r\n", {.upgrade = "websocket"}) ==
+        &kUnexpectedUpgrade);
 }
 
 TEST_CASE("response parser: CONNECT's success opens a tunnel") {
   const AnsweredRequest connect{.method = Method::Connect};
-  const Accepted opened("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", connect);
+  const AcceptedResponse opened("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", connect);
   CHECK(opened.head.framing == BodyFraming::Tunnel);
   CHECK_FALSE(opened.head.headers.has(HeaderId::ContentLength));
-  const Accepted refused("HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\n", connect);
+  const AcceptedResponse refused("HTTP/1.1 403 Forbidden\r\nContent-Length: 5\r\n\r\n", connect);
   CHECK(refused.head.framing == BodyFraming::Length);
 }
 
 TEST_CASE("response parser: limits") {
   const MessageLimits limits{
       .start_line_bytes = 20, .header_bytes = 30, .header_count = 2, .body_bytes = 10};
-  const auto rejection = [&](std::string_view text) { return rejection_of(text, {}, limits); };
+  const auto rejection = [&](std::string_view text) {
+    return response_rejection(text, {}, limits);
+  };
   CHECK(rejection("HTTP/1.1 200 12345\r\n\r\n") == nullptr);
   CHECK(rejection("HTTP/1.1 200 123456\r\n\r\n") == &kStartLineTooLong);
   CHECK(rejection("HTTP/1.1 200 OK\r\nA: " + std::string(30, 'a')) == &kHeadersTooLarge);

@@ -49,8 +49,8 @@ class Client {
   z_stream stream_{};
 };
 
-struct Fixture {
-  explicit Fixture(std::string_view toml = "")
+struct CompressionFixture {
+  explicit CompressionFixture(std::string_view toml = "")
       : parsed(parse_filter("compression", toml)), filter(rig.bind(*parsed.factory)) {}
 
   // The head that the client gets.
@@ -109,7 +109,7 @@ TEST_CASE("accept-encoding: several lines are one list") {
 }
 
 TEST_CASE("compression: the head tells of the compressed body") {
-  Fixture fixture;
+  CompressionFixture fixture;
   const auto stream = fixture.exchange(
       kAsks, kHtml + "ETag: \"v1\"\nAccept-Ranges: bytes\nVary: Origin\nX-Other: kept\n");
   CHECK(stream->response_lines("content-encoding") == "gzip");
@@ -123,7 +123,7 @@ TEST_CASE("compression: the head tells of the compressed body") {
 }
 
 TEST_CASE("compression: a client that does not ask gets it plain, but caches are told") {
-  Fixture fixture;
+  CompressionFixture fixture;
   for (const std::string& request :
        {kPlain, std::string("HEAD / HTTP/1.1\nHost: a\nAccept-Encoding: gzip\n")}) {
     StreamRig stream(fixture.rig, fixture.filter, request);
@@ -139,14 +139,14 @@ TEST_CASE("compression: a client that does not ask gets it plain, but caches are
 }
 
 TEST_CASE("compression: caches are told once") {
-  Fixture fixture;
+  CompressionFixture fixture;
   CHECK(fixture.exchange(kAsks, kHtml + "Vary: *\n")->response_lines("vary") == "*");
   CHECK(fixture.exchange(kAsks, kHtml + "Vary: A, Accept-Encoding\n")->response_lines("vary") ==
         "A, Accept-Encoding");
 }
 
 TEST_CASE("compression: a body arrives whole, and each piece at once") {
-  Fixture fixture;
+  CompressionFixture fixture;
   StreamRig stream(fixture.rig, fixture.filter, kAsks);
   stream.respond("HTTP/1.1 200 OK\nContent-Type: text/html\nTransfer-Encoding: chunked\n");
   Client client;
@@ -159,7 +159,7 @@ TEST_CASE("compression: a body arrives whole, and each piece at once") {
 }
 
 TEST_CASE("compression: trailers follow the end of the compressed body") {
-  Fixture fixture;
+  CompressionFixture fixture;
   StreamRig stream(fixture.rig, fixture.filter, kAsks);
   stream.respond("HTTP/1.1 200 OK\nContent-Type: text/html\nTransfer-Encoding: chunked\n");
   Client client;
@@ -169,7 +169,7 @@ TEST_CASE("compression: trailers follow the end of the compressed body") {
 }
 
 TEST_CASE("compression: bodies of any size and content, one after the other") {
-  Fixture fixture;
+  CompressionFixture fixture;
   std::minstd_rand random(7);
   for (const std::size_t size : {1, 300, 5000, 70'000, 1'000'000}) {
     for (const bool noise : {false, true}) {
@@ -200,7 +200,7 @@ TEST_CASE("compression: bodies of any size and content, one after the other") {
 }
 
 TEST_CASE("compression: two responses at once do not mix") {
-  Fixture fixture;
+  CompressionFixture fixture;
   StreamRig one(fixture.rig, fixture.filter, kAsks);
   StreamRig two(fixture.rig, fixture.filter, kAsks);
   one.respond(kHtml);
@@ -216,7 +216,7 @@ TEST_CASE("compression: two responses at once do not mix") {
 }
 
 TEST_CASE("compression: a response that was given up leaves a clean encoder to the next") {
-  Fixture fixture;
+  CompressionFixture fixture;
   {
     StreamRig given_up(fixture.rig, fixture.filter, kAsks);
     given_up.respond(kHtml);
@@ -230,7 +230,7 @@ TEST_CASE("compression: a response that was given up leaves a clean encoder to t
 }
 
 TEST_CASE("compression: what must not be changed is not") {
-  Fixture fixture;
+  CompressionFixture fixture;
   CHECK(fixture.compresses(kAsks, kHtml));
   for (const char* line :
        {"Content-Encoding: br", "Content-Encoding: identity", "Cache-Control: no-transform",
@@ -251,7 +251,7 @@ TEST_CASE("compression: what must not be changed is not") {
 }
 
 TEST_CASE("compression: only types that shrink, and bodies that are long enough") {
-  Fixture fixture("min_length = \"100B\"");
+  CompressionFixture fixture("min_length = \"100B\"");
   for (const char* type : {"text/plain", "TEXT/HTML; charset=utf-8", "application/json",
                            "application/json ; x=y", "image/svg+xml"}) {
     CAPTURE(type);
@@ -269,12 +269,12 @@ TEST_CASE("compression: only types that shrink, and bodies that are long enough"
 }
 
 TEST_CASE("compression: a weak entity tag stays as it is") {
-  Fixture fixture;
+  CompressionFixture fixture;
   CHECK(fixture.exchange(kAsks, kHtml + "ETag: W/\"v1\"\n")->response_lines("etag") == "W/\"v1\"");
 }
 
 TEST_CASE("compression: its configuration and its mistakes") {
-  Fixture fixture("content_types = [\"image/*\", \"text/html\"]\nlevel = 9");
+  CompressionFixture fixture("content_types = [\"image/*\", \"text/html\"]\nlevel = 9");
   CHECK(fixture.parsed.mistakes == "");
   CHECK(fixture.compresses(kAsks, with_type("image/bmp")));
   CHECK_FALSE(fixture.compresses(kAsks, with_type("text/css")));

@@ -14,8 +14,8 @@ namespace {
 
 const std::string kGet = "GET / HTTP/1.1\nHost: a\n";
 
-struct Fixture {
-  explicit Fixture(std::string_view toml)
+struct FaultFixture {
+  explicit FaultFixture(std::string_view toml)
       : parsed(parse_filter("fault", toml)), filter(rig.bind(*parsed.factory)) {
     CHECK(parsed.mistakes == "");
   }
@@ -44,7 +44,7 @@ std::string mistakes(std::string_view toml) { return parse_filter("fault", toml)
 }  // namespace
 
 TEST_CASE("fault: an abort answers with its status, flagged and counted") {
-  Fixture fixture("abort_status = 503");
+  FaultFixture fixture("abort_status = 503");
   const StreamRig stream = fixture.ask();
   CHECK(stream.answer == Answer::Local);
   CHECK(stream.response_head().status == 503);
@@ -56,14 +56,14 @@ TEST_CASE("fault: an abort answers with its status, flagged and counted") {
 }
 
 TEST_CASE("fault: an abort by reset gives no answer") {
-  Fixture fixture("abort_reset = true");
+  FaultFixture fixture("abort_reset = true");
   const StreamRig stream = fixture.ask();
   CHECK(stream.answer == Answer::Reset);
   CHECK(stream.info.flags.has(ResponseFlag::FaultInjected));
 }
 
 TEST_CASE("fault: a delayed request goes on when its time is up, not before") {
-  Fixture fixture("delay = \"30ms\"");
+  FaultFixture fixture("delay = \"30ms\"");
   const auto began = std::chrono::steady_clock::now();
   StreamRig stream = fixture.ask();
   CHECK_FALSE(stream.reached_router());
@@ -75,7 +75,7 @@ TEST_CASE("fault: a delayed request goes on when its time is up, not before") {
 }
 
 TEST_CASE("fault: a delay comes before an abort") {
-  Fixture fixture("delay = \"1ms\"\nabort_status = 429");
+  FaultFixture fixture("delay = \"1ms\"\nabort_status = 429");
   StreamRig stream = fixture.ask();
   CHECK(stream.answer == Answer::None);
   CHECK(run_until(fixture.rig.loop, [&] { return stream.answer == Answer::Local; }));
@@ -84,12 +84,12 @@ TEST_CASE("fault: a delay comes before an abort") {
 }
 
 TEST_CASE("fault: percentages are kept to") {
-  Fixture fixture("abort_status = 500\nabort_percent = 30");
+  FaultFixture fixture("abort_status = 500\nabort_percent = 30");
   int aborted = 0;
   for (int i = 0; i < 2000; ++i) aborted += fixture.ask().answer == Answer::Local ? 1 : 0;
   CHECK(aborted > 480);  // 600 are expected: six standard deviations
   CHECK(aborted < 720);
-  Fixture never("abort_status = 500\nabort_percent = 0");
+  FaultFixture never("abort_status = 500\nabort_percent = 0");
   for (int i = 0; i < 100; ++i) CHECK_FALSE(never.ask().concerned());
 }
 
@@ -98,7 +98,7 @@ TEST_CASE("fault: a request may ask for its own, when it is allowed to") {
   CHECK(planned("X-Fault-Abort: 418\n").status == 418);
   CHECK(planned("X-Fault-Abort: 418\n").abort == Abort::Answer);
   CHECK(planned("X-Fault-Abort: reset\n").abort == Abort::Reset);
-  Fixture deaf("delay = \"1ms\"\ndelay_percent = 0");
+  FaultFixture deaf("delay = \"1ms\"\ndelay_percent = 0");
   CHECK_FALSE(deaf.ask("X-Fault-Abort: 418\n").concerned());
 }
 

@@ -7,8 +7,8 @@ using namespace baton::fixture;
 
 namespace {
 
-struct Fixture {
-  explicit Fixture(std::string_view toml)
+struct HeadersFixture {
+  explicit HeadersFixture(std::string_view toml)
       : parsed(parse_filter("headers", toml)), filter(rig.bind(*parsed.factory)) {
     CHECK(parsed.mistakes == "");
   }
@@ -21,7 +21,7 @@ struct Fixture {
 }  // namespace
 
 TEST_CASE("headers: a request's lines are removed, set and added") {
-  Fixture fixture(R"([request]
+  HeadersFixture fixture(R"([request]
 remove = ["x-secret"]
 set = { x-env = "prod", x-from = "%CLIENT_ADDRESS%" }
 add = { x-tag = "g%GENERATION%" })");
@@ -35,7 +35,8 @@ add = { x-tag = "g%GENERATION%" })");
 }
 
 TEST_CASE("headers: a response's are, too, and neither touches the other") {
-  Fixture fixture(R"(response = { remove = ["server"], set = { x-frame-options = "DENY" } })");
+  HeadersFixture fixture(
+      R"(response = { remove = ["server"], set = { x-frame-options = "DENY" } })");
   StreamRig stream(fixture.rig, fixture.filter, "GET / HTTP/1.1\nHost: a\nserver: 1\n");
   CHECK(stream.request_lines("server") == "1");
   stream.respond("HTTP/1.1 200 OK\nContent-Length: 0\nServer: x\n");

@@ -6,7 +6,7 @@ using Answer = StreamRig::Answer;
 
 namespace {
 
-class Fixture {
+class HealthFixture {
  public:
   StreamRig ask(std::string_view request) { return StreamRig(rig, filter, request); }
 
@@ -18,7 +18,7 @@ class Fixture {
 }  // namespace
 
 TEST_CASE("health: GET and HEAD of its path are answered, whatever the query") {
-  Fixture fixture;
+  HealthFixture fixture;
   for (const char* line : {"GET /healthz", "HEAD /healthz", "GET /healthz?verbose=1"}) {
     CAPTURE(line);
     const StreamRig stream = fixture.ask(std::string(line) + " HTTP/1.1\nHost: a\n");
@@ -30,7 +30,7 @@ TEST_CASE("health: GET and HEAD of its path are answered, whatever the query") {
 }
 
 TEST_CASE("health: other paths and methods are no concern of it") {
-  Fixture fixture;
+  HealthFixture fixture;
   for (const char* line : {"GET /", "GET /healthz/", "GET /Healthz", "POST /healthz"}) {
     CAPTURE(line);
     const StreamRig stream = fixture.ask(std::string(line) + " HTTP/1.1\nHost: a\n");
@@ -40,7 +40,7 @@ TEST_CASE("health: other paths and methods are no concern of it") {
 }
 
 TEST_CASE("health: while draining it fails, and asks for a new connection") {
-  Fixture fixture;
+  HealthFixture fixture;
   fixture.rig.drain.begin(std::chrono::seconds(10), proxy::DrainStrategy::Gradual);
   StreamRig stream = fixture.ask("GET /healthz HTTP/1.1\nHost: a\n");
   CHECK(stream.response_head().status == 503);

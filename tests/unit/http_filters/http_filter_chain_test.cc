@@ -75,8 +75,8 @@ class Named final : public HttpFilter {
   std::vector<std::string>& seen_;
 };
 
-struct Fixture {
-  explicit Fixture(const std::vector<std::string>& names) {
+struct ChainFixture {
+  explicit ChainFixture(const std::vector<std::string>& names) {
     for (const std::string& name : names) {
       makers.emplace_back([this, name](const RequestHead&) {
         auto filter = std::make_unique<Named>(name, ends.seen);
@@ -97,14 +97,14 @@ using Seen = std::vector<std::string>;
 }  // namespace
 
 TEST_CASE("http filter chain: a filter's answer passes its own encode side and those ahead of it") {
-  Fixture fixture({"first", "answers", "behind"});
+  ChainFixture fixture({"first", "answers", "behind"});
   fixture.ends.chain.headers(Direction::Decode, EndOfStream::Yes);
   CHECK(fixture.ends.seen == Seen{"answers head", "first head", "headers"});
 }
 
 TEST_CASE(
     "http filter chain: what is added at the trailers passes those that follow, before them") {
-  Fixture fixture({"first", "adds", "behind"});
+  ChainFixture fixture({"first", "adds", "behind"});
   HeaderMap trailers;
   fixture.ends.chain.trailers(Direction::Encode, trailers);
   CHECK(fixture.ends.seen ==
@@ -112,7 +112,7 @@ TEST_CASE(
 }
 
 TEST_CASE("http filter chain: trailers wait for what is held, and no filter sees them twice") {
-  Fixture fixture({"first", "holds", "adds"});
+  ChainFixture fixture({"first", "holds", "adds"});
   HeaderMap trailers;
   fixture.ends.chain.headers(Direction::Encode, EndOfStream::No);
   fixture.ends.seen.clear();

@@ -9,7 +9,7 @@ using Answer = StreamRig::Answer;
 
 namespace {
 
-struct Fixture {
+struct IpFilterFixture {
   StreamRig ask_from(std::string_view client) {
     return StreamRig(rig, filter, "GET / HTTP/1.1\nHost: a\n", client);
   }
@@ -23,14 +23,14 @@ struct Fixture {
 }  // namespace
 
 TEST_CASE("http ip filter: an admitted client's request goes on") {
-  Fixture fixture;
+  IpFilterFixture fixture;
   const StreamRig stream = fixture.ask_from("10.1.2.3:4");
   CHECK(stream.reached_router());
   CHECK(stream.info.flags.empty());
 }
 
 TEST_CASE("http ip filter: a refused client gets 403, flagged and counted") {
-  Fixture fixture;
+  IpFilterFixture fixture;
   for (const char* client : {"10.66.0.1:1", "192.0.2.1:1", "[2001:db8::1]:1", "unix:@x"}) {
     CAPTURE(client);
     const StreamRig stream = fixture.ask_from(client);

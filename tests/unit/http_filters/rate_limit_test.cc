@@ -16,8 +16,8 @@ RateLimitConfig two(LimitSubject subject = {}) {
   return {.limit = {.interval_ns = 3'600'000'000'000, .burst = 2}, .subject = std::move(subject)};
 }
 
-struct Fixture {
-  explicit Fixture(RateLimitConfig config) : factory(std::move(config)) {}
+struct RateLimitFixture {
+  explicit RateLimitFixture(RateLimitConfig config) : factory(std::move(config)) {}
 
   bool passes(std::string_view client = "192.0.2.1:1", std::string_view lines = "") {
     const std::string request = "GET / HTTP/1.1\nHost: a\n" + std::string(lines);
@@ -32,7 +32,7 @@ struct Fixture {
 }  // namespace
 
 TEST_CASE("rate limit: beyond the burst a request is refused, flagged and counted") {
-  Fixture fixture(two());
+  RateLimitFixture fixture(two());
   CHECK(fixture.passes());
   CHECK(fixture.passes());
   const StreamRig refused(fixture.rig, fixture.filter, "GET / HTTP/1.1\nHost: a\n");
@@ -45,21 +45,21 @@ TEST_CASE("rate limit: beyond the burst a request is refused, flagged and counte
 }
 
 TEST_CASE("rate limit: a refusal that is over within a second says one second") {
-  Fixture fixture({.limit = {.interval_ns = 500'000'000, .burst = 1}});
+  RateLimitFixture fixture({.limit = {.interval_ns = 500'000'000, .burst = 1}});
   CHECK(fixture.passes());
   const StreamRig refused(fixture.rig, fixture.filter, "GET / HTTP/1.1\nHost: a\n");
   CHECK(refused.response_lines("retry-after") == "1");
 }
 
 TEST_CASE("rate limit: what is let through is answered without retry-after") {
-  Fixture fixture(two());
+  RateLimitFixture fixture(two());
   StreamRig stream(fixture.rig, fixture.filter, "GET / HTTP/1.1\nHost: a\n");
   stream.respond("HTTP/1.1 200 OK\nContent-Length: 1\n");
   CHECK(stream.response_lines("retry-after") == "");
 }
 
 TEST_CASE("rate limit: by client address each has a bucket, of IPv6 each /64") {
-  Fixture fixture(two({.kind = Kind::ClientAddress}));
+  RateLimitFixture fixture(two({.kind = Kind::ClientAddress}));
   CHECK(fixture.passes("192.0.2.1:1"));
   CHECK(fixture.passes("192.0.2.1:2"));
   CHECK_FALSE(fixture.passes("192.0.2.1:3"));
@@ -76,7 +76,7 @@ TEST_CASE("rate limit: by client address each has a bucket, of IPv6 each /64") {
 }
 
 TEST_CASE("rate limit: by header each value has a bucket; a request without it is not limited") {
-  Fixture fixture(two({.kind = Kind::Header, .header = "x-api-key"}));
+  RateLimitFixture fixture(two({.kind = Kind::Header, .header = "x-api-key"}));
   CHECK(fixture.passes("192.0.2.1:1", "X-Api-Key: one\n"));
   CHECK(fixture.passes("192.0.2.2:1", "x-api-key: one\n"));
   CHECK_FALSE(fixture.passes("192.0.2.3:1", "X-API-Key: one\n"));
@@ -85,7 +85,7 @@ TEST_CASE("rate limit: by header each value has a bucket; a request without it i
 }
 
 TEST_CASE("rate limit: two generations enforce one limit, even when its figures change") {
-  Fixture fixture(two());
+  RateLimitFixture fixture(two());
   CHECK(fixture.passes());
   CHECK(fixture.passes());
   RateLimitConfig other = two();
@@ -100,7 +100,7 @@ TEST_CASE("rate limit: two generations enforce one limit, even when its figures 
 }
 
 TEST_CASE("rate limit: limits of other listeners and of other places are others") {
-  Fixture fixture(two());
+  RateLimitFixture fixture(two());
   CHECK(fixture.passes());
   CHECK(fixture.passes());
   fixture.filter = fixture.rig.bind(fixture.factory, 1);

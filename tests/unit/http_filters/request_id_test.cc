@@ -10,11 +10,11 @@ using namespace baton::proxy::http;
 
 namespace {
 
-constexpr std::string_view kPlain = "GET / HTTP/1.1\nHost: a\n";
+constexpr std::string_view kWithoutId = "GET / HTTP/1.1\nHost: a\n";
 constexpr std::string_view kWithId = "GET / HTTP/1.1\nHost: a\nX-Request-Id: mine-1\n";
 
-struct Fixture {
-  explicit Fixture(std::string_view toml)
+struct RequestIdFixture {
+  explicit RequestIdFixture(std::string_view toml)
       : parsed(parse_filter("request_id", toml)), filter(rig.bind(*parsed.factory)) {}
 
   std::string id_of(std::string_view request) {
@@ -55,16 +55,16 @@ TEST_CASE("request id: ids are version 4 UUIDs, and no two are alike, in no work
 }
 
 TEST_CASE("request id: each request gets one; what a client sends is replaced unless trusted") {
-  Fixture fixture("");
-  CHECK(is_uuid4(fixture.id_of(kPlain)));
-  CHECK(fixture.id_of(kPlain) != fixture.id_of(kPlain));
+  RequestIdFixture fixture("");
+  CHECK(is_uuid4(fixture.id_of(kWithoutId)));
+  CHECK(fixture.id_of(kWithoutId) != fixture.id_of(kWithoutId));
   CHECK(is_uuid4(fixture.id_of(kWithId)));
 }
 
 TEST_CASE("request id: a trusted client's id is kept, if it is one") {
-  Fixture fixture("trust = true");
+  RequestIdFixture fixture("trust = true");
   CHECK(fixture.id_of(kWithId) == "mine-1");
-  CHECK(is_uuid4(fixture.id_of(kPlain)));
+  CHECK(is_uuid4(fixture.id_of(kWithoutId)));
   const std::string head = "GET / HTTP/1.1\nHost: a\n";
   CHECK(is_uuid4(fixture.id_of(head + "X-Request-Id: a b\n")));
   CHECK(is_uuid4(fixture.id_of(head + "X-Request-Id: \n")));
@@ -75,8 +75,8 @@ TEST_CASE("request id: a trusted client's id is kept, if it is one") {
 
 TEST_CASE("request id: the response names it when asked for, whatever the upstream says") {
   for (const bool asked : {false, true}) {
-    Fixture fixture(asked ? "response = true" : "");
-    StreamRig stream(fixture.rig, fixture.filter, kPlain);
+    RequestIdFixture fixture(asked ? "response = true" : "");
+    StreamRig stream(fixture.rig, fixture.filter, kWithoutId);
     stream.respond("HTTP/1.1 200 OK\nContent-Length: 0\nX-Request-Id: other\n");
     CHECK(stream.response_lines("x-request-id") ==
           (asked ? stream.request_lines("x-request-id") : "other"));

@@ -4,18 +4,14 @@
 
 #include <utility>
 
+#include "tests/unit/http_route/regex.h"
 #include "tests/unit/http_route/request.h"
 
 using namespace baton::proxy::http;
+using baton::fixture::regex;
 using baton::fixture::Request;
 
 namespace {
-
-Regex regex(std::string_view pattern) {
-  auto compiled = Regex::compile(pattern);
-  REQUIRE(compiled);
-  return *std::move(compiled);
-}
 
 bool path_holds(PathMatch match, std::string_view path) {
   const Request request(path);

@@ -6,21 +6,17 @@
 #include <string>
 #include <utility>
 
+#include "tests/unit/http_route/regex.h"
 #include "tests/unit/http_route/request.h"
 
 using namespace baton;
 using namespace baton::proxy::http;
+using fixture::regex;
 using fixture::Request;
 
 namespace {
 
 const os::SocketAddress kClient = *os::SocketAddress::parse("192.0.2.7:4711");
-
-Regex regex(std::string_view pattern) {
-  auto compiled = Regex::compile(pattern);
-  REQUIRE(compiled);
-  return *std::move(compiled);
-}
 
 Route forwarding(PathMatch path, ForwardAction action) {
   Route route;

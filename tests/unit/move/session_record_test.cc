@@ -26,8 +26,8 @@ SessionState some_session() {
   state.endpoint = std::make_shared<const proxy::Endpoint>(
       proxy::Endpoint{.address = *os::SocketAddress::parse("[::1]:53")});
   // Long ago, but not before the machine began.
-  state.opened =
-      std::chrono::steady_clock::time_point(std::chrono::steady_clock::now().time_since_epoch() / 2);
+  state.opened = std::chrono::steady_clock::time_point(
+      std::chrono::steady_clock::now().time_since_epoch() / 2);
   state.last_activity = proxy::CoarseClock::now() - std::chrono::seconds(9);
   state.answered = true;
   return state;

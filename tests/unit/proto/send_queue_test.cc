@@ -12,14 +12,14 @@ using namespace baton::proto;
 TEST_CASE("send queue: sends in order, with copies of the descriptors, up to the limit") {
   auto ends = make_pair();
   REQUIRE(ends);
-  const auto before = test::open_fds();
+  const auto before = baton::test::open_fds();
   SendQueue queue;
   const int fds[] = {ends->first.get(), ends->second.get()};
   REQUIRE(queue.push("one", {}, 1));
   REQUIRE(queue.push("three", fds, 0));
   CHECK(queue.bytes() == 8);
   CHECK(queue.fds() == 2);
-  CHECK(test::open_fds().size() == before.size() + 2);
+  CHECK(baton::test::open_fds().size() == before.size() + 2);
 
   CHECK(queue.flush(ends->first.get(), 1) == IoStatus::Done);
   CHECK(queue.bytes() == 5);
@@ -27,7 +27,7 @@ TEST_CASE("send queue: sends in order, with copies of the descriptors, up to the
   CHECK(queue.empty());
   CHECK(queue.bytes() == 0);
   CHECK(queue.fds() == 0);
-  CHECK(test::open_fds() == before);
+  CHECK(baton::test::open_fds() == before);
 
   Datagram datagram;
   REQUIRE(receive_datagram(ends->second.get(), datagram) == IoStatus::Done);
@@ -52,7 +52,7 @@ TEST_CASE("send queue: what stops it stays in front") {
 
 TEST_CASE("send queue: withdraws a request and nothing else") {
   SendQueue queue;
-  const auto before = test::open_fds();
+  const auto before = baton::test::open_fds();
   const int fds[] = {0};
   REQUIRE(queue.push("event", {}, 0));
   REQUIRE(queue.push("request", fds, 5));
@@ -62,17 +62,17 @@ TEST_CASE("send queue: withdraws a request and nothing else") {
   CHECK_FALSE(queue.withdraw(5));
   CHECK(queue.bytes() == 5);
   CHECK(queue.fds() == 0);
-  CHECK(test::open_fds() == before);
+  CHECK(baton::test::open_fds() == before);
 }
 
 TEST_CASE("send queue: a descriptor that cannot be copied leaves the queue as it was") {
   SendQueue queue;
-  const auto before = test::open_fds();
+  const auto before = baton::test::open_fds();
   const int fds[] = {0, 1 << 20};
   const auto pushed = queue.push("x", fds, 0);
   REQUIRE_FALSE(pushed);
   CHECK(pushed.error().code == EBADF);
   CHECK(queue.empty());
   CHECK(queue.bytes() == 0);
-  CHECK(test::open_fds() == before);
+  CHECK(baton::test::open_fds() == before);
 }

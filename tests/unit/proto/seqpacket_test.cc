@@ -92,14 +92,14 @@ TEST_CASE("seqpacket: a datagram of 64 KiB passes, a longer one is malformed and
   CHECK(pair.datagram.bytes.size() == kMaxDatagramBytes);
   pair.datagram.fds.clear();
 
-  const auto before = test::open_fds();
+  const auto before = baton::test::open_fds();
   REQUIRE(pair.send(std::string(kMaxDatagramBytes + 1, 'x'), fds) == IoStatus::Done);
   CHECK(pair.receive() == IoStatus::Malformed);
-  CHECK(test::open_fds() == before);
+  CHECK(baton::test::open_fds() == before);
 }
 
 TEST_CASE("seqpacket: descriptors that do not all fit are lost, the bytes are not, nothing leaks") {
-  CHECK(test::in_child([] {
+  CHECK(baton::test::in_child([] {
           auto ends = make_pair();
           if (!ends) return 1;
           const std::vector<int> fds(8, ends->first.get());
@@ -108,12 +108,12 @@ TEST_CASE("seqpacket: descriptors that do not all fit are lost, the bytes are no
               IoStatus::Done) {
             return 2;
           }
-          const auto before = test::open_fds();
-          if (!test::leave_free_fds(4)) return 3;
+          const auto before = baton::test::open_fds();
+          if (!baton::test::leave_free_fds(4)) return 3;
           Datagram datagram;
           if (receive_datagram(ends->second.get(), datagram) != IoStatus::FdsLost) return 4;
           if (!datagram.fds.empty() || datagram.bytes != bytes) return 5;
-          return test::open_fds() == before ? 0 : 6;
+          return baton::test::open_fds() == before ? 0 : 6;
         }) == 0);
 }
 
@@ -137,10 +137,10 @@ TEST_CASE("seqpacket: what was sent before a close is read before the end, unrea
 TEST_CASE("seqpacket: an empty datagram is the end, and its descriptors are closed") {
   Pair pair;
   const int fds[] = {pair.a.get()};
-  const auto before = test::open_fds();
+  const auto before = baton::test::open_fds();
   REQUIRE(pair.send("", fds) == IoStatus::Done);
   CHECK(pair.receive() == IoStatus::Closed);
-  CHECK(test::open_fds() == before);
+  CHECK(baton::test::open_fds() == before);
 }
 
 TEST_CASE("seqpacket: sending to a peer that is gone says so, without a signal") {

@@ -10,10 +10,6 @@
 namespace baton::supervisor {
 namespace {
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 TEST_CASE("crash: a fresh generation serves from the same sockets at once") {
   Rig rig;
   rig.configure();

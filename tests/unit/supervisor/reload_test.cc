@@ -9,10 +9,6 @@
 namespace baton::supervisor {
 namespace {
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 TEST_CASE("reload: the new generation takes over and the old one leaves") {
   Rig rig;
   rig.configure();

@@ -13,6 +13,10 @@
 
 namespace baton::supervisor {
 
+inline bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
 struct Outcome {
   int exit_status = -1;
   std::string out;

@@ -18,12 +18,12 @@ proto::StatsDelta delta(const std::string& name, region::MetricKind kind, std::i
 }
 
 // A region with one generation that has another layout and so reports by RPC.
-struct Fixture {
+struct ForeignFixture {
   SupervisorState state;
   std::unique_ptr<SupervisorRegion> region = SupervisorRegion::create(state).value();
   GenerationRecord& generation = state.generations[1];
 
-  Fixture() {
+  ForeignFixture() {
     generation.id = 1;
     REQUIRE(region->claim_slot(generation));
     region->publish(generation);
@@ -34,13 +34,13 @@ struct Fixture {
   }
 };
 
-TEST_CASE_FIXTURE(Fixture, "region: counts that arrive by RPC add up") {
+TEST_CASE_FIXTURE(ForeignFixture, "region: counts that arrive by RPC add up") {
   CHECK(region->add(generation, delta("seen_total", region::MetricKind::Counter, 3)));
   CHECK(region->add(generation, delta("seen_total", region::MetricKind::Counter, 4)));
   CHECK(shows("seen_total 7"));
 }
 
-TEST_CASE_FIXTURE(Fixture,
+TEST_CASE_FIXTURE(ForeignFixture,
                   "region: gauges that arrived by RPC fall to zero with their generation") {
   CHECK(region->add(generation, delta("now", region::MetricKind::Gauge, 5)));
   CHECK(region->add(generation, delta("now", region::MetricKind::Gauge, -2)));
@@ -49,13 +49,13 @@ TEST_CASE_FIXTURE(Fixture,
   CHECK(shows("now 0"));
 }
 
-TEST_CASE_FIXTURE(Fixture, "region: held connections are known without a shared region") {
+TEST_CASE_FIXTURE(ForeignFixture, "region: held connections are known without a shared region") {
   const std::string held = region::held_connections_metric().name;
   CHECK(region->add(generation, delta(held, region::MetricKind::Gauge, 9)));
   CHECK(region->connections(generation) == 9);
 }
 
-TEST_CASE_FIXTURE(Fixture, "region: malformed counts are refused, the rest is taken") {
+TEST_CASE_FIXTURE(ForeignFixture, "region: malformed counts are refused, the rest is taken") {
   proto::StatsDelta mixed = delta("good_total", region::MetricKind::Counter, 1);
   *mixed.add_metrics() = delta("", region::MetricKind::Histogram, 1).metrics(0);
   mixed.add_metrics()->set_kind(99);
@@ -63,7 +63,7 @@ TEST_CASE_FIXTURE(Fixture, "region: malformed counts are refused, the rest is ta
   CHECK(shows("good_total 1"));
 }
 
-TEST_CASE_FIXTURE(Fixture, "region: what nobody uses any more is no longer shown") {
+TEST_CASE_FIXTURE(ForeignFixture, "region: what nobody uses any more is no longer shown") {
   CHECK(region->add(generation, delta("seen_total", region::MetricKind::Counter, 3)));
   region->reclaim(generation);
   CHECK(shows("seen_total 3"));
@@ -71,7 +71,8 @@ TEST_CASE_FIXTURE(Fixture, "region: what nobody uses any more is no longer shown
   CHECK_FALSE(shows("seen_total 3"));
 }
 
-TEST_CASE_FIXTURE(Fixture, "region: reloads, crashes and generations are counted and shown") {
+TEST_CASE_FIXTURE(ForeignFixture,
+                  "region: reloads, crashes and generations are counted and shown") {
   region->count_reload(SupervisorRegion::ReloadResult::RolledBack);
   region->count_crash();
   CHECK(shows("baton_reloads_total{result=\"rolled_back\"} 1"));
@@ -80,7 +81,8 @@ TEST_CASE_FIXTURE(Fixture, "region: reloads, crashes and generations are counted
   CHECK(shows("baton_generation{id=\"1\",state=\"starting\",version=\"\"} 1"));
 }
 
-TEST_CASE_FIXTURE(Fixture, "region: the next supervisor goes on counting where this one was") {
+TEST_CASE_FIXTURE(ForeignFixture,
+                  "region: the next supervisor goes on counting where this one was") {
   CHECK(region->add(generation, delta("seen_total", region::MetricKind::Counter, 3)));
   CHECK(region->add(generation, delta("now", region::MetricKind::Gauge, 5)));
   region->count_crash();
@@ -97,12 +99,12 @@ TEST_CASE_FIXTURE(Fixture, "region: the next supervisor goes on counting where t
   CHECK(shows("baton_generation_crashes_total 3"));
 }
 
-TEST_CASE_FIXTURE(Fixture, "region: a gauge in the state that is none is not counted") {
+TEST_CASE_FIXTURE(ForeignFixture, "region: a gauge in the state that is none is not counted") {
   generation.reported_gauges[0xffffffff] = 7;
   CHECK(SupervisorRegion::attach(state, os::UniqueFd(::dup(region->fd()))));
 }
 
-TEST_CASE_FIXTURE(Fixture, "region: where it is lost, generations get slots in a new one") {
+TEST_CASE_FIXTURE(ForeignFixture, "region: where it is lost, generations get slots in a new one") {
   generation.shares_region = true;
   generation.region_slot = 17;
   state.orphaned_slots = {5};

@@ -20,7 +20,7 @@ using baton::fixture::WithState;
 
 namespace {
 
-constexpr std::uint64_t kHour = 3'600'000'000'000;
+constexpr std::uint64_t kHourNs = 3'600'000'000'000;
 constexpr LbPolicy kHashing[] = {LbPolicy::RingHash, LbPolicy::Maglev};
 
 void add_table(ClusterMembers& members, LbPolicy policy) {
@@ -90,7 +90,7 @@ TEST_CASE("every policy: only available endpoints are chosen, a single one alway
     AvailableEndpoints available({}, &cluster.shared);
     const auto balancer = LoadBalancer::make(policy, 1);
     for (const std::size_t down : {1, 4, 0, 3}) {
-      cluster.eject(down, monotonic_ns() + kHour);
+      cluster.eject(down, monotonic_ns() + kHourNs);
       available.refresh(cluster.members);
       for (std::uint64_t i = 0; i < 500; ++i) {
         CHECK(available.contains(balancer->choose(available, mix_hash(i))));
@@ -147,7 +147,7 @@ TEST_CASE("hashing: clients of an ejected endpoint spread over the others, and c
     available.refresh(cluster.members);
     const auto at_first = homes(available, kClients);
     const std::string ejected = cluster.members->endpoints[2]->address.text();
-    cluster.eject(2, monotonic_ns() + kHour);
+    cluster.eject(2, monotonic_ns() + kHourNs);
     available.refresh(cluster.members);
     const auto meanwhile = homes(available, kClients);
     std::set<std::string> havens;
@@ -187,7 +187,7 @@ TEST_CASE("maglev: an endpoint without a place is found all the same") {
   weights.push_back(1);
   WithState cluster(weights);
   add_table(*cluster.members, LbPolicy::Maglev);
-  for (std::size_t i = 0; i < 500; ++i) cluster.eject(i, monotonic_ns() + kHour);
+  for (std::size_t i = 0; i < 500; ++i) cluster.eject(i, monotonic_ns() + kHourNs);
   AvailableEndpoints available({}, &cluster.shared);
   available.refresh(cluster.members);
   ConsistentHash balancer;

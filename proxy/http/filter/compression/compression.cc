@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t kSpareEncoders = 8;
 // What may stay reserved for the next piece.
-constexpr std::size_t kRetainedBytes = 64 * 1024;
+constexpr std::size_t kRetainedOutputBytes = 64 * 1024;
 
 // Not those that are compressed by themselves.
 const std::vector<std::string> kDefaultTypes{"application/atom+xml",
@@ -107,7 +107,7 @@ void Compression::compress(Buffer& data, EndOfStream end) {
   shared_.output_bytes_total.add(out.size());
   data.clear();
   data.append(out.view());
-  out.capacity() > kRetainedBytes ? out.release() : out.clear();
+  out.capacity() > kRetainedOutputBytes ? out.release() : out.clear();
 }
 
 HttpFilterStatus Compression::encode_data(Buffer& data, EndOfStream end) {

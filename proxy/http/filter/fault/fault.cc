@@ -5,6 +5,7 @@
 #include "proxy/config/config.h"
 #include "proxy/config/table_reader.h"
 #include "proxy/stats/stats_store.h"
+#include "shared/os/seconds.h"
 #include "shared/region/sample.h"
 
 namespace baton::proxy::http {
@@ -56,7 +57,7 @@ HttpFilterStatus Fault::decode_headers(RequestHead&, EndOfStream) {
   shared_.delays_total.add();
   timer_ = std::make_unique<ev::timer>(callbacks().loop());
   timer_->set<Fault, &Fault::on_delay_over>(this);
-  timer_->start(std::chrono::duration<double>(plan_.delay).count());
+  timer_->start(os::seconds(plan_.delay));
   return HttpFilterStatus::StopIteration;
 }
 
