@@ -273,13 +273,15 @@ void ActiveListener::let_go_on(Session& session) {
 std::unique_ptr<Session> ActiveListener::restore(TunnelState state, const MoveDetails& details) {
   auto session = std::make_unique<Session>(context_, std::move(state));
   if (!session->restore(details)) return nullptr;
+  // Until the commit both generations count it: a moment in which neither does would let others in
+  // beyond max_connections.
+  stats_.connections_active.add();
   held_.add();
   return session;
 }
 
 // Beyond max_connections, too: it was within the limit when it came.
 void ActiveListener::admit_moved(std::unique_ptr<Session> session) {
-  stats_.connections_active.add();
   stats_.held.add();
   Session& admitted = *session.release();
   sessions_.push_back(admitted);
@@ -288,6 +290,7 @@ void ActiveListener::admit_moved(std::unique_ptr<Session> session) {
 
 void ActiveListener::forget_moved(std::unique_ptr<Session> session) {
   session.reset();
+  stats_.connections_active.sub();
   held_.remove();
 }
 

@@ -89,7 +89,7 @@ void SessionLender::on_failure(const proto::CallError& error) {
   log::warning("{} sessions are not taken over: {}", offered_.size(), error.text);
   if (error.code != proto::CallError::Code::Failed) return end();
   counters_.returned(offered_.size());
-  take_back(offered_);
+  take_back(offered_, false);
   batch_size_ = std::max(batch_size_ / 2, std::size_t{1});
   next_.start(0);
 }
@@ -107,7 +107,7 @@ void SessionLender::settle(const proto::MoveVerdicts& verdicts) {
     }
   }
   offered_.clear();
-  take_back(refused);
+  take_back(refused, false);
 }
 
 void SessionLender::commit() {
@@ -136,13 +136,15 @@ void SessionLender::end() {
   next_.stop();
   if (channel_.open()) channel_.notify(proto::SESSIONS_RETURN, proto::SessionsEvent());
   if (committed_) counters_.returned(offered_.size() + lent_.size());
-  take_back(offered_);
-  take_back(lent_);
+  take_back(offered_, true);  // new may have taken them, without our reading it
+  take_back(lent_, true);
   if (ended_) ended_();
 }
 
-void SessionLender::take_back(std::vector<Loan>& loans) {
-  for (const Loan& loan : std::exchange(loans, {})) loan.listener->take_back(loan.flow);
+void SessionLender::take_back(std::vector<Loan>& loans, bool were_lent) {
+  for (const Loan& loan : std::exchange(loans, {})) {
+    loan.listener->take_back(loan.flow, were_lent);
+  }
 }
 
 }  // namespace baton::proxy

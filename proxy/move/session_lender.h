@@ -72,7 +72,7 @@ class SessionLender {
   void on_failure(const proto::CallError& error);
   void settle(const proto::MoveVerdicts& verdicts);
   void hand_over();
-  void take_back(std::vector<Loan>& loans);
+  void take_back(std::vector<Loan>& loans, bool were_lent);
 
   const Listeners& listeners_;
   MoveCounters& counters_;

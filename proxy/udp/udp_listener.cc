@@ -224,11 +224,11 @@ void UdpListener::cut_connections() {
 
 // --- sessions on their way ---------------------------------------------------------------------
 
-void UdpListener::take_back(const FlowKey& flow) {
+void UdpListener::take_back(const FlowKey& flow, bool was_lent) {
   Session* const session = sessions_.find(flow);
   if (session == nullptr || !session->frozen()) return;
   session->thaw();
-  if (context_.idle == &drain_idle_) session->touch();
+  if (was_lent || context_.idle == &drain_idle_) session->touch();
 }
 
 void UdpListener::has_moved(Session& session) { forget(session); }

@@ -83,7 +83,8 @@ class UdpListener final : public WorkerListener,
   void read();
 
   // By the one that lends. A session that is gone by now is left alone.
-  void take_back(const FlowKey& flow);
+  // `was_lent`: new may have carried its datagrams, so its idle time begins again.
+  void take_back(const FlowKey& flow, bool was_lent);
   void has_moved(Session& session);  // closes this process's copy of its socket, nothing else
 
   // By the one that borrows; `state` with everything but the endpoint, which is found or made by

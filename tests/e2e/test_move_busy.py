@@ -128,3 +128,22 @@ def test_at_the_deadline_only_what_cannot_move_is_cut(start, address):
         assert baton.metric("baton_listener_connections_cut_total") == 1
         assert baton.metric("baton_listener_connections_active") == 1
         idle.close()
+
+
+def test_nobody_gets_in_beyond_the_limit_while_connections_move(start, address, echoer):
+    limit = 40
+    baton = start(relay(address, echoer.address, workers=2, supervisor=SHORT,
+                        listener={"max_connections": limit}))
+    held = [sockets.connect(address) for _ in range(limit)]
+    for client in held:
+        client.sendall(b"x")
+        assert client.recv(1) == b"x"
+    waiting = [sockets.connect(address) for _ in range(200)]
+    for _ in range(20):
+        baton.reload()
+    for client in held:
+        client.sendall(b"y")
+        assert client.recv(1) == b"y"
+    assert baton.metric("baton_listener_connections_total") == limit
+    for client in held + waiting:
+        client.close()

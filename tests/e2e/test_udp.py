@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 from harness import processes, sockets, udp
@@ -660,4 +661,22 @@ def test_a_rollback_leaves_sessions_where_they_were(start, address, udp_echoer):
         tally = load.stop()
     # What a process that crashes has read is lost with it.
     assert not tally.wrong and len(tally.unanswered) <= 8, tally
+    assert len(udp_echoer.clients) == 8 == active(baton)
+
+
+def test_a_rollback_after_longer_than_the_idle_timeout_ends_no_session_in_use(start, address, udp_echoer):
+    idle_seconds = 0.5
+    baton = start(relay_udp(address, udp_echoer.address, listener={"idle_timeout": f"{idle_seconds}s"}))
+    with LastingClients(address, 8) as load:
+        wait_until(lambda: load.answered() > 50, 10, "it runs")
+        with baton.ask_in_background("reload", "--probation", "20s") as reload:
+            wait_until(lambda: baton.in_charge()["id"] == 2, 10, "the second serves")
+            served = time.monotonic()
+            wait_until(lambda: time.monotonic() > served + 2 * idle_seconds, 10, "it has served long enough")
+            baton.do("rollback")
+            assert reload.wait(20) == FAILED
+        before = load.answered()
+        wait_until(lambda: load.answered() > before + 50, 10, "it goes on")
+        tally = load.stop()
+    assert not tally.wrong and not tally.unanswered, tally
     assert len(udp_echoer.clients) == 8 == active(baton)
