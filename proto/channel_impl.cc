@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
+#include "shared/os/error.h"
 #include "shared/os/log.h"
 #include "shared/os/loop_backend.h"
 #include "shared/os/memfd.h"
@@ -140,7 +140,7 @@ void Channel::Impl::transmit(std::string bytes, std::span<const int> fds, std::u
   const IoStatus status = send_datagram(socket_.get(), std::as_bytes(std::span(bytes)), fds);
   const int error = errno;
   const bool crowded = status == IoStatus::Failed && error == ETOOMANYREFS;
-  if (crowded && gives_up_ && request != 0) return refuse(request, std::strerror(error));
+  if (crowded && gives_up_ && request != 0) return refuse(request, os::error_text(error));
   if (crowded || status == IoStatus::WouldBlock) {
     enqueue(std::move(bytes), fds, request);
     if (queue_.empty()) return;  // it could not be queued, which has been dealt with
@@ -194,7 +194,7 @@ void Channel::Impl::sent(IoStatus status, int error) {
     case IoStatus::Malformed:
     case IoStatus::FdsLost:
     case IoStatus::Failed:
-      return lose(std::string("send: ") + std::strerror(error));
+      return lose("send: " + os::error_text(error));
   }
 }
 
@@ -203,7 +203,7 @@ void Channel::Impl::retry_later() {
   const auto now = Clock::now();
   if (!refused_since_) refused_since_ = now;
   if (now - *refused_since_ > kRetryLimit) {
-    return lose(std::string("send: ") + std::strerror(ETOOMANYREFS));
+    return lose("send: " + os::error_text(ETOOMANYREFS));
   }
   write_.stop();
   retry_.start(kRetrySeconds);
@@ -230,7 +230,7 @@ void Channel::Impl::on_readable() noexcept {
       case IoStatus::Malformed:
         return fail("truncated message");
       case IoStatus::Failed:
-        return lose(std::string("receive: ") + std::strerror(errno));
+        return lose("receive: " + os::error_text(errno));
     }
     if (alive.expired() || !open()) return;
   }

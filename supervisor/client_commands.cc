@@ -6,9 +6,9 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <thread>
 
+#include "shared/os/error.h"
 #include "shared/os/memfd.h"
 #include "supervisor/client.h"
 #include "supervisor/moves_view.h"
@@ -34,7 +34,7 @@ int print(const std::string& text) {
   std::clearerr(stdout);
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
   if (std::fflush(stdout) == 0 && written) return kDone;
-  return complain({kFailed, fmt::format("cannot write the answer: {}", std::strerror(errno))});
+  return complain({kFailed, fmt::format("cannot write the answer: {}", os::error_text(errno))});
 }
 
 proto::ReloadRequest reload_request(const CommandLine& line) {

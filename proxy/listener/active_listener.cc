@@ -8,13 +8,13 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <system_error>
 #include <utility>
 
 #include "proxy/config/fd_budget.h"
 #include "proxy/listener/stop_handshakes.h"
 #include "proxy/worker/drain_state.h"
 #include "proxy/worker/event_loop.h"
+#include "shared/os/error.h"
 #include "shared/os/fd_limit.h"
 #include "shared/os/log.h"
 #include "shared/os/seconds.h"
@@ -189,7 +189,7 @@ ActiveListener::Accepted ActiveListener::accept_one(int fd) {
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
-      on_shortage(std::generic_category().message(error));
+      on_shortage(os::error_text(error));
       return Accepted::Shortage;
     // The connection that was waiting has failed by itself, accept(2); the next one may be fine.
     default:

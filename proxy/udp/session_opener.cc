@@ -6,13 +6,13 @@
 #include <atomic>
 #include <cerrno>
 #include <optional>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "proxy/config/fd_budget.h"
 #include "proxy/upstream/hash_key.h"
 #include "proxy/upstream/local_shortage.h"
+#include "shared/os/error.h"
 #include "shared/os/fd_limit.h"
 #include "shared/os/log.h"
 
@@ -66,7 +66,7 @@ std::expected<SessionOpener::Opened, Dropped> SessionOpener::connect(const FlowK
       return opened;
     }
     if (is_local_shortage(errno)) {
-      on_shortage(std::generic_category().message(errno));
+      on_shortage(os::error_text(errno));
       return std::unexpected(Dropped::Shortage);
     }
     cluster_.stats().connect_failures_total.add();

@@ -6,10 +6,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <system_error>
 #include <utility>
 
 #include "proxy/upstream/local_shortage.h"
+#include "shared/os/error.h"
 #include "shared/os/log.h"
 #include "shared/os/seconds.h"
 
@@ -127,8 +127,7 @@ void Connector::on_writable(ev::io&, int) {
   socklen_t length = sizeof error;
   if (::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
   if (error != 0) {
-    log::debug("connect to {}: {}", endpoint_->address.text(),
-               std::generic_category().message(error));
+    log::debug("connect to {}: {}", endpoint_->address.text(), os::error_text(error));
   }
   proceed(error == 0 ? Attempt::Connected : Attempt::Failed);
 }

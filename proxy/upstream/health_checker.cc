@@ -11,6 +11,7 @@
 
 #include "proxy/filter/proxy_protocol/proxy_header_writer.h"
 #include "proxy/upstream/local_shortage.h"
+#include "shared/os/error.h"
 #include "shared/os/log.h"
 #include "shared/os/random_seed.h"
 #include "shared/os/seconds.h"
@@ -23,8 +24,6 @@ using Health = EndpointState::Health;
 constexpr std::size_t kLongestStatusLine = 256;
 constexpr double kShortagePauseSeconds = 1.0;
 constexpr std::size_t kStatusEnd = 12;  // "HTTP/1.1 200"
-
-std::string error_text(int error) { return std::generic_category().message(error); }
 
 // RFC 9112, section 4: HTTP-version SP status-code SP. Nothing: not the beginning of an answer.
 std::optional<std::uint32_t> status_of(std::string_view line) {
@@ -95,7 +94,7 @@ void HealthChecker::begin() {
 // A shortage of our own says nothing about the endpoint. A full queue of a unix socket does.
 void HealthChecker::give_up(int error) {
   if (!is_local_shortage(error) || (error == EAGAIN && endpoint_->address.is_unix())) {
-    return finish(CheckResult::Failure, error_text(error));
+    return finish(CheckResult::Failure, os::error_text(error));
   }
   stop();
   wait(std::min(os::seconds(options_.config.interval), kShortagePauseSeconds));
@@ -106,7 +105,7 @@ void HealthChecker::on_event(ev::io&, int) noexcept {
   int error = 0;
   socklen_t length = sizeof error;
   if (::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
-  if (error != 0) return finish(CheckResult::Failure, error_text(error));
+  if (error != 0) return finish(CheckResult::Failure, os::error_text(error));
   connected_ = true;
   if (options_.config.type == HealthCheckConfig::Type::Tcp) return finish(CheckResult::Success, "");
   ask();
@@ -134,7 +133,7 @@ void HealthChecker::read_answer() {
   char room[kLongestStatusLine];
   const ssize_t count = ::recv(socket_.get(), room, sizeof room, 0);
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (count < 0) return finish(CheckResult::Failure, error_text(errno));
+  if (count < 0) return finish(CheckResult::Failure, os::error_text(errno));
   if (count == 0) return finish(CheckResult::Failure, "closed without an answer");
   answer_.append(room, static_cast<std::size_t>(count));
   const std::size_t end = answer_.find('\n');

@@ -1,14 +1,19 @@
 #include "shared/os/error.h"
 
 #include <cerrno>
-#include <system_error>
+#include <cstring>
 
 namespace baton::os {
+
+std::string error_text(int code) {
+  const char* const text = ::strerrordesc_np(code);
+  return text != nullptr ? text : "Unknown error " + std::to_string(code);
+}
 
 std::string Error::text() const {
   std::string line = operation;
   if (!object.empty()) line += (line.empty() ? "" : " ") + object;
-  if (code != 0) line += ": " + std::generic_category().message(code);
+  if (code != 0) line += ": " + error_text(code);
   return line;
 }
 

@@ -16,6 +16,10 @@ struct Error {
   std::string text() const;
 };
 
+// What an errno means: "Address already in use". Needs no descriptor and no locale: what is
+// reported may be that there are none left. Thread: any.
+std::string error_text(int code);
+
 template <class T>
 using Result = std::expected<T, Error>;
 

@@ -18,11 +18,11 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <cstring>
 #include <string>
 
 #include "proto/negotiation.h"
 #include "proxy/server/proxy_main.h"
+#include "shared/os/error.h"
 #include "shared/os/log.h"
 #include "shared/region/layout.h"
 #include "shared/version.h"
@@ -106,7 +106,7 @@ void crash_later() {
 void try_what_is_forbidden() {
 #ifdef VARIANT_TRIES_WHAT_IS_FORBIDDEN
   const auto report = [](const char* what, bool done) {
-    baton::log::info("tried {}: {}", what, done ? "done" : std::strerror(errno));
+    baton::log::info("tried {}: {}", what, done ? "done" : baton::os::error_text(errno));
   };
   char* const nothing[] = {nullptr};
   report("execve", ::execve("/nonexistent", nothing, nothing) == 0 || errno == ENOENT);
