@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
+#include <string_view>
 
 #include "shared/os/memfd.h"
 
@@ -22,6 +23,12 @@ constexpr int kFirstFd = 3;
 // The one place that clears CLOEXEC: right before an exec, in the child of spawn() or for good.
 bool keep_over_exec(int fd) { return ::fcntl(fd, F_SETFD, 0) == 0; }
 
+int duplicate(int fd, int lowest) {
+  const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, lowest);
+  if (copy < 0 && errno == EINVAL) errno = EMFILE;  // `lowest` is beyond the limit
+  return copy;
+}
+
 void close_all_at_exec() { ::syscall(SYS_close_range, kFirstFd, ~0U, CLOSE_RANGE_CLOEXEC); }
 
 std::vector<char*> argv_of(const std::vector<std::string>& arguments) {
@@ -31,73 +38,95 @@ std::vector<char*> argv_of(const std::vector<std::string>& arguments) {
   return argv;
 }
 
-// Moves each inherited fd to its target. Sources may overlap targets, so they first go above all.
-bool place_inherited(const std::vector<InheritedFd>& inherited, int binary_fd, int& moved_binary,
-                     int& error_fd) {
-  int above = kFirstFd;
-  for (const InheritedFd& fd : inherited) above = fd.target >= above ? fd.target + 1 : above;
-  const int moved_error = ::fcntl(error_fd, F_DUPFD_CLOEXEC, above);
-  if (moved_error < 0) return false;  // reported on the one it has
-  error_fd = moved_error;
-  moved_binary = ::fcntl(binary_fd, F_DUPFD_CLOEXEC, above);
-  if (moved_binary < 0) return false;
-  std::vector<int> high;
-  for (const InheritedFd& fd : inherited) {
-    high.push_back(::fcntl(fd.source, F_DUPFD_CLOEXEC, above));
-    if (high.back() < 0) return false;
-  }
-  close_all_at_exec();
-  for (std::size_t i = 0; i < inherited.size(); ++i) {
-    if (::dup3(high[i], inherited[i].target, O_CLOEXEC) < 0) return false;
-    if (!keep_over_exec(inherited[i].target)) return false;
-  }
-  return true;
-}
-
 // What a service manager has said to this process alone: sd_notify(3), sd_watchdog_enabled(3).
-void forget_service_manager() {
-  for (const char* variable : {"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"}) {
-    ::unsetenv(variable);
+bool is_of_service_manager(std::string_view variable) {
+  for (const std::string_view name : {"NOTIFY_SOCKET=", "WATCHDOG_PID=", "WATCHDOG_USEC="}) {
+    if (variable.starts_with(name)) return true;
   }
+  return false;
 }
 
-[[noreturn]] void run_child(const SpawnOptions& options, int error_fd) {
-  ::setpgid(0, 0);
-  for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
-  release_signals();
-  forget_service_manager();
-  std::vector<char*> argv = argv_of(options.arguments);
-  int binary = -1;
-  if (place_inherited(options.inherited, options.binary_fd, binary, error_fd)) {
-    ::syscall(SYS_execveat, binary, "", argv.data(), environ, AT_EMPTY_PATH);
+std::vector<char*> childs_environment() {
+  std::vector<char*> kept;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    if (!is_of_service_manager(*variable)) kept.push_back(*variable);
   }
-  const int error = errno;
-  [[maybe_unused]] const ssize_t written = ::write(error_fd, &error, sizeof error);
-  ::_exit(127);
+  kept.push_back(nullptr);
+  return kept;
 }
+
+// The child's side of spawn(), between vfork() and exec. It runs in the memory of its parent, which
+// stands still meanwhile: so nothing here allocates, and it writes to nothing but its own members.
+class Exec {
+ public:
+  explicit Exec(const SpawnOptions& options)
+      : binary_(options.binary_fd),
+        argv_(argv_of(options.arguments)),
+        environment_(childs_environment()),
+        inherited_(options.inherited),
+        high_(options.inherited.size()) {}
+
+  [[noreturn]] void run() {
+    ::setpgid(0, 0);
+    // No handler of the parent's may run here, and what it ignores is the child's to decide.
+    for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
+    if (place_inherited()) {
+      release_signals();
+      ::syscall(SYS_execveat, binary_, "", argv_.data(), environment_.data(), AT_EMPTY_PATH);
+    }
+    error_ = errno;
+    ::_exit(127);
+  }
+
+  // Why there was no exec; 0: there was.
+  int error() const { return error_; }
+
+ private:
+  // Moves each inherited fd to its target. Sources may overlap targets, so they first go above all.
+  bool place_inherited() {
+    int above = kFirstFd;
+    for (const InheritedFd& fd : inherited_) above = std::max(above, fd.target + 1);
+    binary_ = duplicate(binary_, above);
+    if (binary_ < 0) return false;
+    for (std::size_t i = 0; i < high_.size(); ++i) {
+      high_[i] = duplicate(inherited_[i].source, above);
+      if (high_[i] < 0) return false;
+    }
+    close_all_at_exec();
+    for (std::size_t i = 0; i < high_.size(); ++i) {
+      if (::dup3(high_[i], inherited_[i].target, O_CLOEXEC) < 0) return false;
+      if (!keep_over_exec(inherited_[i].target)) return false;
+    }
+    return true;
+  }
+
+  int binary_;
+  std::vector<char*> argv_;
+  std::vector<char*> environment_;
+  const std::vector<InheritedFd>& inherited_;
+  std::vector<int> high_;
+  // Written by the child, read by the parent, behind the compiler's back.
+  volatile int error_ = 0;
+};
 
 }  // namespace
 
+// vfork(2), not fork(2): what the two would cost each other in copied pages afterwards is most of
+// what a spawn takes, and a reload spends it while the old generation's clients wait.
 Result<Child> spawn(const SpawnOptions& options) {
   const std::string name = options.arguments.empty() ? "" : options.arguments.front();
-  int pipe_fds[2];
-  if (::pipe2(pipe_fds, O_CLOEXEC) != 0) return errno_error("pipe");
-  const UniqueFd read_end(pipe_fds[0]);
-  UniqueFd write_end(pipe_fds[1]);
-  const pid_t pid = ::fork();
+  Exec exec(options);
+  pid_t pid;
+  {
+    const HeldSignals held;
+    pid = ::vfork();
+    if (pid == 0) exec.run();
+  }
   if (pid < 0) return errno_error("fork", name);
-  if (pid == 0) run_child(options, write_end.get());
-  write_end.reset();
-
-  int exec_error = 0;
-  ssize_t count;
-  do {
-    count = ::read(read_end.get(), &exec_error, sizeof exec_error);
-  } while (count < 0 && errno == EINTR);
-  if (count == sizeof exec_error) {
+  if (exec.error() != 0) {
     ::waitpid(pid, nullptr, 0);
     // A script's interpreter would look for a path that CLOEXEC has closed: execve(2), ENOENT.
-    errno = exec_error == ENOENT ? ENOEXEC : exec_error;
+    errno = exec.error() == ENOENT ? ENOEXEC : exec.error();
     return errno_error("run", name);
   }
   Child child{pid, UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)))};

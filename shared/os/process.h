@@ -32,8 +32,8 @@ struct SpawnOptions {
   std::vector<InheritedFd> inherited;  // everything else from 3 up is closed at exec
 };
 
-// Forks and runs the program in a process group of its own (a terminal's Ctrl-C reaches only the
-// caller), signals unblocked and at their defaults, and an environment that names no service
+// Runs the program in a process group of its own (a terminal's Ctrl-C reaches only the caller),
+// signals unblocked and at their defaults, and an environment that names no service
 // manager: it does not speak for this process. Returns once exec has succeeded; an exec that
 // fails is this call's error (ENOEXEC, EACCES, ...) and leaves no child.
 Result<Child> spawn(const SpawnOptions& options);
