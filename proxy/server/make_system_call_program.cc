@@ -99,6 +99,7 @@ constexpr int kAllowed[] = {
     SCMP_SYS(preadv),
     SCMP_SYS(pwrite64),
     SCMP_SYS(pwritev),
+    SCMP_SYS(pwritev2),
     SCMP_SYS(read),
     SCMP_SYS(readlink),
     SCMP_SYS(readlinkat),

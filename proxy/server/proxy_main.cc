@@ -111,6 +111,7 @@ int proxy_main(int argc, char** argv, const BuildInfo& build) {
   log::init(log);
   ::prctl(PR_SET_NAME, "proxy");  // run from a descriptor, it would be named after its number
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGTTOU, SIG_IGN);  // a terminal with `tostop` would stop it at its first line
   const std::uint64_t fd_limit = os::raise_fd_limit();
   os::reserve_fds(kReservedFds);
   if (const auto restricted = restrict_system_calls(); !restricted) {

@@ -1,27 +1,74 @@
 #include "shared/os/log.h"
 
+#include <poll.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <climits>
 #include <memory>
 #include <mutex>
 
 namespace baton::log {
 namespace {
 
-// Writes each line with one write(2): lines of several processes never mix on a pipe (up to
-// PIPE_BUF) or on an O_APPEND file.
+// Writes each line with one call: lines of several processes never mix on a pipe (up to PIPE_BUF)
+// or on an O_APPEND file. Nobody waits for whoever should read them: what does not fit is left out,
+// and counted.
 class StderrSink final : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  StderrSink() {
+    struct stat status{};
+    is_file_ = ::fstat(STDERR_FILENO, &status) == 0 && S_ISREG(status.st_mode);
+  }
+
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override {
-    spdlog::memory_buf_t line;
-    formatter_->format(message, line);
-    [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+    if (lost_ > 0) {
+      const std::string report =
+          fmt::format("{} lines are missing here: nobody has read standard error", lost_);
+      if (!emit({message.logger_name, spdlog::level::warn, report})) {
+        ++lost_;
+        return;
+      }
+      lost_ = 0;
+    }
+    if (!emit(message)) ++lost_;
   }
   void flush_() override {}
+
+ private:
+  bool emit(const spdlog::details::log_msg& message) {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    if (is_file_) return ::write(STDERR_FILENO, line.data(), line.size()) >= 0;
+    spdlog::details::log_msg shortened = message;
+    while (line.size() > PIPE_BUF) {
+      shortened.payload = {message.payload.data(), shortened.payload.size() / 2};
+      line.clear();
+      formatter_->format(shortened, line);
+    }
+    return write_if_it_fits({line.data(), line.size()});
+  }
+
+  // O_NONBLOCK would be everybody's who has this open file. On a pipe or socket the flag does the
+  // same for one call (since Linux 6.4); elsewhere another writer may come in between.
+  static bool write_if_it_fits(std::string_view line) {
+    const iovec piece{.iov_base = const_cast<char*>(line.data()), .iov_len = line.size()};
+    if (::pwritev2(STDERR_FILENO, &piece, 1, -1, RWF_NOWAIT) >= 0) return true;
+    if (errno == EAGAIN) return false;
+    pollfd room{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+    if (::poll(&room, 1, 0) != 1 || (room.revents & POLLOUT) == 0) return false;
+    return ::write(STDERR_FILENO, line.data(), line.size()) >= 0;
+  }
+
+  bool is_file_ = false;
+  std::uint64_t lost_ = 0;  // since the last line that was written
 };
 
 void append_json_string(spdlog::memory_buf_t& out, std::string_view text) {

@@ -1,6 +1,8 @@
 // The log of both programs: one line an event on standard error, as text or JSON.
-// Thread: any, after init(). A line is written with one write(2), so that the supervisor and
-// several generations can share one stream. Nothing secret is ever passed here.
+// Thread: any, after init(). A line is written with one call, so that the supervisor and several
+// generations can share one stream, and nobody waits for its reader: on anything but a file a line
+// that does not fit is left out (a later one says how many were), one beyond PIPE_BUF is cut.
+// Nothing secret is ever passed here.
 #pragma once
 
 #include <fmt/core.h>

@@ -1,5 +1,6 @@
 """`run`, `stop`, signals, and what must be gone afterwards."""
 
+import fcntl
 import json
 import os
 import re
@@ -34,6 +35,19 @@ def test_without_a_configuration_it_answers_on_8080_and_names_its_generation(sta
     assert second.code == 0 and re.search(r"generation 2\b", second.out), second
     metrics = inside(baton, "curl", "-sS", "http://127.0.0.1:9901/metrics")
     assert "baton_listener_connections_total" in metrics.out, metrics
+
+
+def test_a_log_that_nobody_reads_holds_nobody_up(start, directory, address, echoer):
+    unread = directory / "unread"
+    os.mkfifo(unread)
+    pipe = os.open(unread, os.O_RDWR)
+    fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)
+    baton = start(relay(address, echoer.address), wrapper=["sh", "-c", 'exec "$@" 2>"$0"', unread])
+    for _ in range(10):
+        baton.reload()
+    with sockets.connect(address) as client:
+        sockets.ask(client, b"a line\n")
+    os.close(pipe)
 
 
 def test_the_proxy_is_found_next_to_the_supervisor(start, address):
