@@ -73,6 +73,7 @@ ActiveListener::ActiveListener(const Options& options)
                .stats = stats_,
                .idle_timeout = config_.idle_timeout,
                .owner = *this},
+      client_watch_(options.loop),
       pause_(options.loop),
       reaper_(options.loop),
       fd_ceiling_(os::fd_limit() - std::min(os::fd_limit(), kFdReserve)) {
@@ -235,6 +236,7 @@ void ActiveListener::resume() {
 }
 
 void ActiveListener::on_session_closed(Session& session) {
+  client_watch_.remove(session);
   sessions_.erase(sessions_.iterator_to(session));
   closed_.push_back(session);
   reaper_.start();
@@ -251,7 +253,10 @@ void ActiveListener::reap(ev::prepare&, int) {
   if (at_limit_) resume();
 }
 
-void ActiveListener::take_out(Session& session) { sessions_.erase(sessions_.iterator_to(session)); }
+void ActiveListener::take_out(Session& session) {
+  client_watch_.remove(session);
+  sessions_.erase(sessions_.iterator_to(session));
+}
 
 void ActiveListener::put_back(Session& session) {
   sessions_.push_back(session);

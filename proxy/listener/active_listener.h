@@ -24,6 +24,7 @@
 
 #include "proxy/config/config.h"
 #include "proxy/filter/network_filter.h"
+#include "proxy/listener/client_watch.h"
 #include "proxy/listener/connection_limit.h"
 #include "proxy/listener/held_connections.h"
 #include "proxy/listener/listener_metrics.h"
@@ -86,6 +87,7 @@ class ActiveListener final : public WorkerListener, private Session::Owner {
 
   void on_session_closed(Session& session) override;
   void on_session_boards(Session& session) override;
+  void on_session_awaits_nothing(Session& session) override { client_watch_.add(session); }
 
   Socket* find(int fd);
   void remove(Socket& socket);
@@ -113,6 +115,7 @@ class ActiveListener final : public WorkerListener, private Session::Owner {
   Session::Context context_;
   Sessions sessions_;
   Sessions closed_;  // deleted before the loop sleeps
+  ClientWatch client_watch_;
   std::vector<std::unique_ptr<Socket>> sockets_;
   ev::timer pause_;
   ev::prepare reaper_;

@@ -55,7 +55,13 @@ void Session::start() {
   state_.downstream.last_activity = CoarseClock::now();
   start_idle_timer();
   chain_.start();
-  if (phase_ != Phase::Closed) downstream_.start();
+  if (phase_ == Phase::Closed) return;
+  downstream_.start();
+  watch_client();
+}
+
+void Session::watch_client() {
+  if (!client_watched_ && awaits_nothing()) context_.owner.on_session_awaits_nothing(*this);
 }
 
 void Session::cut() {
@@ -95,6 +101,7 @@ void Session::send_downstream(std::string_view data) {
 void Session::on_received(Buffer& data, EndOfStream end) {
   if (phase_ == Phase::Open) {
     chain_.on_data(data, end);
+    if (end == EndOfStream::Yes) watch_client();
   } else if (end == EndOfStream::Yes && state_.downstream.write_ended) {
     finish(CloseMode::Now);
   }
@@ -105,6 +112,7 @@ void Session::on_failed() { close(CloseMode::Reset, CloseCause::Client); }
 void Session::on_flushed() {
   if (phase_ == Phase::Open) {
     chain_.on_downstream_flushed();
+    watch_client();
   } else if (state_.downstream.ended()) {
     finish(CloseMode::Now);
   } else {
@@ -200,6 +208,7 @@ bool Session::freeze() {
 void Session::thaw() {
   downstream_.thaw();
   chain_.thaw();
+  watch_client();
   start_idle_timer();
 }
 

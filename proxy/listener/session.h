@@ -34,6 +34,8 @@ class Session final : public boost::intrusive::list_base_hook<>,
     virtual void on_session_closed(Session& session) = 0;
     // It has stopped between two messages so that it can be moved.
     virtual void on_session_boards(Session& session) = 0;
+    // awaits_nothing() of it holds.
+    virtual void on_session_awaits_nothing(Session& session) = 0;
 
    protected:
     ~Owner() = default;
@@ -78,6 +80,12 @@ class Session final : public boost::intrusive::list_base_hook<>,
   void thaw();
   TunnelState& state() { return state_; }
 
+  // The loop would not tell that the client has gone: client_watch.h.
+  bool awaits_nothing() const { return phase_ == Phase::Open && downstream_.awaits_nothing(); }
+  void client_gone() { on_failed(); }
+  bool client_watched() const { return client_watched_; }
+  void set_client_watched(bool watched) { client_watched_ = watched; }
+
  private:
   enum class Phase : std::uint8_t { Open, Lingering, Closed };
 
@@ -92,9 +100,15 @@ class Session final : public boost::intrusive::list_base_hook<>,
   void send_downstream(Buffer& data, EndOfStream end) override;
   void send_downstream(std::string_view data) override;
   bool downstream_full() const override { return downstream_.full(); }
-  void pause_reading() override { downstream_.pause(PauseReason::Filter); }
+  void pause_reading() override {
+    downstream_.pause(PauseReason::Filter);
+    watch_client();
+  }
   void resume_reading() override { downstream_.resume(PauseReason::Filter); }
-  void pause_for_hold() override { downstream_.pause(PauseReason::FilterHold); }
+  void pause_for_hold() override {
+    downstream_.pause(PauseReason::FilterHold);
+    watch_client();
+  }
   void resume_after_hold() override { downstream_.resume(PauseReason::FilterHold); }
   void close(CloseMode mode) override { close(mode, CloseCause::Proxy); }
   // ConnectionSink, of the downstream
@@ -103,6 +117,7 @@ class Session final : public boost::intrusive::list_base_hook<>,
   void on_flushed() override;
 
   void close(CloseMode mode, CloseCause cause);
+  void watch_client();
   void begin_linger();
   void finish(CloseMode mode);
   void start_idle_timer();
@@ -122,6 +137,7 @@ class Session final : public boost::intrusive::list_base_hook<>,
   Phase phase_ = Phase::Open;
   bool stays_ = false;
   bool boards_ = false;
+  bool client_watched_ = false;
 };
 
 }  // namespace baton::proxy

@@ -69,6 +69,8 @@ class Connection {
   // Begins to read (unless paused) and to write what waits; leg.fd is set.
   void start();
   bool started() const { return started_; }
+  // Runs, but the loop waits for nothing of it: it would not be told of a reset.
+  bool awaits_nothing() const { return started_ && !frozen_ && watched_ == 0 && leg_.fd.valid(); }
   // Instead of start(): the leg has come from another process as it was frozen there. It stays so
   // until thaw().
   void restore();

@@ -124,6 +124,58 @@ def test_a_slow_upstream_slows_the_client_and_fills_no_memory(start, address):
             assert processes.private_bytes(pid) - before < 8 << 20
 
 
+def send_until_stuck(client):
+    client.setblocking(False)
+    last = time.monotonic()
+
+    def stuck():
+        nonlocal last
+        try:
+            client.send(bytes(1 << 16))
+            last = time.monotonic()
+        except BlockingIOError:
+            pass
+        return time.monotonic() - last > 0.3
+
+    wait_until(stuck, 20, "the client is stuck")
+
+
+def wait_until_none_is_held(baton):
+    wait_until(lambda: baton.in_charge()["connections"] == 0, 5, "the reset is noticed")
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "http"])
+def test_a_reset_is_noticed_while_the_client_is_not_read(start, address, protocol):
+    with Upstream(hang) as upstream:
+        baton = start(relay(address, upstream.address, listener={"protocol": protocol, "max_connections": 1}))
+        client = sockets.connect(address)
+        if protocol == "http":
+            client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n")
+        send_until_stuck(client)
+        sockets.reset(client)
+        wait_until_none_is_held(baton)
+
+
+def test_a_reset_is_noticed_while_the_upstream_is_being_connected(start, address):
+    with Unresponsive() as upstream:
+        baton = start(relay(address, upstream.address, cluster={"connect_timeout": "60s"}))
+        client = sockets.connect(address)
+        wait_until(lambda: baton.in_charge()["connections"] == 1, 5, "it is accepted")
+        sockets.reset(client)
+        wait_until_none_is_held(baton)
+
+
+def test_a_reset_is_noticed_behind_a_half_close(start, address):
+    with Upstream(hang) as upstream:
+        baton = start(relay(address, upstream.address))
+        client = sockets.connect(address)
+        client.sendall(b"all I have\n")
+        client.shutdown(socket.SHUT_WR)
+        wait_until(lambda: upstream.open_connections == 1, 5, "it is connected")
+        sockets.reset(client)
+        wait_until_none_is_held(baton)
+
+
 def test_many_stuck_clients_do_not_stall_others(start, address, another_address, liner):
     with Upstream(sender_of(bytes(32 << 20))) as sender:
         start(also(relay(address, sender.address, workers=1), "short", another_address, liner.address))
