@@ -1,7 +1,10 @@
 #include "supervisor/commands.h"
 
+#include <signal.h>
+
 #include "shared/os/log.h"
 #include "shared/os/memfd.h"
+#include "supervisor/same_secret.h"
 #include "supervisor/status_report.h"
 
 namespace baton::supervisor {
@@ -9,6 +12,8 @@ namespace {
 
 using proto::ErrorReply;
 
+// Beyond those the log says nothing of one more.
+constexpr std::size_t kMostStrangers = 64;
 constexpr std::uint64_t kLongestMs = 10ULL * 365 * 86'400'000;
 
 bool is_absolute(const std::string& path) { return path.starts_with('/'); }
@@ -98,12 +103,28 @@ void Commands::reopen_logs(const proto::Responder& client) {
   answer(client, 0, "");
 }
 
-// Only a supervisor that has just replaced one takes any back: see Reunion.
+// Only a supervisor that has just replaced one takes any back: see Reunion. One that was taken for
+// ended then, and proves that it was not, may not go on serving once another one is in charge.
 void Commands::come_back(const proto::ComeBack& request, proto::Fds, pid_t peer,
                          const proto::Responder& generation) {
+  generation.fail(ErrorReply::REFUSED, "no generation is missed");
+  if (!request.last()) return;  // it comes in parts
+  const bool is_new = strangers_.size() < kMostStrangers && strangers_.insert(peer).second;
+  for (const PresumedEnded& presumed : supervisor_.state().presumed_ended) {
+    if (presumed.generation != request.generation() || presumed.pid != peer ||
+        !same_secret(presumed.token, request.token())) {
+      continue;
+    }
+    if (!supervisor_.is_anyone_in_charge()) return;
+    log::error("generation {} was taken for ended, and has not: killing process {}",
+               presumed.generation, peer);
+    // It has asked a moment ago: no other process has the number yet.
+    ::kill(peer, SIGKILL);
+    return;
+  }
+  if (!is_new) return;
   log::warning("process {} says it is generation {}, which is not missed", peer,
                request.generation());
-  generation.fail(ErrorReply::REFUSED, "no generation is missed");
 }
 
 void Commands::upgrade(const proto::UpgradeRequest& request, const proto::Responder& client) {

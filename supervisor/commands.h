@@ -2,6 +2,8 @@
 // Thread: the supervisor's loop. Borrows: the supervisor.
 #pragma once
 
+#include <set>
+
 #include "supervisor/control_server.h"
 #include "supervisor/supervisor.h"
 
@@ -28,6 +30,7 @@ class Commands final : public ControlHandler {
              const proto::Responder& client);
 
   Supervisor& supervisor_;
+  std::set<pid_t> strangers_;  // who has come back without being missed, as the log has it
 };
 
 }  // namespace baton::supervisor

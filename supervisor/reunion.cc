@@ -13,19 +13,10 @@
 #include "shared/os/socket_type.h"
 #include "supervisor/escrow.h"
 #include "supervisor/open_pair.h"
+#include "supervisor/same_secret.h"
 
 namespace baton::supervisor {
 namespace {
-
-// As long for one that is nearly right as for one that is not.
-bool same_secret(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
-  unsigned difference = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
-  }
-  return difference == 0;
-}
 
 bool comes_back(const GenerationRecord& generation) {
   const auto& features = generation.features;
@@ -84,6 +75,7 @@ void Reunion::find_processes() {
     auto process = os::find_process(record.pid, record.identity);
     if (!process) {
       log::warning("generation {} has ended with its supervisor, or after it", id);
+      if (!record.token.empty()) state_.presumed_ended.push_back({id, record.pid, record.token});
       continue;
     }
     record.pidfd = state_.fds.add(std::move(*process));

@@ -94,6 +94,13 @@ struct GenerationRecord {
   bool has(std::string_view feature) const;
 };
 
+// What one that comes back all the same would show.
+struct PresumedEnded {
+  std::uint64_t generation = 0;
+  pid_t pid = -1;
+  std::string token;
+};
+
 // As EscrowEntry::added_by: no generation, but the service manager (activation.h).
 inline constexpr std::uint64_t kActivated = 0;
 
@@ -181,6 +188,8 @@ struct SupervisorState {
   // Of this process only: addresses of sockets which the manager kept until this process began,
   // although nothing named them any more. It closes them when it gets to it, and does not say when.
   std::vector<SocketKey> left_behind;
+  // Of this process only: those that are taken for ended since their process is not to be found.
+  std::vector<PresumedEnded> presumed_ended;
   // Slots of crashed generations whose metrics wait for the replacement to take them over.
   std::vector<std::uint32_t> orphaned_slots;
   std::optional<LastReload> last_reload;

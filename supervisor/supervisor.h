@@ -85,6 +85,7 @@ class Supervisor final : private GenerationObserver {
   void reap_children();
 
   const SupervisorState& state() const { return state_; }
+  bool is_anyone_in_charge() const { return in_charge_id() != 0; }
   std::optional<ReloadProgress> reload_in_progress() const;
   SupervisorRegion& region() { return region_; }
 

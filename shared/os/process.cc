@@ -181,6 +181,13 @@ Result<std::string> process_identity(pid_t pid) {
   return boot.substr(0, boot.find('\n')) + " " + start;
 }
 
+bool is_same_process(std::string_view identity, std::string_view other) {
+  const auto boot = [](std::string_view of) { return of.substr(0, of.rfind(' ')); };
+  const auto start = [](std::string_view of) { return of.substr(of.rfind(' ') + 1); };
+  if (identity.empty() || start(identity) != start(other)) return false;
+  return boot(identity).empty() || boot(other).empty() || boot(identity) == boot(other);
+}
+
 Result<UniqueFd> find_process(pid_t pid, const std::string& identity) {
   const std::string name = "process " + std::to_string(pid);
   UniqueFd pidfd(pid > 0 ? static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)) : -1);
@@ -188,7 +195,7 @@ Result<UniqueFd> find_process(pid_t pid, const std::string& identity) {
   // Only now: whatever has this pid is held by the descriptor.
   const auto found = process_identity(pid);
   pollfd ended{.fd = pidfd.get(), .events = POLLIN, .revents = 0};
-  if (!found || *found != identity || ::poll(&ended, 1, 0) != 0) {
+  if (!found || !is_same_process(*found, identity) || ::poll(&ended, 1, 0) != 0) {
     return plain_error("has ended:", name);
   }
   return pidfd;

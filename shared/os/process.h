@@ -9,6 +9,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "shared/os/error.h"
@@ -62,7 +63,10 @@ struct ReplaceOptions {
 Error replace_program(const ReplaceOptions& options);
 
 // Tells a process from a later one with the same pid, after a reboot, too. Error: there is none.
+// "<boot> <start>"; the boot is empty where the sandbox of the one that asks hides it.
 Result<std::string> process_identity(pid_t pid);
+// Whether two of one pid may be the same process: the boots count only where both are known.
+bool is_same_process(std::string_view identity, std::string_view other);
 // The process of that pid, if it is still the one. Error: it has ended.
 Result<UniqueFd> find_process(pid_t pid, const std::string& identity);
 

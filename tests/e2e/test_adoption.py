@@ -15,6 +15,8 @@ from harness.tables import relay, saying, staying
 from harness.waiting import wait_until
 
 COME_BACK = 9
+# When a process has started is not what it was, there.
+ELSEWHERE = ["unshare", "--time", "--boottime", "100000", "--fork", "--kill-child"]
 
 
 def state_path(baton):
@@ -320,7 +322,9 @@ def test_nobody_else_can_pose_as_a_generation(start, address, liner):
     os.kill(generation, 18)  # SIGCONT
     wait_until(lambda: baton.in_charge() is not None, 10, "it is back")
     assert baton.in_charge()["pid"] == generation
-    assert come_back(baton, 1, token) == refused  # it is not missed any more
+    for _ in range(3):
+        assert come_back(baton, 1, token) == refused  # it is not missed any more
+    assert baton.log().count("which is not missed") == 1
     assert token not in baton.log_path.read_bytes() and token.hex() not in baton.log()
 
 
@@ -343,6 +347,43 @@ def test_a_second_supervisor_is_refused_also_while_the_first_waits(start, addres
     baton.process = first
     os.kill(generation, 18)  # SIGCONT
     wait_until(lambda: baton.in_charge() is not None, 10, "it is back")
+
+
+@pytest.mark.parametrize("hidden", ["from the one before", "from the next one"])
+def test_it_is_known_again_in_a_sandbox_that_shows_less_or_more(prepare, address, liner, hidden):
+    """ProcSubset=pid hides which boot this is: an upgrade of the unit may add it, or take it away."""
+    hide = ["unshare", "--mount", "sh", "-c",
+            'mount --bind /dev/null /proc/sys/kernel/random/boot_id && exec "$@"', "sh"]
+    if subprocess.run([*hide, "true"], check=False, stderr=subprocess.DEVNULL).returncode != 0:
+        pytest.skip("nothing can be mounted here")
+    baton = prepare(relay(address, liner.address), wrapper=hide if "before" in hidden else ())
+    generation = baton.start().in_charge()["pid"]
+    baton.kill_supervisor()
+    if "before" in hidden:
+        del baton.command[:len(hide)]
+    else:
+        baton.command[:0] = hide
+    baton.start_again()
+    assert baton.in_charge()["pid"] == generation
+    assert len(baton.generations()) == 1
+
+
+def test_one_that_was_taken_for_ended_and_comes_back_is_killed(start, address, another_address, liner):
+    """Its start looks like another one's to a supervisor in another time namespace."""
+    if subprocess.run([*ELSEWHERE, "true"], check=False, stderr=subprocess.DEVNULL).returncode != 0:
+        pytest.skip("no time namespace can be made here")
+    baton = start(relay(address, liner.address))
+    generation = baton.in_charge()["pid"]
+    baton.kill_supervisor()
+    baton.write(relay(another_address, liner.address))  # its own is in use
+    baton.command[:0] = ELSEWHERE
+    baton.start_again()
+    wait_until(lambda: not processes.is_alive(generation), 20, "two do not serve")
+    assert f"taken for ended, and has not: killing process {generation}" in baton.log()
+    assert baton.in_charge()["id"] == 2
+    with ShortClients(another_address) as load:
+        load.wait_for_more(20)
+        assert not load.stop().failures
 
 
 # --- states that cannot be used

@@ -276,6 +276,23 @@ TEST_CASE("process: it is known again as long as it runs, and is not taken for a
   CHECK_FALSE(find_process(child->pid, *identity));
 }
 
+TEST_CASE(
+    "process: it is known again by one that sees the boot, or does not, unlike the one before") {
+  CHECK(is_same_process("boot 17", "boot 17"));
+  CHECK(is_same_process(" 17", "boot 17"));
+  CHECK(is_same_process("boot 17", " 17"));
+  CHECK(is_same_process(" 17", " 17"));
+  CHECK_FALSE(is_same_process("boot 17", "boot 18"));
+  CHECK_FALSE(is_same_process(" 17", "boot 18"));
+  CHECK_FALSE(is_same_process("boot 17", " 7"));
+  CHECK_FALSE(is_same_process("boot 17", "reboot 17"));
+  CHECK_FALSE(is_same_process("", ""));  // of one whose identity nobody could read
+  CHECK_FALSE(is_same_process("boot 17", ""));
+  const auto identity = process_identity(::getpid());
+  REQUIRE(identity);
+  CHECK(find_process(::getpid(), identity->substr(identity->find(' '))));
+}
+
 TEST_CASE("process: a program that cannot be run in place of this one leaves all as it was") {
   const UniqueFd nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   const int kept[] = {nothing.get()};
