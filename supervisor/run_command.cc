@@ -9,6 +9,7 @@
 #include "supervisor/earlier_state.h"
 #include "supervisor/inherited_fds.h"
 #include "supervisor/reunion.h"
+#include "supervisor/state_codec.h"
 #include "supervisor/supervise.h"
 
 namespace baton::supervisor {
@@ -66,7 +67,10 @@ int run_command(const CommandLine& line) {
   control->lock = state.fds.add(claimed.take(control->lock));
   control->listener = state.fds.add(claimed.take(control->listener));
   state.control = std::move(*control);
-  if (goes_on) Reunion(state).run();
+  if (goes_on) {
+    state.adopted = encode_state(state, state.revision);
+    Reunion(state).run();
+  }
   note_paths(state, paths);
   Escrow escrow(state);
   adopt_activated(escrow, std::move(inherited));

@@ -188,6 +188,9 @@ struct SupervisorState {
   // Of this process only: addresses of sockets which the manager kept until this process began,
   // although nothing named them any more. It closes them when it gets to it, and does not say when.
   std::vector<SocketKey> left_behind;
+  // Of this process only: the state that it goes on from, encoded; empty: it began anew, or an exec
+  // has brought it.
+  std::string adopted;
   // Of this process only: those that are taken for ended since their process is not to be found.
   std::vector<PresumedEnded> presumed_ended;
   // Slots of crashed generations whose metrics wait for the replacement to take them over.

@@ -7,6 +7,7 @@
 #include "supervisor/notify.h"
 #include "supervisor/state_codec.h"
 #include "supervisor/state_file.h"
+#include "supervisor/stored_names.h"
 
 namespace baton::supervisor {
 
@@ -42,6 +43,25 @@ void StateKeeper::keep() {
 void StateKeeper::forget() {
   store_.clear();
   ::unlink(unusable_state_path(path_).c_str());
+}
+
+void StateKeeper::put_back() {
+  auto before = decode_state(state_.adopted);
+  if (!before) return;
+  const auto keep = [&](FdIndex& index) {
+    const auto then = before->state.stored.find(stored_name(index));
+    const auto now = state_.stored.find(stored_name(index));
+    const bool same = then != before->state.stored.end() && now != state_.stored.end() &&
+                      then->second == now->second;
+    if (!same) index = kNoFd;
+  };
+  for (auto& [id, pair] : before->state.pairs) {
+    keep(pair.binary);
+    keep(pair.config);
+  }
+  for (EscrowEntry& entry : before->state.escrow) keep(entry.fd);
+  state_.touch();  // later than what this one has written down of itself
+  write(encode_state(before->state, state_.revision));
 }
 
 // The loop waits again behind this.

@@ -30,6 +30,9 @@ class StateKeeper {
   void keep();
   // At an orderly end: nobody is to go on from here, nor from what was set aside.
   void forget();
+  // At the end of one that has failed: what it has gone on from is there for the next one, who may
+  // find generations that serve still. Of descriptors it names those that are stored as they were.
+  void put_back();
 
   static constexpr std::chrono::seconds kRetry{1};
 

@@ -53,8 +53,13 @@ os::Result<std::unique_ptr<SupervisorRegion>> go_on_with_region(SupervisorState&
   return SupervisorRegion::replace(state);
 }
 
+// Of one that has gone on from another's state, and has failed, the state stays.
 int finish(SupervisorState& state, const RunResult& result) {
-  if (state.control.listener != kNoFd) release_control_socket(state.fds, state.control);
+  const bool stays = result.exit_status != kDone && !state.adopted.empty();
+  if (state.control.listener != kNoFd) {
+    stays ? give_back_control_socket(state.fds, state.control)
+          : release_control_socket(state.fds, state.control);
+  }
   // Reasons are lines for the user as they are: "file:line:column: ..." stays at the beginning.
   if (!result.reason.empty()) std::fprintf(stderr, "%s\n", result.reason.c_str());
   return result.exit_status;
@@ -62,7 +67,7 @@ int finish(SupervisorState& state, const RunResult& result) {
 
 // What ends by a failure leaves its sockets to the next one.
 int finish(SupervisorState& state, StateKeeper& keeper, const RunResult& result) {
-  if (result.exit_status == kDone) keeper.forget();
+  result.exit_status == kDone ? keeper.forget() : keeper.put_back();
   return finish(state, result);
 }
 
@@ -78,7 +83,11 @@ int supervise(SupervisorState& state, const StartPaths& paths) {
 
 int supervise_on(SupervisorState& state, const StartPaths& paths) {
   auto region = go_on_with_region(state);
-  if (!region) return finish(state, {kFailed, region.error().text()});
+  if (!region) {
+    // Nothing has been written yet: the next one finds what this one has found.
+    give_back_control_socket(state.fds, state.control);
+    return finish(state, {kFailed, region.error().text()});
+  }
   Program program(state, **region);
   std::vector<Supervisor::AdoptedClient> clients;
   for (const WaitingClient& client : std::exchange(state.clients, {})) {

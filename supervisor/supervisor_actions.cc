@@ -380,8 +380,10 @@ void Supervisor::cut_all() {
   }
 }
 
+// One that has failed has something to put back first, if another one's state: supervise.cc.
 void Supervisor::exit() {
-  release_control_socket(state_.fds, state_.control);
+  const bool failed = result_.exit_status != 0;
+  if (!failed || state_.adopted.empty()) release_control_socket(state_.fds, state_.control);
   proto::CommandReply reply;
   for (const proto::Responder& client : stop_clients_) client.reply(reply);
   loop_.break_loop(ev::ALL);

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from harness import processes, sockets
-from harness.baton import DONE, FAILED, NEXT_PROXY, OTHER_LAYOUT_PROXY, PROXY, REFUSED
+from harness.baton import DONE, FAILED, NEXT_PROXY, OTHER_LAYOUT_PROXY, PROXY, REFUSED, WRONG
 from harness.load import ShortClients
 from harness.tables import relay, saying, staying
 from harness.waiting import wait_until
@@ -384,6 +384,26 @@ def test_one_that_was_taken_for_ended_and_comes_back_is_killed(start, address, a
     with ShortClients(another_address) as load:
         load.wait_for_more(20)
         assert not load.stop().failures
+
+
+def test_one_that_cannot_start_leaves_the_state_that_it_has_found(start, address, liner):
+    """A typing error in the configuration, and the generation that it did not know again is not lost."""
+    if subprocess.run([*ELSEWHERE, "true"], check=False, stderr=subprocess.DEVNULL).returncode != 0:
+        pytest.skip("no time namespace can be made here")
+    baton = start(relay(address, liner.address))
+    generation = baton.in_charge()["pid"]
+    baton.kill_supervisor()
+    baton.write("[proxy")
+    baton.command[:0] = ELSEWHERE
+    baton.launch()
+    assert baton.wait_gone() == WRONG, baton.log()
+    assert processes.is_alive(generation) and state_path(baton).exists()
+    assert not baton.control.exists()
+    baton.write(relay(address, liner.address))
+    del baton.command[:len(ELSEWHERE)]
+    baton.start_again()
+    assert baton.in_charge()["pid"] == generation
+    assert len(baton.generations()) == 1
 
 
 # --- states that cannot be used
