@@ -22,11 +22,19 @@ STOP_AND_START = "systemctl stop --no-block baton; sleep {moment}; systemctl sta
 KILL_STOP_AND_START = "kill -9 $(systemctl show -P MainPID baton); " + STOP_AND_START
 
 
+def wait_no_process_is_left(service):
+    service.wait_until(lambda: service.processes() == [], "no process is left")
+
+
 def wait_nothing_is_left(service):
     """What is behind a stop takes a moment more."""
-    service.wait_until(lambda: service.processes() == [], "no process is left")
+    wait_no_process_is_left(service)
     service.wait_until(lambda: service.systemd.run("test", "-e", "/run/baton").code == 1,
                        "no runtime directory is left")
+
+
+def wait_no_jobs(service):
+    service.wait_until(lambda: "No jobs" in service.systemd.do("systemctl", "list-jobs"), "no jobs")
 
 
 def crash_until_failed(service):
@@ -59,7 +67,7 @@ def test_a_start_while_a_stop_still_sweeps_comes_after_it(service):  # noqa: F81
             service.systemd.do("sh", "-c", script.format(moment=moment))
             assert service.show("ActiveState") == "active", f"{moment} s\n{service.log()}"
             # Nothing is under way any more that could end it.
-            service.wait_until(lambda: "No jobs" in service.systemd.do("systemctl", "list-jobs"), "no jobs")
+            wait_no_jobs(service)
             assert service.ask("status").code == 0, f"{moment} s\n{service.log()}"
             assert service.answer().startswith("generation ")
             assert len(service.processes()) == 2 and service.pid() in service.processes()
@@ -79,6 +87,18 @@ def test_a_stop_that_sweeps_leaves_a_supervisor_alone_that_somebody_runs_by_hand
         service.systemd.do("systemctl", "stop", by_hand)
     service.systemd.do(stop, "late", "/run/baton", UNIT)
     wait_nothing_is_left(service)
+
+
+def test_a_stop_does_nothing_as_root_that_the_supervisor_may_not(service):  # noqa: F811
+    """Whose directory it tidies up: a link in it leads root nowhere."""
+    service.start()
+    service.systemd.do("ln", "-sfn", "/etc/victim", "/run/baton/control.sock.lock")
+    service.signal(service.pid(), "KILL")
+    service.systemd.do("systemctl", "stop", UNIT)
+    wait_no_process_is_left(service)
+    wait_no_jobs(service)
+    assert service.systemd.run("test", "-e", "/etc/victim").code == 1
+    service.systemd.do("rm", "-rf", "/run/baton")
 
 
 def test_a_stop_of_a_supervisor_that_hangs_in_a_reload_leaves_nothing(service):  # noqa: F811
