@@ -113,6 +113,21 @@ def test_a_stop_of_a_supervisor_that_hangs_in_a_reload_leaves_nothing(service): 
     wait_nothing_is_left(service)
 
 
+def test_one_that_dies_in_a_reload_leaves_its_generations_to_the_next_one(service):  # noqa: F811
+    """Then systemd runs ExecStop=, although nobody stops anything."""
+    service.start()
+    before = service.pid()
+    service.configure(probation="1m")
+    service.systemd.do("systemctl", "reload", "--no-block", UNIT)
+    service.wait_until(lambda: service.answer() == "generation 2", "probation")
+    generations = set(service.processes()) - {before}
+    service.signal(before, "KILL")
+    service.wait_until(lambda: service.pid() not in (0, before), "it is started again")
+    service.wait_until(lambda: service.ask("status").code == 0, "the next one has taken over")
+    assert {each["pid"] for each in service.status()["generations"]} <= generations
+    assert "parameter not set" not in service.log()
+
+
 def test_a_stop_during_a_reload_is_no_failure(running):  # noqa: F811
     running.configure(probation="1m")
     running.systemd.do("systemctl", "reload", "--no-block", UNIT)
