@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from harness import http
+from harness import http, tables, toml
 from harness.systemd import PATIENCE, why_not
 from test_systemd import (  # noqa: F401 (fixtures)
     QUICK, UNIT, installed_config, running, service, systemd)
@@ -99,6 +99,29 @@ def test_a_stop_does_nothing_as_root_that_the_supervisor_may_not(service):  # no
     wait_no_jobs(service)
     assert service.systemd.run("test", "-e", "/etc/victim").code == 1
     service.systemd.do("rm", "-rf", "/run/baton")
+
+
+def test_a_stop_leaves_what_is_not_batons_in_its_directory(service):  # noqa: F811
+    unit = "/run/systemd/system/baton.socket"
+    mine, theirs = "/run/baton/mine.sock", "/run/baton/theirs.sock"
+    service.systemd.write(unit, f"[Socket]\nListenStream={theirs}\nSocketUser=baton\n")
+    service.systemd.do("systemctl", "daemon-reload")
+    service.systemd.do("systemctl", "start", "baton.socket")
+    config = tables.web(service.address, routes=[{"direct_response": {"status": 200, "body": "hello"}}])
+    service.configure(toml.dumps(**tables.also(config, "mine", f"unix:{mine}")))
+    for kill in (False, True):
+        service.start()
+        service.systemd.do("touch", "/run/baton/file")
+        assert service.systemd.run("test", "-S", mine).code == 0
+        if kill:
+            service.signal(service.pid(), "KILL")
+        service.systemd.do("systemctl", "stop", UNIT)
+        wait_no_process_is_left(service)
+        wait_no_jobs(service)
+        left = service.systemd.do("ls", "-A", "/run/baton").split()
+        assert left == ["file", "theirs.sock"], (kill, left)
+    service.systemd.do("systemctl", "stop", "baton.socket")
+    service.systemd.do("rm", "-rf", "/run/baton", unit)
 
 
 def test_a_stop_of_a_supervisor_that_hangs_in_a_reload_leaves_nothing(service):  # noqa: F811
