@@ -323,7 +323,7 @@ Step on_recovering(const State& state, EventKind kind) {
     case EventKind::CandidateReady:
       return {state, {SendServe}};
     case EventKind::CandidateServing:
-      return to(state, Stage::Serving, {TakeCharge});
+      return to(state, Stage::Serving, {TakeCharge, AnnounceReady});
     case EventKind::CandidateFailed:
     case EventKind::CandidateDied:
     case EventKind::CandidateTimedOut:
@@ -450,8 +450,8 @@ Step resume(const State& state, const Survivors& survivors) {
   }
   if (!survivors.has_good_pair) return to(state, Stage::Idle, {KillCandidate});
   // A supervisor that replaces itself between two starts of a crash loop.
-  if (state.stage == Stage::BackingOff) return {state, {ArmBackOff, AnnounceReady}};
-  return to(state, Stage::Recovering, {KillCandidate, SpawnReplacement, AnnounceReady});
+  if (state.stage == Stage::BackingOff) return {state, {ArmBackOff}};
+  return to(state, Stage::Recovering, {KillCandidate, SpawnReplacement});
 }
 
 bool goes_on_with_reload(Stage stage, const Survivors& survivors) {

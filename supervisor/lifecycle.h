@@ -95,7 +95,7 @@ enum class Action : std::uint8_t {
   ReportFailed,
   RefuseReload,
   ReportStartFailed,
-  AnnounceReady,  // the first generation serves
+  AnnounceReady,  // a generation serves; told again, it changes nothing
   ArmBackOff,
   DisarmBackOff,
   DrainAll,

@@ -35,8 +35,10 @@ std::optional<std::chrono::microseconds> watchdog_time() {
 }
 
 // The unit's timeouts run, and how long this takes is for the configuration to say, not for them.
+// Where a fresh one is started, they run if nobody has served yet since this process began.
 bool takes_its_time(Stage stage) {
-  return stage == Stage::Starting || stage == Stage::Stopping || lifecycle::can_roll_back(stage);
+  return stage == Stage::Starting || stage == Stage::Recovering || stage == Stage::BackingOff ||
+         stage == Stage::Stopping || lifecycle::can_roll_back(stage);
 }
 
 std::string extension() {

@@ -330,7 +330,8 @@ void Supervisor::report_failed() {
   answer_roll_backs(record);
   reload_.reset();
   generations_.drop_unused_pairs();
-  service_manager_.ready();
+  // With nobody in charge, who serves next is announced.
+  if (in_charge_id() != 0) service_manager_.ready();
 }
 
 void Supervisor::report_start_failed() { result_ = {bad_config_ ? 2 : 1, failure_}; }

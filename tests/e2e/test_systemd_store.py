@@ -112,6 +112,17 @@ def test_both_killed_at_once_no_connection_is_refused(running):  # noqa: F811
     assert "baton_generation_crashes_total 3" in running.ask("stats", "--filter", "crashes").out
 
 
+def test_both_killed_at_once_it_is_active_again_once_a_generation_serves(running):  # noqa: F811
+    for _ in range(3):
+        before = running.pid()
+        old = wait_serving(running)
+        wait_settled(running)
+        running.systemd.do("kill", "-s", "KILL", str(before), str(old["pid"]))
+        running.wait_until(
+            lambda gone=before: running.pid() not in (0, gone) and running.show("ActiveState") == "active", "active")
+        assert "serving" in [each["state"] for each in running.status()["generations"]], running.log()
+
+
 def test_the_store_follows_the_configuration(running):  # noqa: F811
     wait_serving(running)
     wait_settled(running)

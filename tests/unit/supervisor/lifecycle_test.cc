@@ -112,7 +112,7 @@ const Table kTable{
     {{S::Recovering, E::StopRequested}, {S::Stopping, {KillCandidate, DrainAll}}},
     {{S::Recovering, E::StopNowRequested}, {S::Stopping, {CutAll}}},
     {{S::Recovering, E::CandidateReady}, {S::Recovering, {SendServe}}},
-    {{S::Recovering, E::CandidateServing}, {S::Serving, {TakeCharge}}},
+    {{S::Recovering, E::CandidateServing}, {S::Serving, {TakeCharge, AnnounceReady}}},
     {{S::Recovering, E::CandidateFailed}, {S::Recovering, {KillCandidate, SpawnReplacement}}},
     {{S::Recovering, E::CandidateDied}, {S::Recovering, {KillCandidate, SpawnReplacement}}},
     {{S::Recovering, E::CandidateTimedOut}, {S::Recovering, {KillCandidate, SpawnReplacement}}},
@@ -289,7 +289,7 @@ TEST_CASE("lifecycle: how a supervisor goes on in place of another") {
   constexpr Survivors kNobody{.has_good_pair = true};
   const GoingOn table[] = {
       {S::Serving, kOld, {S::Serving, {AnnounceReady}}},
-      {S::BackingOff, kNobody, {S::BackingOff, {ArmBackOff, AnnounceReady}}},
+      {S::BackingOff, kNobody, {S::BackingOff, {ArmBackOff}}},
       {S::Preparing, kOld, {S::Restoring, {AnnounceReady, KillCandidate, ResumeInCharge}}},
       {S::Probation, kPausedOld, {S::Restoring, {AnnounceReady, KillCandidate, ResumeInCharge}}},
       {S::Switching, kUnpaused, {S::Pausing, {AnnounceReady, SendPause}}},
@@ -302,8 +302,8 @@ TEST_CASE("lifecycle: how a supervisor goes on in place of another") {
       {S::Probation, kNew, {S::Serving, {Commit, ReportCommitted}}},
       {S::Starting, kNew, {S::Serving, {TakeCharge, AnnounceReady}}},
       {S::Recovering, kNew, {S::Serving, {TakeCharge, AnnounceReady}}},
-      {S::Serving, kNobody, {S::Recovering, {KillCandidate, SpawnReplacement, AnnounceReady}}},
-      {S::Stopping, kNobody, {S::Recovering, {KillCandidate, SpawnReplacement, AnnounceReady}}},
+      {S::Serving, kNobody, {S::Recovering, {KillCandidate, SpawnReplacement}}},
+      {S::Stopping, kNobody, {S::Recovering, {KillCandidate, SpawnReplacement}}},
       {S::Serving, {}, {S::Idle, {KillCandidate}}},
       {S::Starting, {}, {S::Idle, {KillCandidate}}},
   };
