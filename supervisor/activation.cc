@@ -25,6 +25,15 @@ bool is_connected(int fd) {
   return ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) == 0;
 }
 
+// Baton's own sockets on any IPv6 address never do: 0.0.0.0 and [::] are two listeners.
+bool takes_ipv4(int fd) {
+  const auto address = os::SocketAddress::of_socket(fd);
+  int only_ipv6 = 1;
+  socklen_t length = sizeof only_ipv6;
+  return address && address->family() == AF_INET6 && address->is_any() &&
+         ::getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only_ipv6, &length) == 0 && only_ipv6 == 0;
+}
+
 // What a listener has to look like to ask for this socket.
 os::Result<SocketKey> key_of(int fd) {
   const auto key = proto::key_of_socket(fd);
@@ -59,6 +68,11 @@ os::Result<void> adopt(Escrow& escrow, InheritedFd& inherited) {
   if (const auto prepared = prepare(inherited.fd.get(), *key); !prepared) return prepared;
   const auto index = static_cast<std::uint32_t>(escrow.count(*key));
   log::info("the service manager listens on {} for us ({})", key->address, inherited.name);
+  if (takes_ipv4(inherited.fd.get())) {
+    log::warning(
+        "the service manager's {} ({}) takes IPv4 clients, too: set BindIPv6Only=ipv6-only",
+        key->address, inherited.name);
+  }
   escrow.put(*key, index, kActivated, std::move(inherited.fd));
   return {};
 }

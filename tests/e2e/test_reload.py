@@ -112,6 +112,21 @@ def test_a_service_managers_socket_takes_clients_whatever_becomes_of_its_listene
             assert sockets.is_closed_by_peer(late)
 
 
+@pytest.mark.parametrize("only_ipv6", [False, True])
+def test_a_service_managers_socket_that_takes_ipv4_clients_too_is_said(start, only_ipv6):
+    """What systemd makes of ListenStream=80."""
+    with socket.socket(socket.AF_INET6) as manager:
+        manager.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_ipv6)
+        manager.bind(("::", 0))
+        manager.listen()
+        passed = "[::]:%d" % manager.getsockname()[1]
+        baton = start(saying(passed, "hello"), pass_fds=[manager.fileno()],
+                      wrapper=["bash", "-c", f'exec 3<&{manager.fileno()}; LISTEN_PID=$$ exec "$@"', "bash"],
+                      env={"LISTEN_FDS": "1"})
+        said = f"{passed} (unknown) takes IPv4 clients, too: set BindIPv6Only=ipv6-only"
+        assert baton.log().count(said) == (not only_ipv6), baton.log()
+
+
 def test_connections_of_a_removed_listener_live_on(start, address, another_address, echoer):
     base = relay(address, echoer.address, supervisor={"drain_time": "1h"})
     baton = start(also(base, "more", another_address))
