@@ -12,8 +12,10 @@
 #include "shared/os/seconds.h"
 #include "shared/os/socket_type.h"
 #include "supervisor/escrow.h"
+#include "supervisor/notify.h"
 #include "supervisor/open_pair.h"
 #include "supervisor/same_secret.h"
+#include "supervisor/service_manager.h"
 
 namespace baton::supervisor {
 namespace {
@@ -24,6 +26,14 @@ bool comes_back(const GenerationRecord& generation) {
   return !generation.token.empty() && generation.phase >= Phase::Ready &&
          generation.role != Role::Dying &&
          std::ranges::find(features, proto::kFeatureReturn) != features.end();
+}
+
+// Longer than this takes. Who cannot be told is reported by ServiceManager, which follows.
+void tell_manager(const std::string& status) {
+  const std::chrono::microseconds extension = ServiceManager::kExtension;
+  const auto told =
+      notify(fmt::format("EXTEND_TIMEOUT_USEC={}\nSTATUS={}", extension.count(), status));
+  if (!told) log::debug("{}", told.error().text());
 }
 
 }  // namespace
@@ -57,7 +67,10 @@ Reunion::~Reunion() = default;
 void Reunion::run() {
   find_processes();
   if (!missed_.empty()) {
-    log::info("waiting for {} generations of the supervisor before to come back", missed_.size());
+    const std::string what = fmt::format(
+        "waiting for {} generations of the supervisor before to come back", missed_.size());
+    log::info("{}", what);
+    tell_manager(what);
     patience_.start(os::seconds(kPatience));
     loop_.run();
     // Killed, and not ended for all that: the kernel has it.

@@ -1,11 +1,13 @@
 """What a service manager is told, over a NOTIFY_SOCKET of the test's own."""
 
+import os
 import re
+import signal
 import time
 from pathlib import Path
 
 import pytest
-from harness import sockets, tables
+from harness import processes, sockets, tables
 from harness.baton import FAILED
 from harness.service_manager import Listener
 from harness.waiting import wait_until
@@ -50,6 +52,20 @@ def test_a_start_that_fails_is_never_ready(prepare, manager):
     broken = prepare("nonsense", env={"NOTIFY_SOCKET": str(manager.path)}).launch()
     assert broken.wait_gone() == 2
     assert not manager.find(READY="1")
+
+
+def test_one_that_waits_for_generations_says_so(notifying, manager):
+    """And that its start may take longer for it."""
+    baton = notifying()
+    generation = baton.in_charge()["pid"]
+    processes.suspend(generation)
+    baton.kill_supervisor()
+    baton.launch()
+    status = "waiting for 1 generations of the supervisor before to come back"
+    told = manager.wait_for(STATUS=status)
+    assert len(told) == 1 and int(told[0]["EXTEND_TIMEOUT_USEC"]) >= 10e6
+    os.kill(generation, signal.SIGCONT)
+    manager.wait_for(count=2, READY="1")
 
 
 def test_each_reload_is_told_from_beginning_to_end(notifying, manager):
