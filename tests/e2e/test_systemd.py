@@ -266,6 +266,29 @@ def test_an_upgrade_of_the_package_does_not_wait_for_a_service_that_does_not_run
     assert service.processes() == []
 
 
+def test_an_upgrade_of_the_package_does_all_or_nothing_of_what_policy_rc_d_forbids(running):
+    before, upgrades = running.pid(), running.log().count("upgrading to")
+    running.systemd.do("install", "-m", "755", "/dev/stdin", "/usr/sbin/policy-rc.d",
+                       stdin="#!/bin/sh\nexit 101\n")
+    try:
+        done = running.systemd.run("sh", POSTINST, "configure", "0.0.1")
+    finally:
+        running.systemd.do("rm", "-f", "/usr/sbin/policy-rc.d")
+    assert done.code == 0 and "baton: still runs the programs before: policy-rc.d" in done.err, done
+    assert running.answer() == "generation 1" and running.pid() == before
+    assert running.log().count("upgrading to") == upgrades
+
+
+def test_an_upgrade_of_the_package_says_that_a_supervisor_is_elsewhere(service):
+    unit = service.systemd.do("cat", service.unit_path)
+    command = re.search(r"^ExecStart=(.*)$", unit, re.M)[1]
+    service.drop_in(f"[Service]\nExecStart=\nExecStart={command} --control /run/baton/other.sock\n")
+    service.start()
+    done = service.systemd.run("sh", POSTINST, "configure", "0.0.1")
+    assert done.code == 0 and "baton: still runs the programs before" in done.err, done
+    assert service.answer() == "generation 1"
+
+
 def test_what_systemd_says_of_the_unit(service):
     done = service.systemd.run("systemd-analyze", "verify", "--man=no", service.unit_path)
     assert (done.code, done.out + done.err) == (0, "")
