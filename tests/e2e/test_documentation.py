@@ -43,6 +43,11 @@ def test_the_manual_has_every_command():
     assert written == commands()
 
 
+def test_the_manual_has_every_option_of_its_own():
+    text = section((MAN / "baton.8").read_text(), "Sh", "COMMANDS")
+    assert {f"-{flag}" for flag in FLAG.findall(text)} >= options_of(SUPERVISOR)
+
+
 @pytest.mark.parametrize("command", commands())
 def test_the_manual_has_every_option_of_a_command(command):
     text = (MAN / "baton.8").read_text()
