@@ -67,12 +67,17 @@ void StateKeeper::put_back() {
 // The loop waits again behind this.
 void StateKeeper::on_retry() { tried_ = 0; }
 
+// Either is enough: of two, the next supervisor takes the later one.
 void StateKeeper::write(const std::string& bytes) {
   auto written = write_state_file(path_, bytes);
-  if (memory_) {
-    if (const auto in_memory = memory_->write(bytes); !in_memory) written = in_memory;
-  }
-  if (!written && !failed_) {
+  const bool in_memory = memory_ && memory_->write(bytes);
+  if (!written && !failed_ && in_memory) {
+    log::warning(
+        "should the supervisor be killed, the next one can go on only if the service manager "
+        "starts "
+        "it: {}",
+        written.error().text());
+  } else if (!written && !failed_) {
     log::warning(
         "should the supervisor be killed, the next one cannot go on with its generations: {}",
         written.error().text());

@@ -48,6 +48,16 @@ def test_everything_is_stored_before_it_is_ready(notifying, manager):
     assert len([name for name in stored if name.startswith("baton-fd-")]) == binary + config + one_a_worker
 
 
+def test_with_its_state_in_the_store_alone_it_says_who_can_go_on(prepare, manager, address):
+    baton = prepare(tables.saying(address, "hello"), env={"NOTIFY_SOCKET": str(manager.path)})
+    (baton.directory / "control.sock.state.new" / "in the way").mkdir(parents=True)
+    baton.start()
+    manager.wait_for(READY="1")
+    baton.reload()
+    assert baton.log().count("can go on only if the service manager starts it") == 1
+    assert "cannot go on" not in baton.log()
+
+
 def test_a_start_that_fails_is_never_ready(prepare, manager):
     broken = prepare("nonsense", env={"NOTIFY_SOCKET": str(manager.path)}).launch()
     assert broken.wait_gone() == 2
