@@ -6,6 +6,7 @@
 
 #include "shared/os/process.h"
 #include "supervisor/open_pair.h"
+#include "supervisor/program_path.h"
 #include "supervisor/proxy_version.h"
 
 namespace baton::supervisor {

@@ -3,28 +3,19 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
 #include "shared/os/duration.h"
 #include "shared/os/log.h"
 #include "supervisor/control_socket.h"
-#include "supervisor/install_paths.h"
+#include "supervisor/program_path.h"
 #include "supervisor/version.h"
 
 namespace baton::supervisor {
 namespace {
 
 using Milliseconds = std::optional<std::chrono::milliseconds>;
-
-// Against the caller's directory. Symbolic links stay: what they point to may change until the next
-// reload. With a "..", which may follow one, nothing is simplified.
-std::string absolute(const std::filesystem::path& path) {
-  const std::filesystem::path whole = std::filesystem::absolute(path);
-  const bool upwards = std::ranges::find(path, "..") != path.end();
-  return upwards ? whole.string() : whole.lexically_normal().string();
-}
 
 // Adds the options of each subcommand; each writes straight into the result.
 class Grammar {
@@ -73,7 +64,7 @@ class Grammar {
            flag,
            [&target, flag](const std::string& path) {
              if (path.empty()) throw CLI::ValidationError(flag, "the path is empty");
-             target = absolute(path);
+             target = absolute_path(path);
            },
            description)
         ->type_name("FILE");
@@ -233,7 +224,7 @@ class Grammar {
 std::expected<void, int> settle_control_path(CommandLine& line) {
   if (line.command == Command::Check || line.command == Command::TakeOver) return {};
   if (!line.control.empty()) {
-    line.control = absolute(line.control);
+    line.control = absolute_path(line.control);
     return {};
   }
   const auto usual = default_control_path();
@@ -261,17 +252,6 @@ std::expected<CommandLine, int> parse_command_line(int argc, char** argv) {
     return std::unexpected(settled.error());
   }
   return line;
-}
-
-std::string default_proxy_path() {
-  std::error_code error;
-  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
-  const std::filesystem::path directory = self.parent_path();
-  for (const std::filesystem::path& candidate :
-       {directory / "proxy", directory.parent_path() / "proxy" / "proxy"}) {
-    if (std::filesystem::is_regular_file(candidate, error)) return candidate.string();
-  }
-  return kLibexecDirectory + std::string("/baton/proxy");
 }
 
 }  // namespace baton::supervisor

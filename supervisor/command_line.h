@@ -47,7 +47,4 @@ inline constexpr int kRefused = 4;
 // The error is the exit status; whatever there was to say has been printed (0: --help, --version).
 std::expected<CommandLine, int> parse_command_line(int argc, char** argv);
 
-// The proxy binary that belongs to this program: beside it, in the build tree, or installed.
-std::string default_proxy_path();
-
 }  // namespace baton::supervisor

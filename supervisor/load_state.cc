@@ -220,6 +220,7 @@ std::expected<DecodedState, std::string> load_state(const proto::SavedState& sav
   state.previous = saved.previous();
   state.flags = load(saved.flags());
   state.reload_flags = load(saved.reload_flags());
+  state.program = saved.program();
   if (saved.has_start_paths()) state.start_paths = load(saved.start_paths());
   if (saved.has_next_paths()) state.next_paths = load(saved.next_paths());
   if (saved.has_last_reload()) state.last_reload = load(saved.last_reload());

@@ -8,6 +8,7 @@
 #include "supervisor/activation.h"
 #include "supervisor/earlier_state.h"
 #include "supervisor/inherited_fds.h"
+#include "supervisor/program_path.h"
 #include "supervisor/reunion.h"
 #include "supervisor/state_codec.h"
 #include "supervisor/supervise.h"
@@ -64,6 +65,7 @@ int run_command(const CommandLine& line) {
   state.started = now();
   state.flags = line.flags;
   state.log = log;
+  state.program = own_path();
   control->lock = state.fds.add(claimed.take(control->lock));
   control->listener = state.fds.add(claimed.take(control->listener));
   state.control = std::move(*control);

@@ -170,6 +170,7 @@ void save_state(const SupervisorState& state, proto::SavedState& saved) {
     stored.set_device(file.device);
     stored.set_inode(file.inode);
   }
+  saved.set_program(state.program);
   save_index(state.memory, [&](FdIndex index) { saved.set_memory(index); });
 }
 

@@ -172,6 +172,7 @@ struct SupervisorState {
   PairId previous = kNoPair;   // what `rollback` goes back to
   SettingsLayer flags;         // of the command line of `run`: they win over the configuration
   SettingsLayer reload_flags;  // of the reload under way, or the last one: they win over both
+  std::string program;  // where the supervisor was started from; empty: the one before did not say
   std::optional<StartPaths> start_paths;  // unknown: the one before did not say
   // What a reload takes unless told otherwise, where that is not what runs: the command line names
   // other paths than that of the supervisor before, whose generation goes on.

@@ -62,8 +62,8 @@ class Supervisor final : private GenerationObserver {
   }
   // What is to be done before a manager learns that a generation serves.
   void before_ready(std::function<void()> keep) { keep_ = std::move(keep); }
-  // Replaces this program by the binary, by default what is where this one was found. On success
-  // that one answers the client. Refused: not begun, and why.
+  // Replaces this program by the binary, by default what is where this one was started from. On
+  // success that one answers the client. Refused: not begun, and why.
   std::optional<std::string> upgrade(const std::optional<std::string>& binary_path,
                                      std::optional<proto::Responder> client);
 

@@ -6,6 +6,7 @@
 
 #include "shared/os/log.h"
 #include "shared/os/memfd.h"
+#include "supervisor/program_path.h"
 #include "supervisor/state_codec.h"
 #include "supervisor/supervisor.h"
 #include "supervisor/version.h"
@@ -32,7 +33,7 @@ std::optional<std::string> Supervisor::upgrade(const std::optional<std::string>&
   }
   if (upgrade_) return "busy: another upgrade is in progress";
   upgrade_client_ = std::move(client);
-  const std::string path = binary_path.value_or(own_binary_path());
+  const std::string path = binary_path.value_or(program_at(state_.program));
   log::info("upgrading to {}", path);
   auto upgrade =
       Upgrade::start(loop_, path, encode_state(state_, 0),
@@ -79,6 +80,7 @@ void Supervisor::replace() {
   }
   if (!nothing_is_queued()) return upgrade_failed("a generation does not read what it is sent");
   const std::vector<int> kept = pack_for_exec();
+  const std::string program = std::exchange(state_.program, upgrade_->path());
   // A revision of its own: the next program keeps it, and what it keeps is later than this one's.
   state_.touch();
   const auto memory = os::create_sealed_memfd("baton-state", encode_state(state_, state_.revision));
@@ -95,6 +97,7 @@ void Supervisor::replace() {
     reason = memory.error().text();
   }
   state_.clients.clear();
+  state_.program = program;
   upgrade_failed(reason);
 }
 
@@ -209,7 +212,8 @@ void Supervisor::answer_clients(std::vector<AdoptedClient> clients) {
   for (auto& [waits_for, responder] : clients) {
     if (waits_for == 0) {
       proto::CommandReply reply;
-      reply.set_text(fmt::format("supervisor {} has taken over from {}", kVersion, before));
+      reply.set_text(fmt::format("supervisor {} has taken over from {}: {}", kVersion, before,
+                                 program_at(state_.program)));
       responder.reply(reply);
       continue;
     }

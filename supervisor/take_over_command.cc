@@ -9,6 +9,7 @@
 #include "shared/os/log.h"
 #include "shared/os/memfd.h"
 #include "shared/os/process.h"
+#include "supervisor/program_path.h"
 #include "supervisor/state_codec.h"
 #include "supervisor/supervise.h"
 #include "supervisor/supervisor_region.h"

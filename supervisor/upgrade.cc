@@ -1,6 +1,5 @@
 #include "supervisor/upgrade.h"
 
-#include <filesystem>
 #include <utility>
 
 #include "shared/os/memfd.h"
@@ -53,14 +52,6 @@ void Upgrade::look() {
 void Upgrade::fail(const std::string& reason) {
   const auto failed = std::move(observer_.failed);  // it may destroy this object
   failed(reason);
-}
-
-std::string own_binary_path() {
-  constexpr std::string_view kDeleted = " (deleted)";  // proc(5): replaced since
-  std::error_code error;
-  std::string path = std::filesystem::read_symlink("/proc/self/exe", error).string();
-  if (path.ends_with(kDeleted)) path.resize(path.size() - kDeleted.size());
-  return path;
 }
 
 }  // namespace baton::supervisor

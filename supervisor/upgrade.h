@@ -53,7 +53,4 @@ class Upgrade {
   int looks_left_;
 };
 
-// The binary this program was started from, where it was then.
-std::string own_binary_path();
-
 }  // namespace baton::supervisor

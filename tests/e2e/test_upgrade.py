@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from harness import processes, sockets
-from harness.baton import DONE, FAILED, REFUSED, SUPERVISOR
+from harness.baton import DONE, FAILED, PROXY, REFUSED, SUPERVISOR
 from harness.load import ShortClients, Wrk
 from harness.tables import relay, staying
 from harness.waiting import wait_until
@@ -64,6 +64,31 @@ def test_the_binary_may_have_been_replaced(start, address, liner, directory):
     os.kill(baton.pid, signal.SIGUSR2)
     wait_until(lambda: os.readlink(f"/proc/{baton.pid}/exe") == str(binary), 10, "the new file runs")
     assert baton.in_charge()["id"] == 1
+
+
+def test_links_to_a_release_are_followed_anew(prepare, address, liner, directory):
+    """As those who keep several releases do: a directory's link names the current one."""
+    for release in ("1", "2"):
+        (directory / release).mkdir()
+        shutil.copy(SUPERVISOR, directory / release / "supervisor")
+        shutil.copy(PROXY, directory / release / "proxy")
+    current = directory / "current"
+    current.symlink_to("1")
+    (directory / "baton").symlink_to("current/supervisor")
+    baton = prepare(relay(address, liner.address), proxy=None)
+    baton.command[baton.command.index(SUPERVISOR)] = directory / "baton"
+    baton.start()
+    for release in ("2", "1"):
+        current.unlink()
+        current.symlink_to(release)
+        baton.reload("--wait-drained")
+        assert os.readlink(f"/proc/{baton.in_charge()['pid']}/exe") == str(directory / release / "proxy")
+        answer = baton.do("upgrade")
+        assert answer.out.endswith(f": {directory}/baton\n"), answer
+        assert os.readlink(f"/proc/{baton.pid}/exe") == str(directory / release / "supervisor")
+    # One that leads nowhere any more is no reason to fail.
+    (directory / "baton").unlink()
+    assert baton.do("upgrade").out.endswith(f": {directory}/1/supervisor\n")
 
 
 @pytest.mark.parametrize("binary", ["/bin/true", "/bin/false", "/nonexistent", "mute", "chatty"])

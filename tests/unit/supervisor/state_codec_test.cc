@@ -62,6 +62,7 @@ SupervisorState full_state() {
                  .start_timeout = milliseconds(3000),
                  .max_draining = 3};
   state.reload_flags = {.probation = milliseconds(30)};
+  state.program = "/opt/\xfd/supervisor";
   state.start_paths = {"/usr/libexec/baton/proxy", "/etc/baton/\xfe.toml"};
   state.next_paths = {"/opt/proxy", ""};
   state.control = {.path = "/run/baton/control.sock",
@@ -133,6 +134,7 @@ TEST_CASE("state: what is written down is read back, every field of it") {
   CHECK(read.flags.drain_time == milliseconds(1500));
   CHECK(read.flags.max_draining == 3);
   CHECK(read.reload_flags.probation == milliseconds(30));
+  CHECK(read.program == state.program);
   CHECK(read.start_paths == state.start_paths);
   CHECK(read.next_paths == state.next_paths);
   CHECK(read.control.made_directory == "/run/baton");
@@ -259,6 +261,7 @@ TEST_CASE("state: one that release 0.1.0 has written is read by this one") {
   CHECK(decoded->sequence == 1);
   SupervisorState then = full_state();
   then.reload_flags = {};
+  then.program.clear();
   then.start_paths.reset();
   then.next_paths.reset();
   then.last_reload->before = {};
