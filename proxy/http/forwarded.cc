@@ -42,6 +42,11 @@ std::string_view from_end(const HeaderMap& headers, std::uint32_t place) {
   return {};
 }
 
+// What is said about the client.
+constexpr std::initializer_list<HeaderId> kClaims = {
+    HeaderId::XForwardedFor,   HeaderId::XForwardedHost, HeaderId::XForwardedPort,
+    HeaderId::XForwardedProto, HeaderId::XRealIp,        HeaderId::Forwarded};
+
 void append_peer(HeaderMap& headers, const os::SocketAddress& peer) {
   const std::string address = peer.ip_text();
   if (address.empty()) return;
@@ -71,12 +76,10 @@ os::SocketAddress client_address(const RequestHead& head, const os::SocketAddres
 void update_forwarded(RequestHead& head, const os::SocketAddress& peer, std::string_view scheme,
                       const ForwardedConfig& config) {
   HeaderMap& headers = head.headers;
+  // A trusted proxy does not write these, and knows of them no more than others do.
+  headers.remove_lookalikes(kClaims);
   if (config.trusted_hops == 0) {
-    for (const HeaderId claim :
-         {HeaderId::XForwardedFor, HeaderId::XForwardedHost, HeaderId::XForwardedPort,
-          HeaderId::XForwardedProto, HeaderId::XRealIp, HeaderId::Forwarded}) {
-      headers.remove(claim);
-    }
+    for (const HeaderId claim : kClaims) headers.remove(claim);
   }
   append_peer(headers, peer);
   if (!headers.has(HeaderId::XForwardedProto)) headers.add(HeaderId::XForwardedProto, scheme);

@@ -26,7 +26,8 @@ os::SocketAddress client_address(const RequestHead& head, const os::SocketAddres
 
 // X-Forwarded-For gets the peer at its end (a unix socket's has no address: nothing), -Proto is
 // `scheme` and -Host the request's host, unless a trusted proxy has set them. Without trusted hops
-// the received X-Forwarded-*, X-Real-IP and Forwarded lines go first.
+// the received X-Forwarded-*, X-Real-IP and Forwarded lines go first; their lookalikes
+// (X_Forwarded_For) always do.
 void update_forwarded(RequestHead& head, const os::SocketAddress& peer, std::string_view scheme,
                       const ForwardedConfig& config);
 

@@ -1,5 +1,6 @@
 #include "proxy/http/codec/header_id.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstring>
@@ -65,6 +66,9 @@ constexpr std::array<std::string_view, kNames> kNameOf = {
 static_assert(kNameOf[static_cast<std::size_t>(HeaderId::XRequestId)] == "x-request-id");
 static_assert(kNameOf[static_cast<std::size_t>(HeaderId::Host)] == "host");
 
+constexpr std::size_t kLongestName =
+    std::ranges::max(kNameOf, {}, [](std::string_view name) { return name.size(); }).size();
+
 constexpr std::size_t kSlots = 256;
 
 // Mixes the length with the first and the last two characters, in any case: bit 0x20 is what tells
@@ -124,6 +128,13 @@ HeaderId find_header_id(std::string_view name) {
   const std::string_view known = kNameOf[static_cast<std::size_t>(id)];
   if (known.size() != name.size() || !same_name(name.data(), known)) return HeaderId::Other;
   return id;
+}
+
+HeaderId find_lookalike_id(std::string_view name) {
+  if (name.size() > kLongestName || name.find('_') == name.npos) return HeaderId::Other;
+  std::array<char, kLongestName> hyphenated;
+  std::ranges::replace_copy(name, hyphenated.begin(), '_', '-');
+  return find_header_id({hyphenated.data(), name.size()});
 }
 
 std::string_view header_name(HeaderId id) { return kNameOf[static_cast<std::size_t>(id)]; }

@@ -88,6 +88,10 @@ inline constexpr HeaderSet kHopByHop{
 // In any case. Precondition: `name` consists of token characters only (is_token()).
 HeaderId find_header_id(std::string_view name);
 
+// The known name that `name` passes for where '_' is taken for '-' (CGI, WSGI and the like make
+// variables of names). Other: none, or it has no '_'. Precondition: as above.
+HeaderId find_lookalike_id(std::string_view name);
+
 // In lower case. Empty for Other.
 std::string_view header_name(HeaderId id);
 

@@ -22,6 +22,12 @@ SameName same_name(std::string_view name) {
   return {is_token(name) ? find_header_id(name) : HeaderId::Other, name};
 }
 
+char to_hyphen(char c) { return c == '_' ? '-' : to_lower(c); }
+
+bool same_to_cgi(std::string_view left, std::string_view right) {
+  return left.size() == right.size() && std::ranges::equal(left, right, {}, to_hyphen, to_hyphen);
+}
+
 bool is_well_formed(std::string_view name, std::string_view value) {
   return is_token(name) && name.size() <= HeaderField::kMaxNameBytes && is_value(value);
 }
@@ -81,6 +87,23 @@ std::size_t HeaderMap::remove(HeaderId id) {
 std::size_t HeaderMap::remove(std::string_view name) {
   const SameName same = same_name(name);
   return same.id != HeaderId::Other ? remove(same.id) : remove_if(same);
+}
+
+std::size_t HeaderMap::remove_lookalikes(std::string_view name) {
+  const SameName same = same_name(name);
+  std::size_t removed = 0;
+  if (same.id == HeaderId::Other && is_token(name)) removed = remove(find_lookalike_id(name));
+  return removed + remove_if([&](const HeaderField& field) {
+           return field.id() == HeaderId::Other && same_to_cgi(field.name(), name) && !same(field);
+         });
+}
+
+std::size_t HeaderMap::remove_lookalikes(HeaderSet ids) {
+  return remove_if([ids](const HeaderField& field) {
+    if (field.id() != HeaderId::Other) return false;
+    const HeaderId id = find_lookalike_id(field.name());
+    return id != HeaderId::Other && ids.has(id);
+  });
 }
 
 void HeaderMap::clear() {

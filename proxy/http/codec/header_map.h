@@ -61,6 +61,10 @@ class HeaderMap {
   // How many lines went.
   std::size_t remove(HeaderId id);
   std::size_t remove(std::string_view name);
+  // Those whose name is another, but passes for that one (for one of `ids`) where '_' is taken for
+  // '-': X_Real_IP. How many went.
+  std::size_t remove_lookalikes(std::string_view name);
+  std::size_t remove_lookalikes(HeaderSet ids);
 
   // A copy that lives as long as added texts do: for a rewritten path and the like.
   std::string_view keep(std::string_view text) { return texts_.keep(text); }

@@ -29,7 +29,8 @@ void TrailerSection::collect() {
   while (at != end) {
     HeaderField field;
     at = read_field_line(at, end, field).next;
-    if (kKept.has(field.id())) fields_.append(field);
+    if (!kKept.has(field.id())) continue;
+    if (find_lookalike_id(field.name()) == HeaderId::Other) fields_.append(field);
   }
 }
 

@@ -24,7 +24,17 @@ bool names_variables(std::string_view value) {
   return value.find(kClientAddress) != value.npos || value.find(kGeneration) != value.npos;
 }
 
-void HeaderEdits::apply(HeaderMap& headers, const EditVariables& variables) const {
+void HeaderEdits::apply(RequestHead& head, const EditVariables& variables) const {
+  for (const std::string& name : remove) head.headers.remove_lookalikes(name);
+  for (const HeaderEdit& edit : set) head.headers.remove_lookalikes(edit.name);
+  apply_to(head.headers, variables);
+}
+
+void HeaderEdits::apply(ResponseHead& head, const EditVariables& variables) const {
+  apply_to(head.headers, variables);
+}
+
+void HeaderEdits::apply_to(HeaderMap& headers, const EditVariables& variables) const {
   for (const std::string& name : remove) headers.remove(name);
   for (const HeaderEdit& edit : set) {
     headers.set(edit.name, edit.has_variables ? value_of(edit, variables) : edit.value);

@@ -1,5 +1,8 @@
 // Header lines that a route removes, sets and adds, in that order. Values may name variables:
 // %CLIENT_ADDRESS% (the real one, without a port) and %GENERATION%.
+//
+// What a request is to have or not is for its upstream, and many of those take '_' for '-': from a
+// request the lookalikes of what is removed or set go, too.
 // Thread: any; immutable.
 #pragma once
 
@@ -8,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "proxy/http/codec/header_map.h"
+#include "proxy/http/codec/message_head.h"
 #include "shared/os/socket_address.h"
 
 namespace baton::proxy::http {
@@ -31,8 +34,12 @@ struct HeaderEdits {
   std::vector<HeaderEdit> add;
 
   bool empty() const { return remove.empty() && set.empty() && add.empty(); }
-  // `headers` then borrows texts from here: the edits outlive it.
-  void apply(HeaderMap& headers, const EditVariables& variables) const;
+  // `head` then borrows texts from here: the edits outlive it.
+  void apply(RequestHead& head, const EditVariables& variables) const;
+  void apply(ResponseHead& head, const EditVariables& variables) const;
+
+ private:
+  void apply_to(HeaderMap& headers, const EditVariables& variables) const;
 };
 
 // Whether the value has a variable in it.

@@ -85,11 +85,11 @@ void apply_request(const Route& route, RequestHead& head, const EditVariables& v
     rewrite_path(route.match, *action, head);
     if (!action->host_rewrite.empty()) head.authority = action->host_rewrite;
   }
-  route.request_headers.apply(head.headers, variables);
+  route.request_headers.apply(head, variables);
 }
 
 void apply_response(const Route& route, ResponseHead& head, const EditVariables& variables) {
-  route.response_headers.apply(head.headers, variables);
+  route.response_headers.apply(head, variables);
 }
 
 std::string make_redirect_location(const Route& route, const RequestHead& head,

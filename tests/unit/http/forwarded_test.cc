@@ -120,6 +120,23 @@ TEST_CASE("forwarded: without trusted hops nothing that a client claims is left"
         "x-forwarded-host: www.example.com:8080");
 }
 
+TEST_CASE("forwarded: lookalikes of what is said about the client go, whoever is trusted") {
+  for (const std::uint32_t trusted_hops : {0U, 1U}) {
+    CAPTURE(trusted_hops);
+    Request request("/");
+    for (const char* name : {"X_Forwarded_For", "x-forwarded_for", "X_FORWARDED_PROTO",
+                             "X_Forwarded_Host", "X-Forwarded_Port", "X_Real_IP"}) {
+      request.header(name, "6.6.6.6");
+    }
+    request.header("X_Other", "1");
+    update_forwarded(request.head, *os::SocketAddress::parse("192.0.2.9:5"), "http",
+                     {.trusted_hops = trusted_hops});
+    CHECK(request.lines() ==
+          "X_Other: 1|x-forwarded-for: 192.0.2.9|x-forwarded-proto: http|"
+          "x-forwarded-host: example.com");
+  }
+}
+
 TEST_CASE("forwarded: what a trusted proxy has set stays") {
   Request request("/");
   request.header("X-Forwarded-Proto", "https").header("X-Forwarded-Host", "outer.example.com");

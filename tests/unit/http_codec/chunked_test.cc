@@ -217,7 +217,8 @@ TEST_CASE("chunks: extensions have limits, for one chunk and for all") {
 
 TEST_CASE("chunks: trailers") {
   const std::string_view bytes =
-      "1\r\nx\r\n0\r\nX-Sum: 5\r\nCookie: a=b\r\nx-sum:  6 \r\nETag: \"e\"\r\n\r\nrest";
+      "1\r\nx\r\n0\r\nX-Sum: 5\r\nCookie: a=b\r\nX_Real_IP: 1\r\nx-sum:  6 \r\nETag: "
+      "\"e\"\r\n\r\nrest";
   const MessageLimits limits;
   for (std::size_t piece = 1; piece <= bytes.size(); ++piece) {
     ChunkedDecoder decoder(limits);
@@ -229,6 +230,7 @@ TEST_CASE("chunks: trailers") {
     CHECK(decoder.trailers()->get("x-sum") == "5");
     CHECK(decoder.trailers()->get(HeaderId::ETag) == "\"e\"");
     CHECK_FALSE(decoder.trailers()->has(HeaderId::Cookie));
+    CHECK(decoder.trailers()->find("X_Real_IP") == nullptr);
     decoder.reset();
     CHECK(decoder.trailers() == nullptr);
     CHECK(decoder.body_bytes() == 0);

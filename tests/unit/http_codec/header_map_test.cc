@@ -91,6 +91,33 @@ TEST_CASE("header map: remove takes all lines of a name") {
   CHECK_FALSE(headers.repeated(HeaderId::Via));
 }
 
+TEST_CASE("header map: lookalikes are other names with '_' for '-', and go without them") {
+  HeaderMap headers;
+  const auto fill = [&] {
+    headers.clear();
+    for (const auto* const name : {"X-Real-IP", "X_Real_IP", "x_real-ip", "X_Realm", "X-User",
+                                   "X_User", "x-user", "x_real_ipx"}) {
+      headers.add(name, "1");
+    }
+  };
+  fill();
+  CHECK(headers.remove_lookalikes({HeaderId::XRealIp, HeaderId::Host}) == 2);
+  CHECK(headers.remove_lookalikes("X-USER") == 1);
+  CHECK(lines_of(headers) == "X-Real-IP=1;X_Realm=1;X-User=1;x-user=1;x_real_ipx=1;");
+  fill();
+  CHECK(headers.remove_lookalikes("x-real-ip") == 2);
+  CHECK(headers.has(HeaderId::XRealIp));
+  fill();
+  CHECK(headers.remove_lookalikes("x_real_ip") == 2);
+  CHECK_FALSE(headers.has(HeaderId::XRealIp));
+  CHECK(headers.remove_lookalikes("x_user") == 2);
+  CHECK(lines_of(headers) == "X_Real_IP=1;X_Realm=1;X_User=1;x_real_ipx=1;");
+  CHECK(headers.remove_lookalikes("") == 0);
+  CHECK(find_lookalike_id("x-real-ip") == HeaderId::Other);
+  CHECK(find_lookalike_id("Proxy_Authorization") == HeaderId::ProxyAuthorization);
+  CHECK(find_lookalike_id(std::string(100, '_')) == HeaderId::Other);
+}
+
 TEST_CASE("header map: nothing gets in that would be read as other lines") {
   HeaderMap headers;
   for (const std::string_view bad :

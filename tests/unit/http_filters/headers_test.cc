@@ -34,6 +34,18 @@ add = { x-tag = "g%GENERATION%" })");
   CHECK(stream.request_lines("x-tag") == "client|g7");
 }
 
+TEST_CASE("headers: a request's lines go in every spelling that passes for the name") {
+  HeadersFixture fixture(R"(request = { remove = ["x-secret"], set = { x_user = "eve" } }
+response = { remove = ["x-secret"] })");
+  StreamRig stream(fixture.rig, fixture.filter,
+                   "GET / HTTP/1.1\nHost: a\nX_Secret: 1\nX-User: admin\nx_user: mallory\n");
+  CHECK(stream.request_lines("X_Secret") == "");
+  CHECK(stream.request_lines("X-User") == "");
+  CHECK(stream.request_lines("x_user") == "eve");
+  stream.respond("HTTP/1.1 200 OK\nContent-Length: 0\nX_Secret: 1\n");
+  CHECK(stream.response_lines("X_Secret") == "1");
+}
+
 TEST_CASE("headers: a response's are, too, and neither touches the other") {
   HeadersFixture fixture(
       R"(response = { remove = ["server"], set = { x-frame-options = "DENY" } })");

@@ -61,6 +61,16 @@ TEST_CASE("request id: each request gets one; what a client sends is replaced un
   CHECK(is_uuid4(fixture.id_of(kWithId)));
 }
 
+TEST_CASE("request id: a lookalike of it is not passed on, trusted or not") {
+  for (const std::string_view toml : {"", "trust = true"}) {
+    RequestIdFixture fixture(toml);
+    const StreamRig stream(fixture.rig, fixture.filter,
+                           "GET / HTTP/1.1\nHost: a\nX_Request_Id: 1\nX-Request-Id: 2\n");
+    CHECK(stream.request_lines("X_Request_Id") == "");
+    CHECK(stream.request_lines("x-request-id") != "");
+  }
+}
+
 TEST_CASE("request id: a trusted client's id is kept, if it is one") {
   RequestIdFixture fixture("trust = true");
   CHECK(fixture.id_of(kWithId) == "mine-1");

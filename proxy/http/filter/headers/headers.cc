@@ -4,18 +4,17 @@
 
 namespace baton::proxy::http {
 
-void Headers::apply(const HeaderEdits& edits, HeaderMap& headers) {
-  if (edits.empty()) return;
-  edits.apply(headers, {.client = callbacks().stream_info().client, .generation = generation_});
+EditVariables Headers::variables() {
+  return {.client = callbacks().stream_info().client, .generation = generation_};
 }
 
 HttpFilterStatus Headers::decode_headers(RequestHead& head, EndOfStream) {
-  apply(config_.request, head.headers);
+  config_.request.apply(head, variables());
   return HttpFilterStatus::Continue;
 }
 
 HttpFilterStatus Headers::encode_headers(ResponseHead& head, EndOfStream) {
-  apply(config_.response, head.headers);
+  config_.response.apply(head, variables());
   return HttpFilterStatus::Continue;
 }
 

@@ -30,7 +30,7 @@ class Headers final : public HttpFilter {
   HttpFilterStatus encode_headers(ResponseHead& head, EndOfStream end) override;
 
  private:
-  void apply(const HeaderEdits& edits, HeaderMap& headers);
+  EditVariables variables();
 
   const HeadersConfig& config_;
   std::uint64_t generation_;

@@ -5,6 +5,7 @@
 namespace baton::proxy::http {
 
 HttpFilterStatus RequestId::decode_headers(RequestHead& head, EndOfStream) {
+  head.headers.remove_lookalikes({HeaderId::XRequestId});
   const bool keep = config_.trust && !head.headers.repeated(HeaderId::XRequestId) &&
                     RequestIdSource::acceptable(head.headers.get(HeaderId::XRequestId));
   if (!keep) {
