@@ -183,13 +183,22 @@ void Stream::on_headers_passed(Direction direction, EndOfStream end) {
   route();
 }
 
+// A CONNECT that is not forwarded has no answer but a refusal.
+bool Stream::refuses_connect() const {
+  if (request_.method != Method::Connect) return false;
+  return !context_->config.connect || (route_ != nullptr && route_->forward() == nullptr);
+}
+
 void Stream::route() {
   route_ = context_->routes->match(request_);
+  if (route_ != nullptr) info_.route = route_->name;
+  if (refuses_connect()) {
+    return reply_locally({.status = 405, .body = {}, .detail = "connect_not_allowed"});
+  }
   if (route_ == nullptr) {
     info_.flags.set(ResponseFlag::NoRoute);
     return reply_locally({.status = 404, .body = {}, .detail = "route_not_found"});
   }
-  info_.route = route_->name;
   if (const ForwardAction* const action = route_->forward()) return forward(*action);
   if (route_->redirect() != nullptr) return redirect();
   const DirectResponseAction& answer = *route_->direct_response();
@@ -208,10 +217,6 @@ void Stream::redirect() {
 }
 
 void Stream::forward(const ForwardAction& action) {
-  const bool connect = request_.method == Method::Connect;
-  if (connect && !context_->config.connect) {
-    return reply_locally({.status = 405, .body = {}, .detail = "connect_not_allowed"});
-  }
   // Whether what follows is the rest of the request or the other protocol already would be a matter
   // of opinion (RFC 9110 section 7.8).
   std::string_view upgrade;
@@ -234,7 +239,7 @@ void Stream::forward(const ForwardAction& action) {
                    .hash = action.hash ? action.hash->hash(request_, info_.client) : std::nullopt,
                    .opening = opening.view(),
                    .upgrade = upgrade,
-                   .connect = connect});
+                   .connect = request_.method == Method::Connect});
 }
 
 void Stream::on_data_passed(Direction direction, Buffer& data, EndOfStream end) {
@@ -279,6 +284,10 @@ void Stream::encode(EndOfStream end) {
 
 void Stream::reply_locally(const LocalReply& reply) {
   if (ended() || response_begun_) return;
+  // To its client this would be a tunnel (RFC 9110 section 9.3.6), and the body what comes of it.
+  if (request_.method == Method::Connect && reply.status < 300) {
+    return reply_locally({.status = 405, .body = {}, .detail = reply.detail});
+  }
   upstream_.cancel();
   request_dropped_ = true;
   info_.flag_detail = reply.detail;

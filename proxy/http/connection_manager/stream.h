@@ -121,6 +121,7 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   void on_chain_resumed() override { flush(); }
 
   void start(Host& host, HttpContext& context);
+  bool refuses_connect() const;
   void route();
   void forward(const ForwardAction& action);
   void redirect();

@@ -117,6 +117,17 @@ TEST_CASE("pipelining: a refused CONNECT and what was sent behind it end the con
   CHECK(rig.http_metric("requests_total") == 1);
 }
 
+TEST_CASE("pipelining: a CONNECT that is not forwarded is refused, whatever its route answers") {
+  for (const bool allowed : {false, true}) {
+    CAPTURE(allowed);
+    HttpRig rig({.connect = allowed, .routes = answering("hello").routes});
+    REQUIRE(rig.send("CONNECT b:443 HTTP/1.1\r\nHost: b:443\r\n\r\n"));
+    CHECK(rig.starts_with(rig.client, "HTTP/1.1 405 Method Not Allowed\r\n"));
+    CHECK(rig.worker->sees(rig.client, Peer::Ended));
+    CHECK(rig.client.received().find("hello") == std::string::npos);
+  }
+}
+
 TEST_CASE("pipelining: nobody waits for a body that the client may never send") {
   HttpRig rig(answering("hello"));
   REQUIRE(

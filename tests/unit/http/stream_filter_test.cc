@@ -1,6 +1,7 @@
 // Filters that stop, and what may happen meanwhile.
 #include <functional>
 
+#include "proxy/http/filter/fault/fault.h"
 #include "proxy/http/filter/http_filter.h"
 #include "tests/unit/http/http_rig.h"
 
@@ -123,4 +124,13 @@ TEST_CASE("filter: it is destroyed with its request, not with the next one") {
   REQUIRE(rig.starts_with(rig.client, "HTTP/1.1 503 Service Unavailable\r\n"));
   settle(rig.worker->loop);
   CHECK(Stopper::seen == nullptr);
+}
+
+TEST_CASE("filter: none makes a tunnel of a CONNECT by answering it") {
+  http::FaultConfig fault{.plan = {.abort = http::Abort::Answer, .status = 200},
+                          .abort_percent = 100};
+  HttpRig rig({.connect = true, .filters = {std::make_shared<const http::FaultFactory>(fault)}});
+  REQUIRE(rig.send("CONNECT b:443 HTTP/1.1\r\nHost: b:443\r\n\r\n"));
+  CHECK(rig.starts_with(rig.client, "HTTP/1.1 405 Method Not Allowed\r\n"));
+  CHECK(rig.worker->sees(rig.client, Peer::Ended));
 }
