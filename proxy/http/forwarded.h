@@ -24,6 +24,13 @@ namespace baton::proxy::http {
 os::SocketAddress client_address(const RequestHead& head, const os::SocketAddress& peer,
                                  const ForwardedConfig& config);
 
+// What the client has used to get here, for URLs that it is to use: what the outermost trusted
+// proxy says of it, where that is one; else the request's target, if that is a URL (a scheme of
+// "https" in either counts before "http"), and `scheme`, its Host.
+std::string_view client_scheme(const RequestHead& head, std::string_view scheme,
+                               const ForwardedConfig& config);
+std::string_view client_authority(const RequestHead& head, const ForwardedConfig& config);
+
 // X-Forwarded-For gets the peer at its end (a unix socket's has no address: nothing), -Proto is
 // `scheme` and -Host the request's host, unless a trusted proxy has set them. Without trusted hops
 // the received X-Forwarded-*, X-Real-IP and Forwarded lines go first; their lookalikes

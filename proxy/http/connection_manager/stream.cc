@@ -209,7 +209,11 @@ void Stream::route() {
 }
 
 void Stream::redirect() {
-  const std::string location = make_redirect_location(*route_, request_, kScheme);
+  const ForwardedConfig& trust = context_->config.forwarded;
+  const std::string location =
+      make_redirect_location(*route_, request_,
+                             {.scheme = client_scheme(request_, kScheme, trust),
+                              .authority = client_authority(request_, trust)});
   reply_locally({.status = route_->redirect()->status,
                  .body = {},
                  .detail = "redirect",

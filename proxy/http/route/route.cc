@@ -93,12 +93,12 @@ void apply_response(const Route& route, ResponseHead& head, const EditVariables&
 }
 
 std::string make_redirect_location(const Route& route, const RequestHead& head,
-                                   std::string_view scheme) {
+                                   const AskedOrigin& asked) {
   const RedirectAction& action = *route.redirect();
   std::string path = redirected_path(route, action, head);
-  const std::string_view new_scheme = action.scheme.empty() ? scheme : action.scheme;
+  const std::string_view new_scheme = action.scheme.empty() ? asked.scheme : action.scheme;
   const std::string_view authority = action.host.empty()
-                                         ? authority_for(head.authority, scheme, new_scheme)
+                                         ? authority_for(asked.authority, asked.scheme, new_scheme)
                                          : std::string_view(action.host);
   // A request without a host: the client completes the path. "//x" would be a host of its own.
   if (authority.empty()) {

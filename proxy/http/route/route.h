@@ -87,8 +87,14 @@ void apply_request(const Route& route, RequestHead& head, const EditVariables& v
 // The same for what goes to the client.
 void apply_response(const Route& route, ResponseHead& head, const EditVariables& variables);
 
-// The value of Location for a route with a redirect(). `scheme` is the request's: "http", "https".
+// Where the client has sent its request, as far as it knows.
+struct AskedOrigin {
+  std::string_view scheme;     // "http", "https"
+  std::string_view authority;  // may be empty
+};
+
+// The value of Location for a route with a redirect().
 std::string make_redirect_location(const Route& route, const RequestHead& head,
-                                   std::string_view scheme);
+                                   const AskedOrigin& asked);
 
 }  // namespace baton::proxy::http

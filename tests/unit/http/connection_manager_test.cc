@@ -278,3 +278,12 @@ TEST_CASE("http: an error ahead of a long request's end says that the connection
   REQUIRE(rig.send(server, "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"));
   CHECK(rig.has(rig.client, "HTTP/1.1 403 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"));
 }
+
+TEST_CASE("http: a redirect leads a client to where a trusted proxy says it has come from") {
+  HttpRig rig({.forwarded = {.trusted_hops = 1},
+               .routes = routed(proxy::http::RedirectAction{.path = "/new"}).routes});
+  REQUIRE(
+      rig.send("GET / HTTP/1.1\r\nHost: inner\r\nX-Forwarded-Proto: https\r\n"
+               "X-Forwarded-Host: www.example.com\r\n\r\n"));
+  CHECK(rig.contains(rig.client, "location: https://www.example.com/new\r\n"));
+}

@@ -148,6 +148,47 @@ TEST_CASE("forwarded: what a trusted proxy has set stays") {
         "Forwarded: for=192.0.2.1|x-forwarded-for: 10.0.0.5");
 }
 
+TEST_CASE("forwarded: what the client has used is a trusted proxy's word, then the target's") {
+  struct Case {
+    std::uint32_t trusted_hops;
+    const char* target;
+    std::vector<const char*> proto;
+    std::vector<const char*> host;
+    const char* url;
+  };
+  const std::vector<Case> cases{
+      {0, "/", {"https"}, {"evil.example.com"}, "http://a"},
+      {0, "https://a/", {}, {}, "https://a"},
+      {0, "HTTPS://a/", {}, {}, "https://a"},
+      {0, "http://a/", {"https"}, {}, "http://a"},
+      {1, "/", {"https"}, {"www.example.com"}, "https://www.example.com"},
+      {1, "/", {"HTTPS"}, {"www.example.com:8443"}, "https://www.example.com:8443"},
+      {1, "/", {}, {}, "http://a"},
+      {1, "/", {"wss"}, {"a b"}, "http://a"},
+      {1, "/", {"http, https"}, {"evil, www"}, "https://www"},
+      {1, "/", {"http", "https"}, {"evil", "www"}, "https://www"},
+      {2, "/", {"https,http"}, {"www, inner"}, "https://www"},
+      {2, "/", {"https"}, {"www"}, "https://www"},
+      {1, "https://a/", {}, {}, "https://a"},
+  };
+  for (const Case& each : cases) {
+    Request request("/", "a");
+    request.head.target = each.target;
+    for (const char* line : each.proto) request.header("X-Forwarded-Proto", line);
+    for (const char* line : each.host) request.header("X-Forwarded-Host", line);
+    CAPTURE(each.target);
+    CAPTURE(request.lines());
+    const ForwardedConfig config{.trusted_hops = each.trusted_hops};
+    const auto url = [&] {
+      return std::string(client_scheme(request.head, "http", config)) + "://" +
+             std::string(client_authority(request.head, config));
+    };
+    CHECK(url() == each.url);
+    update_forwarded(request.head, *os::SocketAddress::parse("192.0.2.9:5"), "http", config);
+    CHECK(url() == each.url);
+  }
+}
+
 TEST_CASE("forwarded: a request without a host has no X-Forwarded-Host") {
   Request request("/", "");
   update_forwarded(request.head, *os::SocketAddress::parse("192.0.2.9:5"), "http", {});

@@ -46,7 +46,8 @@ std::string redirected(RedirectAction action, std::string_view path, PathMatch m
   Route route;
   route.match.path = std::move(match);
   route.action = std::move(action);
-  return make_redirect_location(route, Request(path, host).head, scheme);
+  return make_redirect_location(route, Request(path, host).head,
+                                {.scheme = scheme, .authority = host});
 }
 
 }  // namespace
