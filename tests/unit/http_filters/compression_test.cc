@@ -124,8 +124,7 @@ TEST_CASE("compression: the head tells of the compressed body") {
 
 TEST_CASE("compression: a client that does not ask gets it plain, but caches are told") {
   CompressionFixture fixture;
-  for (const std::string& request :
-       {kPlain, std::string("HEAD / HTTP/1.1\nHost: a\nAccept-Encoding: gzip\n")}) {
+  for (const std::string& request : {kPlain, std::string("HEAD / HTTP/1.1\nHost: a\n")}) {
     StreamRig stream(fixture.rig, fixture.filter, request);
     stream.respond(kHtml + "ETag: \"v1\"\n");
     CHECK(stream.response_lines("content-encoding") == "");
@@ -136,6 +135,55 @@ TEST_CASE("compression: a client that does not ask gets it plain, but caches are
   StreamRig stream(fixture.rig, fixture.filter, kPlain);
   stream.respond(kHtml);
   CHECK(stream.receive("as it is", EndOfStream::Yes) == "as it is");
+}
+
+TEST_CASE("compression: HEAD is told what GET would be") {
+  CompressionFixture fixture;
+  const std::string asks = "HEAD / HTTP/1.1\nHost: a\nAccept-Encoding: gzip\n";
+  StreamRig stream(fixture.rig, fixture.filter, asks);
+  stream.respond(kHtml + "ETag: \"v1\"\nAccept-Ranges: bytes\n", EndOfStream::Yes);
+  CHECK(stream.response_lines("content-encoding") == "gzip");
+  CHECK(stream.response_lines("vary") == "accept-encoding");
+  CHECK(stream.response_lines("content-length") == "");
+  CHECK(stream.response_lines("accept-ranges") == "");
+  CHECK(stream.response_lines("etag") == "W/\"v1\"");
+  CHECK(stream.response_head().framing == BodyFraming::None);
+  const auto small =
+      fixture.exchange(asks, "HTTP/1.1 200 OK\nContent-Type: text/html\nContent-Length: 10\n");
+  CHECK(small->response_lines("content-encoding") == "");
+  CHECK(small->response_lines("content-length") == "10");
+  CHECK(fixture.count("responses_total") == 0);
+}
+
+TEST_CASE("compression: a 304 has the entity tag of what it is about, and its Vary") {
+  CompressionFixture fixture;
+  const std::string head = "HTTP/1.1 304 Not Modified\nETag: \"v1\"\n";
+  for (const char* type : {"", "Content-Type: text/html\n"}) {
+    const auto compressed = fixture.exchange(kAsks, head + type);
+    CHECK(compressed->response_lines("etag") == "W/\"v1\"");
+    CHECK(compressed->response_lines("vary") == "accept-encoding");
+    CHECK(compressed->response_lines("content-encoding") == "");
+    const auto plain = fixture.exchange(kPlain, head + type);
+    CHECK(plain->response_lines("etag") == "\"v1\"");
+    CHECK(plain->response_lines("vary") == "accept-encoding");
+  }
+  for (const char* line : {"Content-Type: image/png\n", "Content-Encoding: br\n"}) {
+    const auto other = fixture.exchange(kAsks, head + line);
+    CHECK(other->response_lines("etag") == "\"v1\"");
+    CHECK(other->response_lines("vary") == "");
+  }
+}
+
+TEST_CASE("compression: a part is of the plain form, of which caches are told") {
+  CompressionFixture fixture;
+  const auto part = fixture.exchange(kAsks,
+                                     "HTTP/1.1 206 Partial Content\nContent-Type: text/html\n"
+                                     "Content-Length: 10\nContent-Range: bytes 0-9/2000\n"
+                                     "ETag: \"v1\"\n");
+  CHECK(part->response_lines("vary") == "accept-encoding");
+  CHECK(part->response_lines("content-encoding") == "");
+  CHECK(part->response_lines("content-length") == "10");
+  CHECK(part->response_lines("etag") == "\"v1\"");
 }
 
 TEST_CASE("compression: caches are told once") {

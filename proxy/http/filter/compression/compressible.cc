@@ -1,6 +1,8 @@
 #include "proxy/http/filter/compression/compressible.h"
 
 #include <algorithm>
+#include <charconv>
+#include <optional>
 
 #include "proxy/http/codec/characters.h"
 #include "proxy/http/filter/compression/list_contains.h"
@@ -13,6 +15,16 @@ bool tells_digest(const HeaderMap& headers) {
     if (headers.find(name) != nullptr) return true;
   }
   return false;
+}
+
+// Of the whole body, or of that which GET would have had.
+std::optional<std::uint64_t> whole_length(const ResponseHead& head) {
+  if (head.status == 206) return std::nullopt;
+  if (head.framing == BodyFraming::Length) return head.content_length;
+  const std::string_view text = head.headers.get(HeaderId::ContentLength);
+  std::uint64_t length = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
+  return error == std::errc() ? std::optional(length) : std::nullopt;
 }
 
 }  // namespace
@@ -29,13 +41,13 @@ bool CompressionRules::has_type(std::string_view content_type) const {
 
 bool CompressionRules::apply_to(const ResponseHead& head) const {
   const HeaderMap& headers = head.headers;
-  if (head.status < 200 || head.status == 204 || head.status == 206 || head.status == 304) {
-    return false;
-  }
-  if (head.framing == BodyFraming::Tunnel) return false;
-  if (head.framing == BodyFraming::Length && head.content_length < min_length) return false;
-  if (!has_type(headers.get(HeaderId::ContentType))) return false;
-  if (headers.has(HeaderId::ContentEncoding) || headers.has(HeaderId::ContentRange)) return false;
+  if (head.status < 200 || head.status == 204 || head.framing == BodyFraming::Tunnel) return false;
+  const auto length = whole_length(head);
+  if (length && *length < std::max<std::uint64_t>(min_length, 1)) return false;
+  const bool tells_type = head.status != 304 || headers.has(HeaderId::ContentType);
+  if (tells_type && !has_type(headers.get(HeaderId::ContentType))) return false;
+  if (headers.has(HeaderId::ContentEncoding)) return false;
+  if (headers.has(HeaderId::ContentRange) && head.status != 206) return false;
   return !list_contains(headers, HeaderId::CacheControl, "no-transform") && !tells_digest(headers);
 }
 

@@ -43,6 +43,16 @@ void weaken_etag(HeaderMap& headers) {
   if (etag.starts_with('"')) headers.set(HeaderId::ETag, "W/" + std::string(etag));
 }
 
+// Of a response whose body is, or would be, compressed.
+void tell_gzip(ResponseHead& head) {
+  head.headers.add_borrowed("content-encoding", "gzip");
+  weaken_etag(head.headers);
+  head.headers.remove(HeaderId::AcceptRanges);
+  head.headers.remove(HeaderId::ContentLength);
+  if (head.has_body()) head.framing = BodyFraming::Chunked;
+  head.content_length = 0;
+}
+
 bool is_media_range(std::string_view text) {
   const std::size_t slash = text.find('/');
   if (slash == std::string_view::npos) return false;
@@ -80,23 +90,28 @@ region::Counter counter_of(const HttpFilterContext& context, std::string_view na
 HttpFilterStatus Compression::encode_headers(ResponseHead& head, EndOfStream end) {
   if (!shared_.config.rules.apply_to(head)) return HttpFilterStatus::Continue;
   add_vary(head.headers);
-  if (wanted_ == Wanted::No || end == EndOfStream::Yes) return HttpFilterStatus::Continue;
+  if (wanted_ == Wanted::Plain || head.status == 206) return HttpFilterStatus::Continue;
+  if (head.status == 304) {
+    weaken_etag(head.headers);
+  } else if (wanted_ == Wanted::HeadOfGzip) {
+    tell_gzip(head);
+  } else if (end == EndOfStream::No && take_encoder()) {
+    tell_gzip(head);
+    shared_.responses_total.add();
+  }
+  return HttpFilterStatus::Continue;
+}
+
+// False: there is no memory for one.
+bool Compression::take_encoder() {
   if (shared_.spare.empty()) {
     encoder_ = GzipEncoder::create(shared_.config.level);
-    if (!encoder_) return HttpFilterStatus::Continue;
-  } else {
-    encoder_ = std::move(shared_.spare.back());
-    shared_.spare.pop_back();
-    encoder_->restart();
+    return encoder_ != nullptr;
   }
-  head.headers.add_borrowed("content-encoding", "gzip");
-  weaken_etag(head.headers);
-  head.headers.remove(HeaderId::AcceptRanges);
-  head.headers.remove(HeaderId::ContentLength);
-  head.framing = BodyFraming::Chunked;
-  head.content_length = 0;
-  shared_.responses_total.add();
-  return HttpFilterStatus::Continue;
+  encoder_ = std::move(shared_.spare.back());
+  shared_.spare.pop_back();
+  encoder_->restart();
+  return true;
 }
 
 // `data` then holds the compressed form of what it held.
@@ -149,8 +164,9 @@ MakeHttpFilter CompressionFactory::bind(const HttpFilterContext& context) const 
   return [shared](const RequestHead& head) -> std::unique_ptr<HttpFilter> {
     using Wanted = Compression::Wanted;
     if (head.method == Method::Connect) return nullptr;
-    const bool wanted = head.method != Method::Head && accepts_gzip(head.headers);
-    return std::make_unique<Compression>(*shared, wanted ? Wanted::Yes : Wanted::No);
+    if (!accepts_gzip(head.headers)) return std::make_unique<Compression>(*shared, Wanted::Plain);
+    const bool bodiless = head.method == Method::Head;
+    return std::make_unique<Compression>(*shared, bodiless ? Wanted::HeadOfGzip : Wanted::Gzip);
   };
 }
 

@@ -3,7 +3,9 @@
 // A compressed response has another body than the one its head told of, so its head changes, too:
 // Content-Encoding and Vary are added, a strong ETag becomes weak (the bytes are no longer the
 // same), Content-Length and Accept-Ranges go. What may be compressed but is not, for this client,
-// still gets Vary. Source: RFC 9110 sections 8.4, 8.8.3, 12.5.5.
+// still gets Vary. HEAD is answered with the head that GET would be, a 304 has the ETag and the
+// Vary of the response that it is about, a 206 its Vary: its bytes are those of the plain form.
+// Source: RFC 9110 sections 8.4, 8.6, 8.8.3, 12.5.5, 15.4.5.
 //
 // Memory: one encoder a response under way; a few are kept a worker. Bodies are compressed as they
 // come.
@@ -11,6 +13,7 @@
 // Thread: its worker's. Owns: an encoder, during a response. Borrows: what bind() has made.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -43,7 +46,7 @@ class Compression final : public HttpFilter {
     Buffer out;  // empty between two calls
   };
 
-  enum class Wanted : bool { No, Yes };
+  enum class Wanted : std::uint8_t { Plain, Gzip, HeadOfGzip };
   Compression(Shared& shared, Wanted wanted) : shared_(shared), wanted_(wanted) {}
 
   HttpFilterStatus encode_headers(ResponseHead& head, EndOfStream end) override;
@@ -52,6 +55,7 @@ class Compression final : public HttpFilter {
   void on_stream_end() override;
 
  private:
+  bool take_encoder();
   void compress(Buffer& data, EndOfStream end);
 
   Shared& shared_;
