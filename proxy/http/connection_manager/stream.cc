@@ -319,7 +319,7 @@ void Stream::reply_locally(const LocalReply& reply) {
 void Stream::on_upstream_failure(const UpstreamFailure& failure) {
   if (response_begun_) {
     // What there is of it is sent, so that the client sees as much as we did.
-    flush();
+    flush_all();
     if (!ended()) end(AfterStream::Reset);
     return;
   }
@@ -434,6 +434,12 @@ void Stream::flush() {
   if (out.empty()) return;
   if (!ended()) host_->send(out.view());
   out.clear();
+}
+
+// With what filters have kept so far.
+void Stream::flush_all() {
+  if (!response_complete_) filters_.pause_encoding();
+  flush();
 }
 
 // --- flow control --------------------------------------------------------------------------------

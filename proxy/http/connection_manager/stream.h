@@ -102,7 +102,7 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   void on_response_head() override;
   void on_interim_head() override;
   void on_response_data(std::string_view data) override;
-  void on_response_pause() override { flush(); }
+  void on_response_pause() override { flush_all(); }
   void on_response_end(HeaderMap* trailers) override;
   void on_upstream_failure(const UpstreamFailure& failure) override;
   void on_request_writable() override { resume_reading(kUpstream); }
@@ -118,7 +118,7 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   void on_chain_drained(Direction direction) override;
   void reply_locally(const LocalReply& reply) override;
   void reset_stream() override { end(AfterStream::Reset); }
-  void on_chain_resumed() override { flush(); }
+  void on_chain_resumed() override { flush_all(); }
 
   void start(Host& host, HttpContext& context);
   bool refuses_connect() const;
@@ -140,6 +140,7 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   void send_response_data(std::string_view data);
   void send_response_end(HeaderMap* trailers);
   void flush();
+  void flush_all();
   void encode(EndOfStream end);
 
   enum : std::uint8_t { kUpstream = 1, kFilters = 2 };  // why the request is not read

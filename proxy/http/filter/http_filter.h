@@ -101,6 +101,10 @@ class HttpFilter {
   virtual HttpFilterStatus encode_data(Buffer& /*data*/, EndOfStream /*end*/) {
     return HttpFilterStatus::Continue;
   }
+  // No more of the response comes for now, and the client is to have what there is: a filter that
+  // has kept some of the body until it is more appends it to `data`, which is empty. Between the
+  // head and the end, while no filter has stopped the response.
+  virtual void encode_pause(Buffer& /*data*/) {}
   virtual HttpFilterStatus encode_trailers(HeaderMap& /*trailers*/) {
     return HttpFilterStatus::Continue;
   }

@@ -139,6 +139,17 @@ void HttpFilterChain::run_trailers(Direction direction, std::size_t position, He
   host_.on_trailers_passed(direction, trailers);
 }
 
+// What one lets go is data to those after it, before they are asked in their turn.
+void HttpFilterChain::pause_encoding() {
+  Flow& flow = this->flow(Direction::Encode);
+  for (std::size_t position = flow.first; position < size_; ++position) {
+    if (!flow.headers_passed || flow.stopped_at != kNowhere) return;
+    Buffer data;
+    at(Direction::Encode, position).filter->encode_pause(data);
+    if (!data.empty()) run_data(Direction::Encode, position + 1, data, EndOfStream::No);
+  }
+}
+
 void HttpFilterChain::resume(Direction direction, std::size_t position) {
   Flow& flow = this->flow(direction);
   if (flow.dropped || flow.stopped_at != position) return;

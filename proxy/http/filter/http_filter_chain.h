@@ -70,6 +70,8 @@ class HttpFilterChain {
   void headers(Direction direction, EndOfStream end);
   void data(Direction direction, Buffer& data, EndOfStream end);
   void trailers(Direction direction, HeaderMap& trailers);
+  // No more of the response comes for now.
+  void pause_encoding();
 
   // What a filter answers by itself passes only it and those ahead of it; nothing is decoded any
   // more. Before the headers of such a reply are encoded.

@@ -1,6 +1,7 @@
 // Filters that stop, and what may happen meanwhile.
 #include <functional>
 
+#include "proxy/http/filter/compression/compression.h"
 #include "proxy/http/filter/fault/fault.h"
 #include "proxy/http/filter/http_filter.h"
 #include "tests/unit/http/http_rig.h"
@@ -133,4 +134,20 @@ TEST_CASE("filter: none makes a tunnel of a CONNECT by answering it") {
   REQUIRE(rig.send("CONNECT b:443 HTTP/1.1\r\nHost: b:443\r\n\r\n"));
   CHECK(rig.starts_with(rig.client, "HTTP/1.1 405 Method Not Allowed\r\n"));
   CHECK(rig.worker->sees(rig.client, Peer::Ended));
+}
+
+TEST_CASE("filter: what compression keeps is sent when the upstream pauses") {
+  using namespace std::string_view_literals;
+  const http::CompressionConfig config{.rules = {.content_types = {"text/*"}}};
+  HttpRig rig({.filters = {std::make_shared<const http::CompressionFactory>(config)}});
+  TestPeer server = rig.ask("GET / HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n");
+  REQUIRE(rig.send(server,
+                   "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                   "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n"));
+  const std::string_view flushed = "\0\0\xff\xff\r\n"sv;  // zlib.h, Z_SYNC_FLUSH
+  CHECK(rig.contains(rig.client, flushed));
+  const std::string& received = rig.client.received();
+  CHECK(received.find(flushed) == received.rfind(flushed));
+  REQUIRE(rig.send(server, "0\r\n\r\n"));
+  CHECK(rig.contains(rig.client, "0\r\n\r\n"));
 }

@@ -71,6 +71,12 @@ struct CompressionFixture {
   MakeHttpFilter filter;
 };
 
+// What the client gets of a piece that nothing follows for now.
+std::string receive_alone(StreamRig& stream, std::string_view piece) {
+  std::string bytes = stream.receive(piece);
+  return bytes += stream.pause();
+}
+
 bool accepts(std::string_view value) {
   HeaderMap headers;
   REQUIRE(headers.add(HeaderId::AcceptEncoding, value));
@@ -193,17 +199,41 @@ TEST_CASE("compression: caches are told once") {
         "A, Accept-Encoding");
 }
 
-TEST_CASE("compression: a body arrives whole, and each piece at once") {
+TEST_CASE("compression: a body arrives whole, and each part when its upstream pauses") {
   CompressionFixture fixture;
   StreamRig stream(fixture.rig, fixture.filter, kAsks);
   stream.respond("HTTP/1.1 200 OK\nContent-Type: text/html\nTransfer-Encoding: chunked\n");
   Client client;
-  CHECK(client.read(stream.receive("first ")) == "first ");
+  CHECK(client.read(receive_alone(stream, "first ")) == "first ");
   CHECK(stream.receive("") == "");
-  CHECK(client.read(stream.receive("second")) == "second");
+  CHECK(stream.pause() == "");
+  const std::string head = stream.receive("se");
+  CHECK(client.read(head + receive_alone(stream, "cond")) == "second");
   CHECK_FALSE(client.complete);
   CHECK(client.read(stream.receive("", EndOfStream::Yes)) == "");
   CHECK(client.complete);
+  CHECK(stream.pause() == "");
+}
+
+TEST_CASE("compression: a body in small pieces gets as small as in a large one") {
+  CompressionFixture fixture;
+  std::minstd_rand random(7);
+  std::string body(39'000, ' ');
+  for (char& c : body) c = static_cast<char>('a' + random() % 4);
+  const auto compressed = [&](std::size_t piece) {
+    StreamRig stream(fixture.rig, fixture.filter, kAsks);
+    stream.respond("HTTP/1.1 200 OK\nContent-Type: text/html\nTransfer-Encoding: chunked\n");
+    std::string bytes;
+    for (std::size_t at = 0; at < body.size(); at += piece) {
+      bytes += stream.receive(std::string_view(body).substr(at, piece));
+    }
+    bytes += stream.receive("", EndOfStream::Yes);
+    Client client;
+    CHECK(client.read(bytes) == body);
+    return bytes.size();
+  };
+  const std::size_t whole = compressed(body.size());
+  CHECK(compressed(39) < whole + whole / 50);
 }
 
 TEST_CASE("compression: trailers follow the end of the compressed body") {
@@ -211,8 +241,8 @@ TEST_CASE("compression: trailers follow the end of the compressed body") {
   StreamRig stream(fixture.rig, fixture.filter, kAsks);
   stream.respond("HTTP/1.1 200 OK\nContent-Type: text/html\nTransfer-Encoding: chunked\n");
   Client client;
-  CHECK(client.read(stream.receive("body")) == "body");
-  CHECK(client.read(stream.receive_trailers()) == "");
+  const std::string head = stream.receive("body");
+  CHECK(client.read(head + stream.receive_trailers()) == "body");
   CHECK(client.complete);
 }
 
@@ -255,8 +285,8 @@ TEST_CASE("compression: two responses at once do not mix") {
   two.respond(kHtml);
   Client first;
   Client second;
-  CHECK(first.read(one.receive("one")) == "one");
-  CHECK(second.read(two.receive("two")) == "two");
+  CHECK(first.read(receive_alone(one, "one")) == "one");
+  CHECK(second.read(receive_alone(two, "two")) == "two");
   CHECK(first.read(one.receive("ONE", EndOfStream::Yes)) == "ONE");
   CHECK(second.read(two.receive("TWO", EndOfStream::Yes)) == "TWO");
   CHECK(first.complete);

@@ -110,6 +110,12 @@ std::string StreamRig::receive(std::string_view data, EndOfStream end) {
   return std::string(buffer.view());
 }
 
+std::string StreamRig::pause() {
+  Buffer buffer;
+  if (filter_) filter_->encode_pause(buffer);
+  return std::string(buffer.view());
+}
+
 std::string StreamRig::receive_trailers() {
   HeaderMap trailers;
   if (filter_) CHECK(filter_->encode_trailers(trailers) == HttpFilterStatus::Continue);

@@ -50,6 +50,8 @@ class StreamRig final : private proxy::http::HttpFilterCallbacks {
   void respond(std::string_view response, proxy::EndOfStream end = proxy::EndOfStream::No);
   // A piece of the response's body as the client gets it.
   std::string receive(std::string_view data, proxy::EndOfStream end = proxy::EndOfStream::No);
+  // What the client gets when the upstream pauses.
+  std::string pause();
   // What the client gets when the body ends in trailers.
   std::string receive_trailers();
 

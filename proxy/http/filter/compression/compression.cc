@@ -116,11 +116,15 @@ bool Compression::take_encoder() {
 
 // `data` then holds the compressed form of what it held.
 void Compression::compress(Buffer& data, EndOfStream end) {
-  Buffer& out = shared_.out;
-  encoder_->encode(data.view(), end, out);
+  encoder_->encode(data.view(), end, shared_.out);
   shared_.input_bytes_total.add(data.size());
-  shared_.output_bytes_total.add(out.size());
   data.clear();
+  take_output(data);
+}
+
+void Compression::take_output(Buffer& data) {
+  Buffer& out = shared_.out;
+  shared_.output_bytes_total.add(out.size());
   data.append(out.view());
   out.capacity() > kRetainedOutputBytes ? out.release() : out.clear();
 }
@@ -128,6 +132,12 @@ void Compression::compress(Buffer& data, EndOfStream end) {
 HttpFilterStatus Compression::encode_data(Buffer& data, EndOfStream end) {
   if (encoder_) compress(data, end);
   return HttpFilterStatus::Continue;
+}
+
+void Compression::encode_pause(Buffer& data) {
+  if (!encoder_) return;
+  encoder_->flush(shared_.out);
+  take_output(data);
 }
 
 HttpFilterStatus Compression::encode_trailers(HeaderMap&) {

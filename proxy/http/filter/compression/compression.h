@@ -8,7 +8,7 @@
 // Source: RFC 9110 sections 8.4, 8.6, 8.8.3, 12.5.5, 15.4.5.
 //
 // Memory: one encoder a response under way; a few are kept a worker. Bodies are compressed as they
-// come.
+// come, and what there is of them is sent when no more comes for now.
 //
 // Thread: its worker's. Owns: an encoder, during a response. Borrows: what bind() has made.
 #pragma once
@@ -51,12 +51,14 @@ class Compression final : public HttpFilter {
 
   HttpFilterStatus encode_headers(ResponseHead& head, EndOfStream end) override;
   HttpFilterStatus encode_data(Buffer& data, EndOfStream end) override;
+  void encode_pause(Buffer& data) override;
   HttpFilterStatus encode_trailers(HeaderMap& trailers) override;
   void on_stream_end() override;
 
  private:
   bool take_encoder();
   void compress(Buffer& data, EndOfStream end);
+  void take_output(Buffer& data);
 
   Shared& shared_;
   Wanted wanted_;                         // by the client

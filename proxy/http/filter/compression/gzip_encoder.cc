@@ -24,15 +24,28 @@ std::unique_ptr<GzipEncoder> GzipEncoder::create(int level) {
       new GzipEncoder(std::unique_ptr<z_stream, End>(initial.release())));
 }
 
-void GzipEncoder::restart() { BATON_CHECK(::deflateReset(stream_.get()) == Z_OK); }
+void GzipEncoder::restart() {
+  keeps_ = false;
+  BATON_CHECK(::deflateReset(stream_.get()) == Z_OK);
+}
 
 void GzipEncoder::encode(std::string_view input, EndOfStream end, Buffer& out) {
   if (input.empty() && end == EndOfStream::No) return;
-  constexpr std::size_t kLeastRoom = 512;
-  const int flush = end == EndOfStream::Yes ? Z_FINISH : Z_SYNC_FLUSH;
   // zlib reads only; its interface is older than const.
   stream_->next_in = reinterpret_cast<Bytef*>(const_cast<char*>(input.data()));
   stream_->avail_in = static_cast<uInt>(input.size());
+  keeps_ = end == EndOfStream::No;
+  run(keeps_ ? Z_NO_FLUSH : Z_FINISH, out);
+}
+
+void GzipEncoder::flush(Buffer& out) {
+  if (!std::exchange(keeps_, false)) return;
+  stream_->avail_in = 0;
+  run(Z_SYNC_FLUSH, out);
+}
+
+void GzipEncoder::run(int flush, Buffer& out) {
+  constexpr std::size_t kLeastRoom = 512;
   // All is out when zlib leaves room: it fills what it is given before it returns.
   do {
     out.reserve(kLeastRoom);

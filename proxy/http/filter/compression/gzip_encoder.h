@@ -1,5 +1,6 @@
-// Compresses one body after the other into gzip (RFC 1952) with zlib, piece by piece. What has been
-// given to it can be decoded by the receiver as soon as it is sent: each piece is flushed.
+// Compresses one body after the other into gzip (RFC 1952) with zlib, piece by piece. It keeps what
+// it is given as long as it pays off, until flush(): each of those costs some bytes, and those
+// behind it are compressed less well.
 //
 // Thread: its worker's. Owns: zlib's state, some 70 KiB.
 #pragma once
@@ -20,9 +21,10 @@ class GzipEncoder {
 
   // Ready for another body.
   void restart();
-  // Appends to `out`. An empty `input` without an end adds nothing; after EndOfStream::Yes comes
-  // restart().
+  // Appends to `out`. After EndOfStream::Yes comes restart().
   void encode(std::string_view input, EndOfStream end, Buffer& out);
+  // Appends to `out` what makes all that was given decodable; nothing if it is already.
+  void flush(Buffer& out);
 
  private:
   struct End {
@@ -34,7 +36,10 @@ class GzipEncoder {
 
   explicit GzipEncoder(std::unique_ptr<z_stream, End> stream) : stream_(std::move(stream)) {}
 
+  void run(int flush, Buffer& out);
+
   std::unique_ptr<z_stream, End> stream_;
+  bool keeps_ = false;  // something may have been given that is not out
 };
 
 }  // namespace baton::proxy::http
