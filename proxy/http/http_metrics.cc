@@ -49,9 +49,9 @@ HttpStats::HttpStats(StatsStore& store, StatsLane& lane, const std::string& list
       "resets_total", "Responses that could not be sent to their end.", MetricKind::Counter));
   upgrades_total = lane.counter(
       names.id("upgrades_total", "Tunnels opened by Upgrade or CONNECT.", MetricKind::Counter));
-  duration_microseconds = lane.histogram(
-      names.id("request_duration_seconds", "From a request's head to the end of its response.",
-               MetricKind::Histogram, MetricUnit::Microseconds));
+  duration_microseconds = lane.histogram(names.id(
+      "request_duration_seconds", "From a request's first byte to the end of its response.",
+      MetricKind::Histogram, MetricUnit::Microseconds));
 }
 
 UpstreamHttpStats::UpstreamHttpStats(StatsStore& store, StatsLane& lane,

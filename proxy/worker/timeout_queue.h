@@ -63,6 +63,8 @@ class TimeoutQueue {
   // As if it had been armed at `since`, which is not later than now. Looks for its place from the
   // end, so that many are quick in the order of their `since`.
   void arm(Timeout& timeout, CoarseClock::time_point since);
+  // When that was. Of one that was armed here last, even if it has expired.
+  CoarseClock::time_point armed_at(const Timeout& timeout) const { return timeout.due_ - time_; }
 
  private:
   void start_timer();

@@ -80,28 +80,42 @@ bool ConnectionManager::read_head(Buffer& input) {
   if (verdict.need_more()) {
     context_.worker.retire(std::move(stream));
     if (drop_empty_lines(input)) return true;
-    if (context_.header_timeout != nullptr && !timeout_.armed()) {
+    if (!reads_head_) {
+      reads_head_ = true;
       timeout_.set<ConnectionManager, &ConnectionManager::on_header_timeout>(this);
       context_.header_timeout->arm(timeout_);
     }
     return false;
   }
+  const auto begun_at = head_begun_at();
+  reads_head_ = false;
   timeout_.disarm();
   stream_ = std::move(stream);
   ++requests_;
   empty_lines_ = 0;
   if (verdict.rejected()) {
     rejected_ = true;
-    stream_->reject(*this, context_, verdict);
+    stream_->reject(*this, context_, verdict, begun_at);
     return false;
   }
   // Its texts stay where they are: consuming moves nothing.
   const std::string_view head = input.view().substr(0, verdict.consumed);
   input.consume(verdict.consumed);
   const std::uint32_t most = context_.config.max_requests_per_connection;
-  stream_->begin(*this, context_, head,
-                 most != 0 && requests_ >= most ? Stream::Last::Yes : Stream::Last::No);
+  const bool last = most != 0 && requests_ >= most;
+  stream_->begin(
+      *this, context_,
+      {.bytes = head, .begun_at = begun_at, .last = last ? Stream::Last::Yes : Stream::Last::No});
   return true;
+}
+
+// When its first byte came: now, or when the timeout was armed for it.
+Stream::Clock::time_point ConnectionManager::head_begun_at() const {
+  const auto now = Stream::Clock::now();
+  if (!reads_head_) return now;
+  // CoarseClock is the same clock, read less often.
+  const auto armed_at = context_.header_timeout->armed_at(timeout_).time_since_epoch();
+  return std::min(now, Stream::Clock::time_point(armed_at));
 }
 
 // What some clients send behind a request is not the beginning of the next one.
@@ -112,6 +126,7 @@ bool ConnectionManager::drop_empty_lines(Buffer& input) {
   const std::size_t lines = empty_lines_ + bytes.size() / 2;
   if (lines > RequestParser::kMaxLeadingLines) return false;
   empty_lines_ = static_cast<std::uint8_t>(lines);
+  reads_head_ = false;
   timeout_.disarm();
   parser_.reset();
   input.clear();
@@ -121,7 +136,9 @@ bool ConnectionManager::drop_empty_lines(Buffer& input) {
 void ConnectionManager::on_header_timeout() {
   stream_ = context_.worker.take_stream();
   rejected_ = true;
-  stream_->reject_slow(*this, context_);
+  const auto begun_at = head_begun_at();
+  reads_head_ = false;
+  stream_->reject_slow(*this, context_, begun_at);
 }
 
 // Nothing more comes from the client, and what had come has been looked at.

@@ -68,6 +68,7 @@ class ConnectionManager final : public NetworkFilter, private Stream::Host {
 
   void process(Buffer& input);
   bool read_head(Buffer& input);
+  Stream::Clock::time_point head_begun_at() const;
   bool drop_empty_lines(Buffer& input);
   void on_header_timeout();
   void on_half_close_over();
@@ -95,6 +96,7 @@ class ConnectionManager final : public NetworkFilter, private Stream::Host {
   bool client_ended_ : 1 = false;  // nothing more comes from it
   bool rejected_ : 1 = false;
   bool boards_ : 1 = false;
+  bool reads_head_ : 1 = false;  // timeout_ is that of a head, of which a part has come
 };
 
 class ConnectionManagerFactory final : public NetworkFilterFactory {

@@ -10,6 +10,8 @@
 namespace baton::proxy::http {
 namespace {
 
+constexpr std::chrono::milliseconds kForever = std::chrono::years(100);
+
 TimeoutQueue* queue_of(HttpWorker& worker, const HttpTimeouts::Time& time) {
   return time && time->count() > 0 ? &worker.timeouts().of(*time) : nullptr;
 }
@@ -58,6 +60,7 @@ MakeNetworkFilter ConnectionManagerFactory::bind(const FilterContext& context) c
         config_->access_log->format->bound(context.listener.name, context.generation);
   }
   http->header_timeout = queue_of(worker, config_->timeouts.header);
+  if (http->header_timeout == nullptr) http->header_timeout = &worker.timeouts().of(kForever);
   http->request_timeout = queue_of(worker, config_->timeouts.request);
   http->stream_idle_timeout = queue_of(worker, config_->timeouts.stream_idle);
   http->half_close_timeout = queue_of(worker, config_->timeouts.half_close);

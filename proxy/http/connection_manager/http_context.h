@@ -41,8 +41,8 @@ struct HttpContext {
   std::string log_line;  // reused
   std::minstd_rand random{os::random_seed()};
 
+  TimeoutQueue* header_timeout = nullptr;  // never null: it keeps when a head has begun, too
   // Null: for ever.
-  TimeoutQueue* header_timeout = nullptr;
   TimeoutQueue* request_timeout = nullptr;
   TimeoutQueue* stream_idle_timeout = nullptr;
   TimeoutQueue* half_close_timeout = nullptr;

@@ -55,13 +55,13 @@ Stream::~Stream() = default;
 
 // --- the request ---------------------------------------------------------------------------------
 
-void Stream::start(Host& host, HttpContext& context) {
+void Stream::start(Host& host, HttpContext& context, Clock::time_point begun_at) {
   host_ = &host;
   context_ = &context;
   limits_ = response_limits_ = context.config.limits;
   response_limits_.body_bytes = MessageLimits().body_bytes;
   info_ = StreamInfo();
-  info_.started_at = steady_clock::now();
+  info_.started_at = begun_at;
   route_ = nullptr;
   idle_queue_ = context.stream_idle_timeout;
   last_ = keep_alive_ = request_dropped_ = continued_ = false;
@@ -72,9 +72,9 @@ void Stream::start(Host& host, HttpContext& context) {
   context.stats.requests_active.add();
 }
 
-void Stream::begin(Host& host, HttpContext& context, std::string_view head_bytes, Last last) {
-  start(host, context);
-  last_ = last == Last::Yes;
+void Stream::begin(Host& host, HttpContext& context, const Head& head) {
+  start(host, context, head.begun_at);
+  last_ = head.last == Last::Yes;
   body_.begin(request_.framing, request_.content_length);
   // HTTP/1.0 has no Host, but what is forwarded is HTTP/1.1 (RFC 9112 section 3.3).
   if (request_.authority.empty()) {
@@ -84,16 +84,21 @@ void Stream::begin(Host& host, HttpContext& context, std::string_view head_bytes
   info_.client = client_address(request_, host.peer(), context.config.forwarded);
   update_forwarded(request_, host.peer(), kScheme, context.config.forwarded);
   touch();
-  if (context.request_timeout != nullptr && !body_.complete()) {
-    context.request_timeout->arm(request_timeout_);
-  }
+  limit_request_time();
   const bool whole = body_.complete();
   upstream_.hold(whole ? UpstreamRequest::Hold::No : UpstreamRequest::Hold::Yes);
   const EndOfStream end = whole ? EndOfStream::Yes : EndOfStream::No;
   filters_.make(context.filters, request_);
   filters_.headers(Direction::Decode, end);
   if (ended()) return;
-  if (!filters_.empty() || context_->access_log != nullptr) keep_request_head(head_bytes);
+  if (!filters_.empty() || context_->access_log != nullptr) keep_request_head(head.bytes);
+}
+
+void Stream::limit_request_time() {
+  if (context_->request_timeout == nullptr || body_.complete()) return;
+  const CoarseClock::time_point begun_at(
+      std::chrono::floor<CoarseClock::duration>(info_.started_at.time_since_epoch()));
+  context_->request_timeout->arm(request_timeout_, std::min(begun_at, CoarseClock::now()));
 }
 
 // Whoever looks at it later finds it here; elsewhere it is gone with the event.
@@ -110,8 +115,9 @@ void Stream::keep_response_head() {
   response_.rebase(bytes, kept_response_.view().data());
 }
 
-void Stream::reject(Host& host, HttpContext& context, const Verdict& verdict) {
-  start(host, context);
+void Stream::reject(Host& host, HttpContext& context, const Verdict& verdict,
+                    Clock::time_point begun_at) {
+  start(host, context, begun_at);
   last_ = true;
   context.stats.rejected_total.add();
   info_.flags.set(ResponseFlag::DownstreamProtocolError);
@@ -122,9 +128,9 @@ void Stream::reject(Host& host, HttpContext& context, const Verdict& verdict) {
                  .detail = verdict.rejection->flag});
 }
 
-void Stream::reject_slow(Host& host, HttpContext& context) {
+void Stream::reject_slow(Host& host, HttpContext& context, Clock::time_point begun_at) {
   request_.clear();
-  start(host, context);
+  start(host, context, begun_at);
   last_ = true;
   info_.flags.set(ResponseFlag::RequestTimeout);
   info_.client = host.peer();

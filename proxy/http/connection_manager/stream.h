@@ -64,14 +64,20 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   // Where a parser puts the head, before begin().
   RequestHead& request() override { return request_; }
 
-  // The head is complete; its texts are in `head_bytes`, which need not outlive the call.
-  // `last`: the connection is not to be kept after this one, whatever the client wants.
+  using Clock = std::chrono::steady_clock;
+  // Yes: the connection is not to be kept after this one, whatever the client wants.
   enum class Last : bool { No, Yes };
-  void begin(Host& host, HttpContext& context, std::string_view head_bytes, Last last);
+  struct Head {
+    std::string_view bytes;      // with its texts; need not outlive the call
+    Clock::time_point begun_at;  // when its first byte came; not later than now
+    Last last = Last::No;
+  };
+  // The head is complete.
+  void begin(Host& host, HttpContext& context, const Head& head);
   // The head was refused: answers, and ends. As much of it as there is may be logged.
-  void reject(Host& host, HttpContext& context, const Verdict& verdict);
+  void reject(Host& host, HttpContext& context, const Verdict& verdict, Clock::time_point begun_at);
   // It took too long to come.
-  void reject_slow(Host& host, HttpContext& context);
+  void reject_slow(Host& host, HttpContext& context, Clock::time_point begun_at);
 
   // Takes what belongs to this request; the rest is another's.
   void receive_body(Buffer& bytes);
@@ -120,7 +126,8 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   void reset_stream() override { end(AfterStream::Reset); }
   void on_chain_resumed() override { flush_all(); }
 
-  void start(Host& host, HttpContext& context);
+  void start(Host& host, HttpContext& context, Clock::time_point begun_at);
+  void limit_request_time();
   bool refuses_connect() const;
   void route();
   void forward(const ForwardAction& action);

@@ -16,6 +16,15 @@ void pass(HttpRig& rig, milliseconds time) {
   rig.worker->until([&] { return steady_clock::now() >= until; });
 }
 
+// In microseconds.
+std::uint64_t longest_request(const HttpRig& rig) {
+  for (const region::MetricSample& sample : rig.worker->stats->private_metrics()) {
+    if (sample.description.name != "baton_http_request_duration_seconds") continue;
+    return region::histogram_quantile(sample, 1);
+  }
+  return 0;
+}
+
 const proxy::http::RetryPolicy kOnReset{.on =
                                             static_cast<std::uint8_t>(proxy::http::RetryOn::Reset)};
 
@@ -47,6 +56,31 @@ TEST_CASE("timeout: empty lines behind a request begin no other") {
       settle(rig.worker->loop);
     }
     CHECK(rig.contains(rig.client, "HTTP/1.1 408 Request Timeout\r\n"));
+  }
+}
+
+TEST_CASE("timeout: a request's begins with the first byte of its head") {
+  HttpRig rig({.timeouts = {.request = 400ms}});
+  const auto begin = steady_clock::now();
+  REQUIRE(rig.send("PUT / HTTP/1.1\r\nHo"));
+  pass(rig, 350ms);
+  const auto complete = steady_clock::now();
+  REQUIRE(rig.send("st: a\r\nContent-Length: 4\r\n\r\nbo"));
+  CHECK(rig.starts_with(rig.client, "HTTP/1.1 408 Request Timeout\r\n"));
+  CHECK(steady_clock::now() - begin >= 390ms);
+  CHECK(steady_clock::now() - complete < 400ms);
+}
+
+TEST_CASE("timeout: what a head takes to come is part of its request's duration") {
+  for (const auto limit : {std::optional(milliseconds(10s)), std::optional<milliseconds>()}) {
+    HttpRig rig({.timeouts = {.header = limit}});
+    REQUIRE(rig.send("GET / HTTP/1.1\r\nHo"));
+    pass(rig, 100ms);
+    REQUIRE(rig.send("st: a\r\n\r\n"));
+    TestPeer server = rig.accept();
+    REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+    REQUIRE(rig.starts_with(rig.client, "HTTP/1.1 200 OK\r\n"));
+    CHECK(longest_request(rig) >= 90'000);
   }
 }
 
