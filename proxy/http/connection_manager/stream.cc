@@ -1,6 +1,8 @@
 #include "proxy/http/connection_manager/stream.h"
 
 #include <algorithm>
+#include <charconv>
+#include <string>
 #include <utility>
 
 #include "proxy/filter/proxy_protocol/proxy_header_writer.h"
@@ -226,7 +228,28 @@ void Stream::redirect() {
                  .location = location});
 }
 
+// OPTIONS and TRACE go so many hops, and are answered where those end (RFC 9110 section 7.6.2).
+// False: that is here.
+bool Stream::takes_hop() {
+  const bool counts = request_.method == Method::Options || request_.method == Method::Trace;
+  if (!counts || !request_.headers.has(HeaderId::MaxForwards)) return true;
+  const std::string_view text = request_.headers.get(HeaderId::MaxForwards);
+  std::uint32_t left = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), left);
+  if (error != std::errc() || end != text.data() + text.size()) return true;
+  if (left == 0) return false;
+  request_.headers.set(HeaderId::MaxForwards, std::to_string(left - 1));
+  return true;
+}
+
 void Stream::forward(const ForwardAction& action) {
+  if (!takes_hop()) {
+    // A TRACE is not sent back: it may hold what others have added.
+    const bool options = request_.method == Method::Options;
+    return reply_locally({.status = static_cast<std::uint16_t>(options ? 200 : 405),
+                          .body = {},
+                          .detail = "max_forwards"});
+  }
   // Whether what follows is the rest of the request or the other protocol already would be a matter
   // of opinion (RFC 9110 section 7.8).
   std::string_view upgrade;

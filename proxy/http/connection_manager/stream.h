@@ -130,6 +130,7 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   void limit_request_time();
   bool refuses_connect() const;
   void route();
+  bool takes_hop();
   void forward(const ForwardAction& action);
   void redirect();
   void deliver_request_data(std::string_view data);

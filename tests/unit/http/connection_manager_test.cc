@@ -287,3 +287,20 @@ TEST_CASE("http: a redirect leads a client to where a trusted proxy says it has 
                "X-Forwarded-Host: www.example.com\r\n\r\n"));
   CHECK(rig.contains(rig.client, "location: https://www.example.com/new\r\n"));
 }
+
+TEST_CASE("http: OPTIONS and TRACE go as many hops as they may") {
+  HttpRig rig;
+  TestPeer server = rig.ask("OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 10\r\n\r\n");
+  CHECK(rig.contains(server, "Max-Forwards: 9\r\n"));
+  REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+  REQUIRE(rig.contains(rig.client, "\r\n\r\n"));
+  rig.client = rig.worker->connect();
+  REQUIRE(rig.send("OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n"));
+  CHECK(rig.starts_with(rig.client, "HTTP/1.1 200 OK\r\n"));
+  rig.client = rig.worker->connect();
+  REQUIRE(rig.send("TRACE / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n"));
+  CHECK(rig.starts_with(rig.client, "HTTP/1.1 405 Method Not Allowed\r\n"));
+  rig.client = rig.worker->connect();
+  REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n"));
+  CHECK(rig.contains(server, "GET / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n"));
+}
