@@ -37,6 +37,11 @@ void put_connection(LineWriter& lines, const MessageHead& head, ConnectionLine c
   }
 }
 
+// What a server asks its client to change to (RFC 9110 section 15.5.22).
+bool requires_upgrade(const ResponseHead& head, ConnectionLine connection) {
+  return head.status == 426 && !head.upgrade.empty() && connection != ConnectionLine::Upgrade;
+}
+
 bool tells_length_of_another(const ResponseHead& head) {
   return head.framing == BodyFraming::None && head.status >= 200 && head.status != 204;
 }
@@ -72,6 +77,7 @@ void write_response_head(Buffer& out, const ResponseHead& head, ConnectionLine c
                                      : with(kHopByHop, HeaderId::ContentLength));
   put_framing(lines, head);
   put_connection(lines, head, connection);
+  if (requires_upgrade(head, connection)) put_connection(lines, head, ConnectionLine::Upgrade);
   lines.put("\r\n");
 }
 

@@ -23,7 +23,8 @@ enum class ConnectionLine : std::uint8_t { None, Close, KeepAlive, Upgrade };
 void write_request_head(Buffer& out, const RequestHead& head, ConnectionLine connection);
 
 // Framing None keeps a Content-Length line, which tells of another response (HEAD, 304), except for
-// 1xx and 204. A client of HTTP/1.0 must not be sent Chunked: make it UntilClose, with Close.
+// 1xx and 204. A 426 keeps its Upgrade line, whatever else is said of the connection. A client of
+// HTTP/1.0 must not be sent Chunked: make it UntilClose, with Close.
 void write_response_head(Buffer& out, const ResponseHead& head, ConnectionLine connection);
 
 }  // namespace baton::proxy::http

@@ -304,3 +304,12 @@ TEST_CASE("http: OPTIONS and TRACE go as many hops as they may") {
   REQUIRE(rig.send("GET / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n"));
   CHECK(rig.contains(server, "GET / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n"));
 }
+
+TEST_CASE("http: a 426 says which protocol is required") {
+  HttpRig rig;
+  TestPeer server = rig.ask();
+  REQUIRE(rig.send(server,
+                   "HTTP/1.1 426 Upgrade Required\r\nConnection: upgrade\r\nUpgrade: foo/2\r\n"
+                   "Content-Length: 0\r\n\r\n"));
+  CHECK(rig.contains(rig.client, "connection: upgrade\r\nupgrade: foo/2\r\n\r\n"));
+}
