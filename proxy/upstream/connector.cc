@@ -40,12 +40,12 @@ void Connector::start(std::optional<std::uint64_t> hash) {
     sink_.on_exhausted();
     return;
   }
-  start_at(std::move(endpoint), hash);
+  hash_ = hash;
+  tries_others_ = true;
+  start_at(std::move(endpoint));
 }
 
-void Connector::start_at(std::shared_ptr<const Endpoint> endpoint,
-                         std::optional<std::uint64_t> hash) {
-  hash_ = hash;
+void Connector::start_at(std::shared_ptr<const Endpoint> endpoint) {
   endpoint_ = std::move(endpoint);
   begun_ = steady_clock::now();
   proceed(attempt());
@@ -101,13 +101,13 @@ void Connector::give_up() {
   report_failure();
 }
 
-// Drops the current attempt. False: every endpoint that is available has had its turn.
+// Drops the current attempt. False: every endpoint that it may try has had its turn.
 bool Connector::next_endpoint() {
   writable_.stop();
   timer_.stop();
   socket_.reset();
   failed_.push_back(std::move(endpoint_));
-  if (failed_.size() >= cluster_.size()) return false;
+  if (!tries_others_ || failed_.size() >= cluster_.size()) return false;
   endpoint_ = cluster_.pick({.hash = hash_, .tried = failed_});
   begun_ = steady_clock::now();
   return endpoint_ != nullptr;

@@ -1,6 +1,7 @@
 // Opens a connection to a cluster: to the endpoint that is picked and, when that fails, to others
-// that are available, each at most once. A shortage on this side (descriptors, local ports, the
-// queue of a unix socket) is no fault of the endpoint: the attempt is repeated until it times out.
+// that are available, each at most once; or to a given endpoint and no other, for those who decide
+// by themselves what comes next. A shortage on this side (descriptors, local ports, the queue of a
+// unix socket) is no fault of the endpoint: the attempt is repeated until it times out.
 //
 //   start ─► attempt ─ in progress ─► waiting ─ writable ─► connected
 //              │ ▲ └─ shortage ─► pausing ─┐      │ error, timeout
@@ -29,8 +30,8 @@ class Connector {
  public:
   class Sink {
    public:
-    // Either may be called from within start(), and may destroy the connector. Exhausted: no
-    // endpoint is available, or none that was could be reached.
+    // Either may be called from within start() or start_at(), and may destroy the connector.
+    // Exhausted: no endpoint is available, or none that was could be reached.
     virtual void on_connected(os::UniqueFd socket, std::shared_ptr<const Endpoint> endpoint) = 0;
     virtual void on_exhausted() = 0;
 
@@ -46,9 +47,8 @@ class Connector {
 
   // `hash`: of the client, for policies that place clients.
   void start(std::optional<std::uint64_t> hash = std::nullopt);
-  // The same, beginning with an endpoint that was picked before.
-  void start_at(std::shared_ptr<const Endpoint> endpoint,
-                std::optional<std::uint64_t> hash = std::nullopt);
+  // To this endpoint, which was picked before, and to no other.
+  void start_at(std::shared_ptr<const Endpoint> endpoint);
 
   // Whoever waits has run out of time: the endpoint that keeps it waiting counts as unreachable.
   // Destroy the connector next; the sink hears nothing.
@@ -74,6 +74,7 @@ class Connector {
   Sink& sink_;
   std::chrono::milliseconds timeout_;  // of each attempt
   std::optional<std::uint64_t> hash_;
+  bool tries_others_ = false;
   std::shared_ptr<const Endpoint> endpoint_;  // the attempt's
   std::vector<std::shared_ptr<const Endpoint>> failed_;
   std::chrono::steady_clock::time_point begun_;  // the attempt

@@ -56,7 +56,8 @@ void UpstreamRequest::start(const Plan& plan) {
   response_paused_ = false;
   head_bytes_ = {};
   interim_responses_ = 0;
-  retries_ = 0;
+  retries_ = failovers_ = 0;
+  reconnects_ = false;
   timeout_queue_ = route_->timeout ? &context_->timeouts.of(*route_->timeout) : nullptr;
   context_->stats.requests_active.add();
   request_guard_ = context_->pool.cluster().try_acquire(Circuit::Requests);
@@ -71,10 +72,14 @@ void UpstreamRequest::start(const Plan& plan) {
 }
 
 void UpstreamRequest::begin_attempt(Pick pick) {
+  count_attempt();
+  connection_guard_ = context_->pool.cluster().try_connect_now();
+  connection_guard_ ? go_to_any_endpoint(pick) : wait_for_place(pick);
+}
+
+void UpstreamRequest::count_attempt() {
   ++info_.attempts;
   context_->stats.requests_total.add();
-  connection_guard_ = context_->pool.cluster().try_connect_now();
-  connection_guard_ ? go_to_endpoint(pick) : wait_for_place(pick);
 }
 
 void UpstreamRequest::wait_for_place(Pick pick) {
@@ -90,15 +95,26 @@ void UpstreamRequest::wait_for_place(Pick pick) {
 void UpstreamRequest::on_place(CircuitGuard place) {
   ticket_.reset();
   connection_guard_ = std::move(place);
-  go_to_endpoint(pick_);
+  go_to_any_endpoint(pick_);
 }
 
-void UpstreamRequest::go_to_endpoint(Pick pick) {
+std::shared_ptr<const Endpoint> UpstreamRequest::pick_endpoint() {
   Cluster& cluster = context_->pool.cluster();
   auto endpoint = cluster.pick({.hash = hash_, .tried = tried_});
-  // Where nobody else is left, one that failed may have recovered.
-  if (!endpoint && !tried_.empty()) endpoint = cluster.pick({.hash = hash_});
+  if (endpoint || tried_.empty()) return endpoint;
+  // Where nobody else is left, one that failed may have recovered: rather not the last one.
+  tried_.erase(tried_.begin(), tried_.end() - 1);
+  endpoint = cluster.pick({.hash = hash_, .tried = tried_});
+  return endpoint ? endpoint : cluster.pick({.hash = hash_});
+}
+
+void UpstreamRequest::go_to_any_endpoint(Pick pick) {
+  auto endpoint = pick_endpoint();
   if (!endpoint) return fail(kNobody);
+  go_to(std::move(endpoint), pick);
+}
+
+void UpstreamRequest::go_to(std::shared_ptr<const Endpoint> endpoint, Pick pick) {
   if (!connect_ && shares_ && pick == Pick::Pooled) {
     UpstreamConnection* const idle = context_->pool.take(*endpoint, connection_guard_);
     if (idle != nullptr) {
@@ -119,7 +135,7 @@ void UpstreamRequest::connect_to(std::shared_ptr<const Endpoint> endpoint) {
   connector_ =
       std::make_unique<Connector>(context_->loop, cluster, static_cast<Connector::Sink&>(*this),
                                   route_->retry ? route_->retry->per_try_timeout : std::nullopt);
-  connector_->start_at(std::move(endpoint), hash_);
+  connector_->start_at(std::move(endpoint));
 }
 
 void UpstreamRequest::on_connected(os::UniqueFd socket, std::shared_ptr<const Endpoint> endpoint) {
@@ -129,17 +145,41 @@ void UpstreamRequest::on_connected(os::UniqueFd socket, std::shared_ptr<const En
       context_->pool.add(std::move(socket), std::move(endpoint), std::move(connection_guard_)));
 }
 
-// The connector has tried every endpoint there is.
+// The endpoint cannot be reached. The places among the connections and among those that wait for
+// one stay this request's.
 void UpstreamRequest::on_exhausted() {
-  const auto failed = connector_->failed();
-  if (!failed.empty()) info_.endpoint = failed.back();
+  info_.endpoint = connector_->failed().back();
   connector_.reset();
-  fail(kNoConnection);
+  tried_.push_back(info_.endpoint);
+  auto endpoint = pick_after_connect_failure();
+  if (!endpoint) return fail(kNoConnection);
+  context_->stats.retries_total.add();
+  count_attempt();
+  go_to(std::move(endpoint), stale_retry_used_ ? Pick::Fresh : Pick::Pooled);
+}
+
+// Null: it has had its attempts. Those that no policy asks for put no load on the cluster that it
+// would not have had anyway, so its budget is not for them.
+std::shared_ptr<const Endpoint> UpstreamRequest::pick_after_connect_failure() {
+  if (route_->retry && route_->retry->on_connect_failure()) {
+    reconnects_ = reconnects_ || !retry_guard_;
+    return take_retry() ? pick_endpoint() : nullptr;
+  }
+  auto other = context_->pool.cluster().pick({.hash = hash_, .tried = tried_});
+  if (!other) return nullptr;
+  if (failovers_ == kMostFailovers) {
+    info_.flags.set(ResponseFlag::RetryLimitExceeded);
+    return nullptr;
+  }
+  ++failovers_;
+  return other;
 }
 
 void UpstreamRequest::go_on_with(UpstreamConnection& connection) {
   connection_ = &connection;
   connection.use(*this);
+  // From here on it is no more work to the endpoints than a request that got there at once.
+  if (std::exchange(reconnects_, false)) retry_guard_ = {};
   phase_ = Phase::AwaitingHead;
   info_.endpoint = connection.endpoint();
   use_ = EndpointUse(*connection.endpoint());

@@ -3,12 +3,14 @@
 //
 //   start ─► picking ─► connecting ─► sending ─► head received ─► body ─► done
 //              ▲  pooled ──────────────▲   │            (no way back from here)
-//              └── retry ◄─────────────────┘ failed before a response
+//              └── retry ◄──┴──────────────┘ failed before a response
 //
 // A retry needs all that was sent so far, so the head, and the body up to kReplayBytes, are kept
 // until the response begins. Sent once more is a request
 //  - that found its kept-alive connection closed by the endpoint, if it is idempotent: once;
 //  - for which the route's retry policy says so, within its number and the cluster's budget.
+// Where no connection was made nothing has been sent: any request may go to another endpoint. It
+// does so by the retry policy if that names connect failures, else to a few that it has not tried.
 //
 // Where max_connections are in use it waits before it picks, as long as its timeout lets it and no
 // more than max_pending_requests do.
@@ -130,6 +132,8 @@ class UpstreamRequest final : private UpstreamConnection::User,
   // What may wait for a connection before the client is no longer read.
   static constexpr std::size_t kWaitingBytes = std::size_t{64} * 1024;
   static constexpr unsigned kMaxInterimResponses = 16;
+  // How many endpoints more are tried after a connect failure that no retry policy is for.
+  static constexpr std::uint32_t kMostFailovers = 3;
 
  private:
   enum class Phase : std::uint8_t { Idle, Connecting, AwaitingHead, Body, Tunnel };
@@ -149,8 +153,12 @@ class UpstreamRequest final : private UpstreamConnection::User,
   enum class Closed : bool { Cleanly, Reset };
 
   void begin_attempt(Pick pick);
+  void count_attempt();
   void wait_for_place(Pick pick);
-  void go_to_endpoint(Pick pick);
+  std::shared_ptr<const Endpoint> pick_endpoint();
+  std::shared_ptr<const Endpoint> pick_after_connect_failure();
+  void go_to_any_endpoint(Pick pick);
+  void go_to(std::shared_ptr<const Endpoint> endpoint, Pick pick);
   void connect_to(std::shared_ptr<const Endpoint> endpoint);
   void go_on_with(UpstreamConnection& connection);
   void send_kept();
@@ -197,9 +205,11 @@ class UpstreamRequest final : private UpstreamConnection::User,
   bool stale_retry_used_ = false;
   bool response_paused_ = false;
   bool held_ = false;
+  bool reconnects_ = false;  // the retry under way is one for want of a connection only
   Phase phase_ = Phase::Idle;
   std::uint8_t interim_responses_ = 0;
   std::uint32_t retries_ = 0;
+  std::uint32_t failovers_ = 0;
 
   Buffer kept_;     // what an attempt has to send, or has sent and may have to again
   Buffer pending_;  // an incomplete head of a response

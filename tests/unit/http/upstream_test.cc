@@ -125,6 +125,73 @@ TEST_CASE("upstream: what is not idempotent is not sent twice") {
   CHECK(retries(rig) == 0);
 }
 
+TEST_CASE("upstream: without a connection any request goes on to a few others, to each once") {
+  int endpoints = 6;
+  std::size_t reachable = 6;
+  int failures = 4;
+  SUBCASE("none is there") {}
+  SUBCASE("there is only one other") { endpoints = failures = 2; }
+  SUBCASE("one beyond the few is there") { reachable = 4; }
+  SUBCASE("one of the few is there") {
+    reachable = 3;
+    failures = 3;
+  }
+  HttpRig rig({}, {}, endpoints);
+  for (std::size_t i = 0; i < rig.servers.size(); ++i) {
+    if (i != reachable) rig.servers[i].fd.reset();
+  }
+  REQUIRE(rig.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"));
+  if (reachable == 3) {
+    TestPeer server = rig.accept(reachable);
+    REQUIRE(rig.contains(server, "\r\n\r\nx"));
+    REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+    CHECK(rig.starts_with(rig.client, "HTTP/1.1 200 OK\r\n"));
+    CHECK(retries(rig) == 3);
+  } else {
+    CHECK(rig.starts_with(rig.client, "HTTP/1.1 503 Service Unavailable\r\n"));
+    CHECK(retries(rig) == failures - 1);
+  }
+  CHECK(rig.worker->cluster_metric("connect_failures_total") == failures);
+}
+
+TEST_CASE("upstream: a policy for connect failures says how often, and tries again what there is") {
+  int endpoints = 1;
+  SUBCASE("one endpoint") {}
+  SUBCASE("five endpoints") { endpoints = 5; }
+  for (const std::uint32_t attempts : {1U, 2U, 7U}) {
+    CAPTURE(attempts);
+    proxy::http::RetryPolicy policy{
+        .on = static_cast<std::uint8_t>(proxy::http::RetryOn::ConnectFailure), .retries = attempts};
+    HttpRig rig(forwarded({.retry = policy}), {}, endpoints);
+    rig.servers.clear();
+    REQUIRE(rig.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"));
+    CHECK(rig.starts_with(rig.client, "HTTP/1.1 503 Service Unavailable\r\n"));
+    CHECK(rig.worker->cluster_metric("connect_failures_total") == attempts + 1);
+    CHECK(retries(rig) == attempts);
+  }
+}
+
+TEST_CASE("upstream: a retry for want of a connection is under way until it has one") {
+  proxy::ClusterConfig cluster;
+  cluster.limits.retries = 1;
+  proxy::http::RetryPolicy policy{
+      .on = static_cast<std::uint8_t>(proxy::http::RetryOn::ConnectFailure), .retries = 5};
+  HttpRig rig(forwarded({.retry = policy}), cluster, 2);
+  rig.servers[0].fd.reset();
+  proxy::Cluster& back = *rig.worker->clusters.find("back");
+  SUBCASE("another one is under way") {
+    const proxy::CircuitGuard other = back.acquire(proxy::Circuit::Retries);
+    REQUIRE(rig.send(kGet));
+    CHECK(rig.starts_with(rig.client, "HTTP/1.1 503 Service Unavailable\r\n"));
+    CHECK(retries(rig) == 0);
+  }
+  SUBCASE("none is") {
+    const TestPeer server = rig.ask(kGet, 1);
+    CHECK(retries(rig) == 1);
+    CHECK(back.in_use(proxy::Circuit::Retries) == 0);
+  }
+}
+
 TEST_CASE("upstream: an interim response of an attempt that is repeated goes to its own client") {
   proxy::http::RetryPolicy policy{.on =
                                       static_cast<std::uint8_t>(proxy::http::RetryOn::ServerError)};
