@@ -116,7 +116,9 @@ void UpstreamRequest::go_to_any_endpoint(Pick pick) {
 
 void UpstreamRequest::go_to(std::shared_ptr<const Endpoint> endpoint, Pick pick) {
   if (!connect_ && shares_ && pick == Pick::Pooled) {
-    UpstreamConnection* const idle = context_->pool.take(*endpoint, connection_guard_);
+    using Look = UpstreamPool::Look;
+    const Look look = is_sure_of_stale_retry() ? Look::No : Look::Yes;
+    UpstreamConnection* const idle = context_->pool.take(*endpoint, connection_guard_, look);
     if (idle != nullptr) {
       pending_guard_ = {};
       return go_on_with(*idle);
@@ -403,6 +405,11 @@ void UpstreamRequest::on_closed_by_endpoint(Closed how) {
 // --- once more -----------------------------------------------------------------------------------
 
 bool UpstreamRequest::may_send_again() const { return kept_all_ && repeatable_; }
+
+// Of one whose body is still to come nobody knows yet whether all of it can be kept.
+bool UpstreamRequest::is_sure_of_stale_retry() const {
+  return may_send_again() && request_sent_ && !stale_retry_used_;
+}
 
 bool UpstreamRequest::take_retry() {
   const RetryPolicy& policy = *route_->retry;

@@ -179,6 +179,7 @@ class UpstreamRequest final : private UpstreamConnection::User,
   void on_closed_by_endpoint(Closed how);
 
   bool may_send_again() const;
+  bool is_sure_of_stale_retry() const;
   bool take_retry();
   void retry(Pick pick);
   void fail(const UpstreamFailure& failure);

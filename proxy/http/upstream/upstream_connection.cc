@@ -1,5 +1,8 @@
 #include "proxy/http/upstream/upstream_connection.h"
 
+#include <sys/socket.h>
+
+#include <cerrno>
 #include <utility>
 
 #include "proxy/http/upstream/upstream_pool.h"
@@ -39,6 +42,12 @@ void UpstreamConnection::endpoint_keeps(std::chrono::seconds time) {
   } else {
     keep_ = milliseconds(time) / 2;
   }
+}
+
+bool UpstreamConnection::is_quiet() const {
+  char byte = 0;
+  return ::recv(leg_.fd.get(), &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+         (errno == EAGAIN || errno == EINTR);
 }
 
 void UpstreamConnection::begin_idle() {

@@ -65,6 +65,8 @@ class UpstreamConnection final : public boost::intrusive::list_base_hook<
   std::uint32_t requests_served() const { return requests_served_; }
   // Both ends are open, nothing waits to be sent, and nothing was received that nobody wants.
   bool reusable() const { return connection_.started() && !leg_.read_ended && leg_.unsent.empty(); }
+  // Whether nothing waits to be read, not even the end; a system call.
+  bool is_quiet() const;
 
   void use(User& user) { user_ = &user; }
 

@@ -25,8 +25,12 @@ UpstreamPool::~UpstreamPool() {
   closed_.clear_and_dispose(disposer);
 }
 
-UpstreamConnection* UpstreamPool::take(const Endpoint& endpoint, CircuitGuard& circuit) {
-  const auto found = idle_.find(key_of(endpoint));
+UpstreamConnection* UpstreamPool::take(const Endpoint& endpoint, CircuitGuard& circuit, Look look) {
+  auto found = idle_.find(key_of(endpoint));
+  while (look == Look::Yes && found != idle_.end() && !found->second.back().is_quiet()) {
+    discard(found->second.back());
+    found = idle_.find(key_of(endpoint));
+  }
   if (found == idle_.end()) return nullptr;
   UpstreamConnection& connection = take_last(found);
   connection.circuit_ = std::exchange(circuit, CircuitGuard());

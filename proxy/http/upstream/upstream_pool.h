@@ -43,8 +43,10 @@ class UpstreamPool {
 
   Cluster& cluster() { return cluster_; }
 
-  // An idle one to this endpoint, which takes the guard; null: there is none.
-  UpstreamConnection* take(const Endpoint& endpoint, CircuitGuard& circuit);
+  // An idle one to this endpoint, which takes the guard; null: there is none. For a request that
+  // cannot be sent again it is looked at first: the loop may not have told yet that it has ended.
+  enum class Look : bool { No, Yes };
+  UpstreamConnection* take(const Endpoint& endpoint, CircuitGuard& circuit, Look look);
   // A new one, which is a request's at once.
   UpstreamConnection& add(os::UniqueFd socket, std::shared_ptr<const Endpoint> endpoint,
                           CircuitGuard circuit);

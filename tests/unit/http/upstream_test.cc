@@ -82,6 +82,24 @@ TEST_CASE("upstream: a kept connection that was closed meanwhile costs nobody a 
   CHECK(rig.contains(rig.client, "HTTP/1.1 201 Created\r\n"));
 }
 
+TEST_CASE("upstream: what may not be sent again goes on no connection that has ended or spoken") {
+  bool speaks = false;
+  SUBCASE("ended") {}
+  SUBCASE("spoken") { speaks = true; }
+  HttpRig rig;
+  TestPeer server = rig.ask();
+  REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+  REQUIRE(rig.contains(rig.client, "\r\n\r\n"));
+  // Both at once: the request is read first.
+  rig.client.write("POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx");
+  speaks ? static_cast<void>(server.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
+         : server.close();
+  TestPeer fresh = rig.accept();
+  REQUIRE(rig.contains(fresh, "\r\n\r\nx"));
+  REQUIRE(rig.send(fresh, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"));
+  CHECK(rig.contains(rig.client, "HTTP/1.1 201 Created\r\n"));
+}
+
 TEST_CASE("upstream: an idle connection that speaks or closes is not used again") {
   for (const bool speaks : {false, true}) {
     CAPTURE(speaks);
