@@ -142,20 +142,31 @@ void Stream::reject_slow(Host& host, HttpContext& context, Clock::time_point beg
 
 void Stream::receive_body(Buffer& bytes) {
   touch();
+  upstream_.begin_pieces();
+  const bool good = read_body(bytes);
+  if (good && !ended() && body_.complete()) {
+    request_timeout_.disarm();
+    deliver_request_end();
+  }
+  upstream_.end_pieces();
+  if (good && body_.complete()) end_if_complete();
+}
+
+// False: it is malformed, and what came of that has happened.
+bool Stream::read_body(Buffer& bytes) {
   while (!ended() && !body_.complete() && !bytes.empty()) {
     const BodyReader::Step step = body_.read(bytes.view());
-    if (step.rejection != nullptr) return on_bad_body(*step.rejection);
+    if (step.rejection != nullptr) {
+      on_bad_body(*step.rejection);
+      return false;
+    }
     info_.received_bytes += step.data.size();
     // The data stays where it is: consuming moves nothing.
     bytes.consume(step.consumed);
     if (!step.data.empty()) deliver_request_data(step.data);
     if (step.consumed == 0 && !body_.complete()) break;
   }
-  if (!ended() && body_.complete()) {
-    request_timeout_.disarm();
-    deliver_request_end();
-    end_if_complete();
-  }
+  return true;
 }
 
 void Stream::deliver_request_data(std::string_view data) {

@@ -133,6 +133,7 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   bool takes_hop();
   void forward(const ForwardAction& action);
   void redirect();
+  bool read_body(Buffer& bytes);
   void deliver_request_data(std::string_view data);
   void deliver_request_end();
   void on_bad_body(const Rejection& rejection);

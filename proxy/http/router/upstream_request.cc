@@ -213,11 +213,18 @@ void UpstreamRequest::release_hold() {
 void UpstreamRequest::send_data(std::string_view data) {
   if (!active()) return;
   if (!chunked_) return pass_on(data);
-  const ChunkStart start(data.size());
+  write_chunk(context_->out, data);
+  if (!collecting_) pass_on_pieces();
+}
+
+void UpstreamRequest::end_pieces() {
+  collecting_ = false;
+  if (active()) pass_on_pieces();
+}
+
+void UpstreamRequest::pass_on_pieces() {
   Buffer& out = context_->out;
-  out.append(start.view());
-  out.append(data);
-  out.append(kChunkEnd);
+  if (out.empty()) return;
   pass_on(out.view());
   out.clear();
 }
@@ -226,10 +233,8 @@ void UpstreamRequest::send_end(const HeaderMap* trailers) {
   if (!active()) return;
   request_sent_ = true;
   if (chunked_) {
-    Buffer& out = context_->out;
-    write_last_chunk(out, trailers);
-    pass_on(out.view());
-    out.clear();
+    write_last_chunk(context_->out, trailers);
+    pass_on_pieces();
   }
   arm_timeout();
   if (phase_ == Phase::AwaitingHead) arm_per_try_timeout();
@@ -522,6 +527,7 @@ void UpstreamRequest::finish(Reuse reuse) {
     context_->pool.give_back(*std::exchange(connection_, nullptr));
   }
   drop_connection();
+  if (collecting_) context_->out.clear();
   timeout_.disarm();
   connector_.reset();
   if (ticket_) context_->pool.cluster().leave_queue(*std::exchange(ticket_, nullptr));

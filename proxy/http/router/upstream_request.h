@@ -16,7 +16,8 @@
 // more than max_pending_requests do.
 //
 // Nothing is sent while held: the body that came with the head may prove to be malformed, and else
-// goes out with it.
+// goes out with it. What comes later is collected while it is read, so that a client of many small
+// chunks costs no more system calls than it sends packets.
 //
 // Thread: its worker's. Owns: the connection's use, guards, what is kept for a retry.
 // Borrows: the sink, the pool, the plan's route (all outlive it).
@@ -76,7 +77,7 @@ class UpstreamRequest final : private UpstreamConnection::User,
     ev::loop_ref loop;
     UpstreamPool& pool;
     TimeoutQueues& timeouts;
-    Buffer& out;  // the worker's, for what is written; empty between two uses
+    Buffer& out;  // the worker's, for what is written; empty between two events
     UpstreamHttpStats stats;
   };
 
@@ -108,6 +109,9 @@ class UpstreamRequest final : private UpstreamConnection::User,
   enum class Hold : bool { No, Yes };
   void hold(Hold whether) { held_ = whether == Hold::Yes; }
   void release_hold();
+  // Between the two, pieces of a body in chunks are put together; both within one event.
+  void begin_pieces() { collecting_ = true; }
+  void end_pieces();
   // The client is slow / no longer.
   void pause_response();
   void resume_response();
@@ -162,6 +166,7 @@ class UpstreamRequest final : private UpstreamConnection::User,
   void connect_to(std::shared_ptr<const Endpoint> endpoint);
   void go_on_with(UpstreamConnection& connection);
   void send_kept();
+  void pass_on_pieces();
   void pass_on(std::string_view bytes);
   void write(std::string_view bytes);
   void arm_timeout();
@@ -207,6 +212,7 @@ class UpstreamRequest final : private UpstreamConnection::User,
   bool response_paused_ = false;
   bool held_ = false;
   bool reconnects_ = false;  // the retry under way is one for want of a connection only
+  bool collecting_ = false;  // context_->out may hold pieces of this request
   Phase phase_ = Phase::Idle;
   std::uint8_t interim_responses_ = 0;
   std::uint32_t retries_ = 0;

@@ -1,3 +1,8 @@
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
 #include "proxy/filter/proxy_protocol/proxy_header_parser.h"
 #include "tests/unit/http/http_rig.h"
 
@@ -8,6 +13,19 @@ using namespace std::chrono_literals;
 namespace {
 
 std::int64_t retries(HttpRig& rig) { return rig.worker->cluster_metric("retries_total"); }
+
+// How many segments with data have come: what was sent by one call is one, if it is short.
+std::uint32_t segments_received(const TestPeer& peer) {
+  // tcpi_data_segs_in, which the C library's tcp_info ends ahead of.
+  constexpr std::size_t kDataSegmentsIn = 152;
+  char info[256] = {};
+  socklen_t length = sizeof info;
+  REQUIRE(::getsockopt(peer.fd(), IPPROTO_TCP, TCP_INFO, info, &length) == 0);
+  REQUIRE(length >= kDataSegmentsIn + sizeof(std::uint32_t));
+  std::uint32_t count = 0;
+  std::memcpy(&count, info + kDataSegmentsIn, sizeof count);
+  return count;
+}
 
 }  // namespace
 
@@ -318,6 +336,20 @@ TEST_CASE("upstream: of a request whose body is malformed nothing is sent on a k
   REQUIRE(rig.contains(server, "GET / HTTP/1.1\r\nHost: a\r\n" + kForwarded + "\r\nGET /"));
   CHECK(server.received().substr(before.size()).starts_with("GET / "));
   CHECK(rig.worker->cluster_metric("connections_total") == 1);
+}
+
+TEST_CASE("upstream: small chunks that are received at once are sent at once") {
+  HttpRig rig;
+  TestPeer server = rig.ask("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+  const std::string before = server.received();
+  const std::uint32_t segments = segments_received(server);
+  std::string chunks;
+  for (int i = 0; i < 1000; ++i) chunks += "1\r\nx\r\n";
+  SUBCASE("the end comes with them") { chunks += "0\r\n\r\n"; }
+  SUBCASE("the end comes later") {}
+  REQUIRE(rig.send(chunks));
+  CHECK(rig.has(server, before + chunks));
+  CHECK(segments_received(server) - segments < 10);
 }
 
 TEST_CASE("upstream: a head that asks for leave to send its body is sent at once") {
