@@ -87,9 +87,15 @@ void UpstreamRequest::wait_for_place(Pick pick) {
   if (!cluster.any_available()) return fail(kNobody);
   pending_guard_ = cluster.try_acquire(Circuit::PendingRequests);
   if (!pending_guard_) return fail(kOverflow);
-  phase_ = Phase::Connecting;
+  begin_to_wait();
   pick_ = pick;
   ticket_ = cluster.wait_for_place(*this);
+}
+
+// For a connection. A client that is not read any more does not get to the end of its request.
+void UpstreamRequest::begin_to_wait() {
+  phase_ = Phase::Connecting;
+  if (!timeout_.armed()) arm_timeout();
 }
 
 void UpstreamRequest::on_place(CircuitGuard place) {
@@ -132,7 +138,7 @@ void UpstreamRequest::connect_to(std::shared_ptr<const Endpoint> endpoint) {
   context_->pool.make_room();
   if (!pending_guard_) pending_guard_ = cluster.try_acquire(Circuit::PendingRequests);
   if (!pending_guard_) return fail(kOverflow);
-  phase_ = Phase::Connecting;
+  begin_to_wait();
   info_.endpoint = endpoint;
   connector_ =
       std::make_unique<Connector>(context_->loop, cluster, static_cast<Connector::Sink&>(*this),
@@ -180,6 +186,7 @@ std::shared_ptr<const Endpoint> UpstreamRequest::pick_after_connect_failure() {
 void UpstreamRequest::go_on_with(UpstreamConnection& connection) {
   connection_ = &connection;
   connection.use(*this);
+  if (!request_sent_) timeout_.disarm();
   // From here on it is no more work to the endpoints than a request that got there at once.
   if (std::exchange(reconnects_, false)) retry_guard_ = {};
   phase_ = Phase::AwaitingHead;

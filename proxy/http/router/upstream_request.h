@@ -159,6 +159,7 @@ class UpstreamRequest final : private UpstreamConnection::User,
   void begin_attempt(Pick pick);
   void count_attempt();
   void wait_for_place(Pick pick);
+  void begin_to_wait();
   std::shared_ptr<const Endpoint> pick_endpoint();
   std::shared_ptr<const Endpoint> pick_after_connect_failure();
   void go_to_any_endpoint(Pick pick);
@@ -235,7 +236,8 @@ class UpstreamRequest final : private UpstreamConnection::User,
   std::string_view head_bytes_;
   Buffer tunnelled_;                       // bytes behind the head that opened a tunnel
   TimeoutQueue* timeout_queue_ = nullptr;  // null: no timeout
-  // Both begin when all of the request is there: a client may take its time to send it.
+  // Both begin when all of the request is there: a client may take its time to send it. The route's
+  // runs as well while there is no connection: then it is not the client that keeps it waiting.
   Timeout timeout_;          // the route's: until the head, whatever the number of attempts, and
                              // between pieces of the body
   Timeout per_try_timeout_;  // until the head of this attempt; connecting is limited by itself

@@ -86,6 +86,43 @@ TEST_CASE("upstream: one that never answers is a 504 after the route's timeout")
   CHECK(rig.worker->cluster_metric("timeouts_total") == 1);
 }
 
+TEST_CASE("upstream: an upload that gets no connection is a 504 after the route's timeout") {
+  proxy::ClusterConfig cluster;
+  cluster.limits.connections = 1;
+  proxy::http::Route quick;
+  quick.match.path = proxy::http::PathPrefix{"/quick"};
+  quick.action = proxy::http::ForwardAction{.clusters = {{.name = "back"}}, .timeout = 50ms};
+  proxy::http::Route slow;
+  slow.action = proxy::http::ForwardAction{.clusters = {{.name = "back"}}};
+  std::vector<proxy::http::Route> routes;
+  routes.push_back(std::move(quick));
+  routes.push_back(std::move(slow));
+  HttpRig rig({.routes = std::make_shared<const proxy::http::RouteTable>(std::move(routes))},
+              cluster);
+  const TestPeer taken = rig.ask();
+  TestPeer upload = rig.worker->connect();
+  std::string body;
+  SUBCASE("of which little has come") {}
+  SUBCASE("that is not read any more") {
+    body.assign(2 * proxy::http::UpstreamRequest::kWaitingBytes, 'x');
+  }
+  REQUIRE(rig.send(upload,
+                   "POST /quick HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n" + body));
+  CHECK(rig.starts_with(upload, "HTTP/1.1 504 Gateway Timeout\r\n"));
+}
+
+TEST_CASE("upstream: a client may take longer to send its request than the route's timeout") {
+  HttpRig rig(forwarded({.timeout = 50ms}));
+  TestPeer server = rig.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx");
+  TestPeer other = rig.worker->connect();
+  REQUIRE(rig.send(other, kGet));
+  CHECK(rig.starts_with(other, "HTTP/1.1 504 Gateway Timeout\r\n"));
+  REQUIRE(rig.send("y"));
+  REQUIRE(rig.contains(server, "\r\n\r\nxy"));
+  REQUIRE(rig.send(server, "HTTP/1.1 204 No Content\r\n\r\n"));
+  CHECK(rig.starts_with(rig.client, "HTTP/1.1 204 No Content\r\n"));
+}
+
 TEST_CASE("upstream: a kept connection that was closed meanwhile costs nobody a request") {
   HttpRig rig;
   TestPeer server = rig.ask();
