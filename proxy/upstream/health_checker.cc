@@ -22,6 +22,8 @@ namespace {
 using Health = EndpointState::Health;
 
 constexpr std::size_t kLongestStatusLine = 256;
+// All heads of interim responses together.
+constexpr std::size_t kMostInterimBytes = std::size_t{16} * 1024;
 constexpr double kShortagePauseSeconds = 1.0;
 constexpr std::size_t kStatusEnd = 12;  // "HTTP/1.1 200"
 
@@ -80,6 +82,7 @@ void HealthChecker::begin() {
   checking_ = true;
   connected_ = false;
   answer_.clear();
+  interim_bytes_ = 0;
   wait(os::seconds(options_.config.timeout));
   const os::SocketAddress& address = endpoint_->address;
   socket_.reset(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -136,12 +139,37 @@ void HealthChecker::read_answer() {
   if (count < 0) return finish(CheckResult::Failure, os::error_text(errno));
   if (count == 0) return finish(CheckResult::Failure, "closed without an answer");
   answer_.append(room, static_cast<std::size_t>(count));
+  while (drop_interim_head()) {
+  }
+  if (answer_.size() + interim_bytes_ > kMostInterimBytes) {
+    return finish(CheckResult::Failure, "too many interim responses");
+  }
   const std::size_t end = answer_.find('\n');
   if (end == std::string::npos && answer_.size() < kLongestStatusLine) return;
   const auto status = status_of(answer_);
   if (!status) return finish(CheckResult::Failure, "the answer is not HTTP");
+  if (is_interim(*status)) return;  // the rest of its head is still to come
   const bool good = *status == options_.config.expected_status;
   finish(good ? CheckResult::Success : CheckResult::Failure, "status " + std::to_string(*status));
+}
+
+// RFC 9110, section 15.2: another head follows. 101 ends HTTP, and nobody asked for that.
+bool HealthChecker::is_interim(std::uint32_t status) const {
+  return status >= 100 && status < 200 && status != 101 &&
+         status != options_.config.expected_status;
+}
+
+// True: the answer began with a whole one.
+bool HealthChecker::drop_interim_head() {
+  if (!answer_.contains('\n')) return false;
+  const auto status = status_of(answer_);
+  if (!status || !is_interim(*status)) return false;
+  constexpr std::string_view kEnd = "\r\n\r\n";
+  const std::size_t end = answer_.find(kEnd);
+  if (end == std::string::npos) return false;
+  interim_bytes_ += end + kEnd.size();
+  answer_.erase(0, end + kEnd.size());
+  return true;
 }
 
 void HealthChecker::on_timer(ev::timer&, int) noexcept {

@@ -1,5 +1,6 @@
 // Tries one endpoint in intervals: connects and, for HTTP, sends a GET and looks at the first line
-// of the answer. Writes the endpoint's health where all workers and generations see it.
+// of the answer, behind interim ones. Writes the endpoint's health where all workers and
+// generations see it.
 //
 //   waiting ─ interval ─► connecting ─► (http) asking ─► result ─► waiting
 //                             └───────────── error, timeout ──┘
@@ -10,6 +11,8 @@
 
 #include <ev++.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <random>
 #include <string>
@@ -62,6 +65,8 @@ class HealthChecker {
   void finish(CheckResult result, const std::string& reason);
   void ask();
   void read_answer();
+  bool is_interim(std::uint32_t status) const;
+  bool drop_interim_head();
   void on_event(ev::io& watcher, int events) noexcept;
   void on_timer(ev::timer& watcher, int events) noexcept;
 
@@ -70,7 +75,8 @@ class HealthChecker {
   std::shared_ptr<const Endpoint> endpoint_;
   HealthRecord record_;
   std::minstd_rand random_;
-  std::string answer_;  // the first bytes of it
+  std::string answer_;             // the first bytes of it
+  std::size_t interim_bytes_ = 0;  // of the heads ahead of it
   bool checking_ = false;
   bool connected_ = false;
   os::UniqueFd socket_;
