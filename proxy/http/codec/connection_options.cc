@@ -1,5 +1,6 @@
 #include "proxy/http/codec/connection_options.h"
 
+#include <algorithm>
 #include <array>
 
 #include "proxy/http/codec/characters.h"
@@ -72,6 +73,15 @@ bool apply_connection_options(MessageHead& head) {
   if (options.keeps_alive()) head.persistence = Persistence::KeepAlive;
   options.apply_to(head);
   return true;
+}
+
+void remove_nominated(HeaderMap& trailers, std::string_view options) {
+  while (!options.empty() && !trailers.empty()) {
+    const std::size_t comma = std::min(options.find(','), options.size());
+    const std::string_view option = trim_blanks(options.substr(0, comma));
+    if (find_header_id(option) == HeaderId::Other) trailers.remove(option);
+    options.remove_prefix(std::min(comma + 1, options.size()));
+  }
 }
 
 }  // namespace baton::proxy::http

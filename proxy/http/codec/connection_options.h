@@ -1,5 +1,5 @@
 // The Connection header: what the sender wants of the connection, and which lines were for us only.
-// Thread: none; a pure function.
+// Thread: none; pure functions.
 // Source: RFC 9110 section 7.6.1, RFC 9112 section 9.
 //
 // A line is removed because Connection names it only when its name is none of HeaderId: otherwise a
@@ -16,5 +16,8 @@ inline constexpr unsigned kMaxConnectionOptions = 64;
 
 // Sets persistence and upgrade, removes nominated lines. False: malformed.
 bool apply_connection_options(MessageHead& head);
+
+// The same for what comes behind the body: of `options`, the value of a well-formed Connection.
+void remove_nominated(HeaderMap& trailers, std::string_view options);
 
 }  // namespace baton::proxy::http

@@ -77,7 +77,7 @@ void Stream::start(Host& host, HttpContext& context, Clock::time_point begun_at)
 void Stream::begin(Host& host, HttpContext& context, const Head& head) {
   start(host, context, head.begun_at);
   last_ = head.last == Last::Yes;
-  body_.begin(request_.framing, request_.content_length);
+  body_.begin(request_);
   // HTTP/1.0 has no Host, but what is forwarded is HTTP/1.1 (RFC 9112 section 3.3).
   if (request_.authority.empty()) {
     const os::SocketAddress local = host.local_address();
@@ -124,7 +124,7 @@ void Stream::reject(Host& host, HttpContext& context, const Verdict& verdict,
   context.stats.rejected_total.add();
   info_.flags.set(ResponseFlag::DownstreamProtocolError);
   info_.client = host.peer();
-  body_.begin(BodyFraming::None, 0);
+  body_.begin_none();
   reply_locally({.status = verdict.status,
                  .body = verdict.rejection->reason,
                  .detail = verdict.rejection->flag});
@@ -136,7 +136,7 @@ void Stream::reject_slow(Host& host, HttpContext& context, Clock::time_point beg
   last_ = true;
   info_.flags.set(ResponseFlag::RequestTimeout);
   info_.client = host.peer();
-  body_.begin(BodyFraming::None, 0);
+  body_.begin_none();
   reply_locally({.status = 408, .body = {}, .detail = "header_timeout"});
 }
 

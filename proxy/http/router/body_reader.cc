@@ -2,14 +2,35 @@
 
 #include <algorithm>
 
+#include "proxy/http/codec/connection_options.h"
+
 namespace baton::proxy::http {
 
-void BodyReader::begin(BodyFraming framing, std::uint64_t content_length) {
-  framing_ = framing;
-  left_ = framing == BodyFraming::Length ? content_length : 0;
-  complete_ = framing == BodyFraming::None || framing == BodyFraming::Tunnel ||
-              (framing == BodyFraming::Length && left_ == 0);
-  if (framing == BodyFraming::Chunked) chunks_.reset();
+void BodyReader::begin(const MessageHead& head) {
+  framing_ = head.framing;
+  left_ = framing_ == BodyFraming::Length ? head.content_length : 0;
+  complete_ = framing_ == BodyFraming::Tunnel || !head.has_body();
+  if (framing_ != BodyFraming::Chunked) return;
+  chunks_.reset();
+  connection_options_.clear();
+  if (!head.headers.has(HeaderId::Connection)) return;
+  // The head may be gone when the trailers come.
+  for (const HeaderField& field : head.headers) {
+    if (field.id() == HeaderId::Connection) connection_options_.append(field.value()).append(",");
+  }
+}
+
+void BodyReader::begin_none() {
+  framing_ = BodyFraming::None;
+  left_ = 0;
+  complete_ = true;
+}
+
+HeaderMap* BodyReader::trailers() {
+  if (framing_ != BodyFraming::Chunked) return nullptr;
+  HeaderMap* const trailers = chunks_.trailers();
+  if (trailers != nullptr) remove_nominated(*trailers, connection_options_);
+  return trailers;
 }
 
 BodyReader::Step BodyReader::read(std::string_view input) {

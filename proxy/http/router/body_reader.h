@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "proxy/http/codec/chunked_decoder.h"
@@ -16,8 +17,10 @@ class BodyReader {
  public:
   explicit BodyReader(const MessageLimits& limits) : chunks_(limits) {}
 
-  // A body framed like this begins; Tunnel has none.
-  void begin(BodyFraming framing, std::uint64_t content_length);
+  // The body of this head begins; a tunnel has none.
+  void begin(const MessageHead& head);
+  // There is no body.
+  void begin_none();
   bool complete() const { return complete_; }
 
   struct Step {
@@ -32,14 +35,15 @@ class BodyReader {
 
   // Bytes of a Length body still to come.
   std::uint64_t left() const { return left_; }
-  // After a chunked body; null: none.
-  HeaderMap* trailers() { return framing_ == BodyFraming::Chunked ? chunks_.trailers() : nullptr; }
+  // After a chunked body, without those that the head's Connection names; null: none.
+  HeaderMap* trailers();
 
  private:
   BodyFraming framing_ = BodyFraming::None;
   bool complete_ = true;
   std::uint64_t left_ = 0;
   ChunkedDecoder chunks_;
+  std::string connection_options_;  // of a chunked body's head; a list
 };
 
 }  // namespace baton::proxy::http

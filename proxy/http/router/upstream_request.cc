@@ -345,7 +345,7 @@ void UpstreamRequest::on_final_head(Buffer& rest) {
     rest.clear();
     return sink_.on_response_head();
   }
-  body_.begin(response_.framing, response_.content_length);
+  body_.begin(response_);
   UpstreamConnection* const connection = connection_;
   sink_.on_response_head();
   if (connection_ == connection && body_.complete()) {

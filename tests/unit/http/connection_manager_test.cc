@@ -81,6 +81,25 @@ TEST_CASE("http: chunks and trailers pass both ways, framed anew") {
   CHECK(rig.http_metric("requests_active") == 0);
 }
 
+TEST_CASE("http: trailers that Connection names end here, both ways") {
+  HttpRig rig;
+  const std::string chunked =
+      "Connection: x-foo, keep-alive\r\nConnection: ,X-Bar\r\nTransfer-Encoding: chunked\r\n\r\n"
+      "2\r\nok\r\n";
+  const std::string trailers = "0\r\nX-Foo: 1\r\nX-Sum: 2\r\nx-bar: 3\r\nX-Foo: 4\r\n\r\n";
+  const std::string forwarded = "transfer-encoding: chunked\r\n\r\n2\r\nok\r\n";
+  REQUIRE(rig.send("POST / HTTP/1.1\r\nHost: a\r\n" + chunked));
+  TestPeer server = rig.accept();
+  REQUIRE(rig.contains(server, "ok\r\n"));
+  REQUIRE(rig.send(trailers));
+  CHECK(rig.has(
+      server, "POST / HTTP/1.1\r\nHost: a\r\n" + kForwarded + forwarded + "0\r\nX-Sum: 2\r\n\r\n"));
+  REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\n" + chunked));
+  REQUIRE(rig.contains(rig.client, "ok\r\n"));
+  REQUIRE(rig.send(server, trailers));
+  CHECK(rig.has(rig.client, "HTTP/1.1 200 OK\r\n" + forwarded + "0\r\nX-Sum: 2\r\n\r\n"));
+}
+
 TEST_CASE("http: a body without a length becomes chunks, or ends with the connection for 1.0") {
   for (const bool old : {false, true}) {
     CAPTURE(old);
