@@ -24,6 +24,8 @@ constexpr UpstreamFailure kNoConnection{503, ResponseFlag::UpstreamConnectFailur
 constexpr UpstreamFailure kClosed{502, ResponseFlag::UpstreamReset, "upstream_closed"};
 constexpr UpstreamFailure kTooSlow{504, ResponseFlag::UpstreamTimeout, "upstream_timeout"};
 constexpr UpstreamFailure kNoPlace{504, ResponseFlag::UpstreamTimeout, "no_free_connection"};
+constexpr UpstreamFailure kUnasked{502, ResponseFlag::UpstreamProtocolError,
+                                   "response_without_request"};
 constexpr UpstreamFailure kFlood{502, ResponseFlag::UpstreamProtocolError,
                                  "too_many_interim_responses"};
 
@@ -192,6 +194,7 @@ void UpstreamRequest::go_on_with(UpstreamConnection& connection) {
   phase_ = Phase::AwaitingHead;
   info_.endpoint = connection.endpoint();
   use_ = EndpointUse(*connection.endpoint());
+  used_in_ = context_->loop.iteration();
   sent_at_ = steady_clock::now();
   if (response_paused_) connection.pause();
   if (connect_) {
@@ -279,6 +282,7 @@ void UpstreamRequest::on_upstream_flushed() {
 // --- the way back --------------------------------------------------------------------------------
 
 void UpstreamRequest::on_upstream_data(Buffer& data, EndOfStream end) {
+  if (is_unasked(data)) return on_unasked_data();
   UpstreamConnection* const connection = connection_;
   Buffer joined;
   if (!pending_.empty()) {
@@ -292,6 +296,18 @@ void UpstreamRequest::on_upstream_data(Buffer& data, EndOfStream end) {
   if (!input.empty()) pending_.append(input.view());
   if (end == EndOfStream::Yes) return on_closed_by_endpoint(Closed::Cleanly);
   sink_.on_response_pause();
+}
+
+// What epoll has told in the iteration in which a kept connection was given to this request had
+// come before the request could be sent: it belongs to an earlier one, or to nobody.
+bool UpstreamRequest::is_unasked(const Buffer& data) const {
+  return phase_ == Phase::AwaitingHead && !data.empty() && connection_->requests_served() > 0 &&
+         used_in_ == context_->loop.iteration();
+}
+
+void UpstreamRequest::on_unasked_data() {
+  context_->stats.protocol_errors_total.add();
+  if (!take_stale_retry()) fail(kUnasked);
 }
 
 bool UpstreamRequest::read_some(Buffer& input) {
@@ -401,11 +417,7 @@ void UpstreamRequest::on_closed_by_endpoint(Closed how) {
   }
   // A kept-alive connection that the endpoint has closed just now says nothing about the endpoint.
   const bool stale = connection_->requests_served() > 0 && !connection_->received_anything();
-  if (stale && !stale_retry_used_ && may_send_again()) {
-    stale_retry_used_ = true;
-    drop_connection();
-    return begin_attempt(Pick::Fresh);
-  }
+  if (stale && take_stale_retry()) return;
   context_->stats.resets_total.add();
   outcome_ = Outcome::ServerError;
   if (route_->retry && route_->retry->on_reset() && may_send_again() && take_retry()) {
@@ -421,6 +433,14 @@ bool UpstreamRequest::may_send_again() const { return kept_all_ && repeatable_; 
 // Of one whose body is still to come nobody knows yet whether all of it can be kept.
 bool UpstreamRequest::is_sure_of_stale_retry() const {
   return may_send_again() && request_sent_ && !stale_retry_used_;
+}
+
+bool UpstreamRequest::take_stale_retry() {
+  if (stale_retry_used_ || !may_send_again()) return false;
+  stale_retry_used_ = true;
+  drop_connection();
+  begin_attempt(Pick::Fresh);
+  return true;
 }
 
 bool UpstreamRequest::take_retry() {

@@ -7,7 +7,8 @@
 //
 // A retry needs all that was sent so far, so the head, and the body up to kReplayBytes, are kept
 // until the response begins. Sent once more is a request
-//  - that found its kept-alive connection closed by the endpoint, if it is idempotent: once;
+//  - that found its kept-alive connection closed by the endpoint, or with bytes in it that nobody
+//    had asked for, if it is idempotent: once;
 //  - for which the route's retry policy says so, within its number and the cluster's budget.
 // Where no connection was made nothing has been sent: any request may go to another endpoint. It
 // does so by the retry policy if that names connect failures, else to a few that it has not tried.
@@ -175,6 +176,9 @@ class UpstreamRequest final : private UpstreamConnection::User,
   void on_timeout();
   void on_per_try_timeout();
 
+  bool is_unasked(const Buffer& data) const;
+  void on_unasked_data();
+  bool take_stale_retry();
   // False: nothing can be read from the rest now.
   bool read_some(Buffer& input);
   bool read_head(Buffer& input);
@@ -218,6 +222,7 @@ class UpstreamRequest final : private UpstreamConnection::User,
   std::uint8_t interim_responses_ = 0;
   std::uint32_t retries_ = 0;
   std::uint32_t failovers_ = 0;
+  unsigned used_in_ = 0;  // the loop's iteration in which the connection was given to this
 
   Buffer kept_;     // what an attempt has to send, or has sent and may have to again
   Buffer pending_;  // an incomplete head of a response

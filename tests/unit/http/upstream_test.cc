@@ -155,6 +155,23 @@ TEST_CASE("upstream: what may not be sent again goes on no connection that has e
   CHECK(rig.contains(rig.client, "HTTP/1.1 201 Created\r\n"));
 }
 
+TEST_CASE("upstream: what a kept connection says before it has a request is no answer to that") {
+  HttpRig rig;
+  TestPeer server = rig.ask();
+  REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+  REQUIRE(rig.contains(rig.client, "\r\n\r\n"));
+  // Both at once: the request is read first.
+  rig.client.write("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+  server.write("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n");
+  TestPeer fresh = rig.accept();
+  REQUIRE(rig.contains(fresh, "GET /2 HTTP/1.1\r\n"));
+  REQUIRE(rig.send(fresh, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"));
+  CHECK(rig.contains(rig.client, "HTTP/1.1 201 Created\r\n"));
+  CHECK(rig.client.received().find("202") == std::string::npos);
+  CHECK(rig.worker->cluster_metric("protocol_errors_total") == 1);
+  CHECK(rig.worker->sees(server, Peer::Ended));
+}
+
 TEST_CASE("upstream: an idle connection that speaks or closes is not used again") {
   for (const bool speaks : {false, true}) {
     CAPTURE(speaks);
