@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 from harness import processes, sockets
@@ -218,6 +219,32 @@ def test_an_idle_upstream_connection_keeps_what_is_left_of_its_time(start, addre
                 return upstream.open_connections == 0
 
             wait_until(is_closed, 10, "it is idle although there are reloads all the time")
+
+
+def test_a_client_is_kept_for_its_time_behind_a_slow_answer(start, address):
+    """Its last request began longer ago, and it moves behind the answer."""
+    answer = threading.Event()
+
+    def serve_slowly(connection):
+        connection.recv(1 << 16)
+        assert answer.wait(20)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        connection.recv(1)
+
+    with Upstream(serve_slowly) as upstream:
+        baton = start(relay(address, upstream.address, supervisor=QUICK,
+                            listener={"protocol": "http", "http": {"keep_alive_timeout": "2s"}}))
+        with sockets.connect(address) as client:
+            begun = time.monotonic()
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            baton.reload()
+            wait_until(lambda: time.monotonic() > begun + 2.5, 10, "it takes long")
+            answered = time.monotonic()
+            answer.set()
+            assert sockets.read_exactly(client, 40).endswith(b"ok")
+            assert sockets.is_closed_by_peer(client)
+            assert time.monotonic() - answered > 1.9
+        assert baton.wait_drained(moved_in=1)["id"] == 2
 
 
 def assert_nothing_is_left_of_http(baton):

@@ -200,6 +200,9 @@ void ConnectionManager::on_stream_end(AfterStream after) {
       return close(clean ? CloseMode::Now : CloseMode::Linger);
     }
     case AfterStream::KeepAlive:
+      // From here on it is idle. Sending has not looked at the clock, and receiving may be long
+      // ago.
+      callbacks_.tunnel().downstream.last_activity = CoarseClock::now();
       resume(kStream);
       if (board() || processed_ != nullptr) return;
       if (!waiting_.empty()) return read_soon();

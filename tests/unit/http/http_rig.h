@@ -36,6 +36,7 @@ struct HttpRig {
     for (int i = 0; i < upstreams; ++i) servers.push_back(listen_on("127.0.0.1:0"));
     if (!config.routes) config.routes = proxy::http::RouteTable::to_cluster("back");
     SingleWorker::Options options;
+    options.idle_timeout = config.timeouts.keep_alive;
     for (const ListeningSocket& each : servers) {
       options.endpoints.push_back({.address = each.address});
     }

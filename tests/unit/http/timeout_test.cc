@@ -127,3 +127,21 @@ TEST_CASE("timeout: a tunnel on which nothing moves ends") {
   REQUIRE(rig.contains(rig.client, "\r\n\r\n"));
   CHECK(rig.worker->is_empty());
 }
+
+TEST_CASE("timeout: a client is kept for so long after an answer, however long that took") {
+  HttpRig rig({.timeouts = {.keep_alive = 400ms}});
+  TestPeer server = rig.ask();
+  pass(rig, 300ms);
+  SUBCASE("for less than it is kept") {}
+  SUBCASE("for longer") { pass(rig, 200ms); }
+  const auto answered = steady_clock::now();
+  REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+  REQUIRE(rig.contains(rig.client, "ok"));
+  SUBCASE("and it moves behind it") {
+    proxy::Session& session = rig.worker->only_session();
+    REQUIRE(session.freeze());
+    session.thaw();
+  }
+  REQUIRE(rig.worker->sees(rig.client, Peer::Ended));
+  CHECK(steady_clock::now() - answered >= 350ms);
+}
