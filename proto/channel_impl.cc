@@ -6,7 +6,6 @@
 
 #include "shared/os/error.h"
 #include "shared/os/log.h"
-#include "shared/os/loop_backend.h"
 #include "shared/os/memfd.h"
 
 namespace baton::proto {
@@ -66,7 +65,7 @@ std::expected<Packed, std::string> pack(Frame head, const google::protobuf::Mess
 
 Channel::Impl::Impl(Channel* owner, ev::loop_ref loop, os::UniqueFd socket)
     : owner_(owner),
-      epoll_fd_(os::loop_epoll_fd(loop)),
+      backend_(loop),
       socket_(std::move(socket)),
       read_(loop),
       write_(loop),
@@ -391,7 +390,7 @@ void Channel::Impl::close_socket() {
   retry_.stop();
   deadline_.stop();
   queue_.clear();
-  os::forget_fd(epoll_fd_, socket_.get());
+  backend_.forget(socket_.get());
   socket_.reset();
 }
 

@@ -23,6 +23,7 @@
 #include "proto/call_table.h"
 #include "proto/channel.h"
 #include "proto/send_queue.h"
+#include "shared/os/loop_backend.h"
 
 namespace baton::proto {
 
@@ -84,7 +85,7 @@ class Channel::Impl {
   void close_socket();
 
   Channel* const owner_;
-  const int epoll_fd_;
+  os::LoopBackend backend_;
   std::map<std::uint16_t, std::shared_ptr<RawHandler>> handlers_;
   CallTable calls_;
   SendQueue queue_;

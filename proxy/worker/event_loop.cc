@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "shared/os/check.h"
-#include "shared/os/loop_backend.h"
 
 namespace baton::proxy {
 namespace {
@@ -19,15 +18,10 @@ struct ev_loop* make_loop() {
 
 }  // namespace
 
-EventLoop::EventLoop() : loop_(make_loop()), epoll_fd_(os::loop_epoll_fd(loop_)), wake_(loop_) {
-  ev_set_userdata(loop_, this);
+EventLoop::EventLoop() : loop_(make_loop()), backend_(loop_.get()), wake_(loop_.get()) {
+  ev_set_userdata(loop_.get(), this);
   wake_.set<EventLoop, &EventLoop::run_posted>(this);
   wake_.start();
-}
-
-EventLoop::~EventLoop() {
-  wake_.stop();
-  ev_loop_destroy(loop_);
 }
 
 void EventLoop::run() { ref().run(); }
@@ -56,9 +50,9 @@ void EventLoop::run_posted() {
 }
 
 void EventLoop::forget_fd(ev::loop_ref loop, int fd) {
-  const auto* self = static_cast<const EventLoop*>(ev_userdata(loop));
+  auto* self = static_cast<EventLoop*>(ev_userdata(loop));
   BATON_CHECK(self != nullptr);
-  os::forget_fd(self->epoll_fd_, fd);
+  self->backend_.forget(fd);
 }
 
 }  // namespace baton::proxy

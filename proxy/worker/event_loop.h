@@ -7,8 +7,11 @@
 #include <ev++.h>
 
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <vector>
+
+#include "shared/os/loop_backend.h"
 
 namespace baton::proxy {
 
@@ -17,11 +20,11 @@ class EventLoop {
   using Task = std::function<void()>;
 
   EventLoop();
-  ~EventLoop();
+  ~EventLoop() = default;
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  ev::loop_ref ref() { return ev::loop_ref(loop_); }
+  ev::loop_ref ref() { return ev::loop_ref(loop_.get()); }
 
   // Runs until stop(). What was posted before stop() has run by the time this returns.
   void run();
@@ -38,8 +41,11 @@ class EventLoop {
  private:
   void run_posted();
 
-  struct ev_loop* loop_;
-  int epoll_fd_;
+  struct Destroy {
+    void operator()(struct ev_loop* loop) const { ev_loop_destroy(loop); }
+  };
+  std::unique_ptr<struct ev_loop, Destroy> loop_;
+  os::LoopBackend backend_;
   ev::async wake_;
   std::mutex mutex_;
   std::vector<Task> posted_;  // guarded by mutex_

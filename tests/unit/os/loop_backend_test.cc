@@ -74,3 +74,50 @@ TEST_CASE("forget fd: nothing to forget is no error, and errno stays") {
   forget_fd(0, -1);
   CHECK(errno == EXDEV);
 }
+
+TEST_CASE("loop backend: forgets in whichever epoll set libev has made") {
+  UniqueFd lower(::dup(0));
+  REQUIRE(lower.valid());
+  ev::dynamic_loop loop{static_cast<unsigned>(ev::EPOLL)};
+  const int before = loop_epoll_fd(loop);
+  LoopBackend backend(loop);
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0);
+  const UniqueFd reader(ends[0]);
+  const UniqueFd writer(ends[1]);
+  REQUIRE(::write(writer.get(), "x", 1) == 1);
+  int events = 0;
+  ev::io watcher(loop);
+  watcher.set<&count_event>(&events);
+  SUBCASE("because it was told to") { ev_loop_fork(loop); }
+  SUBCASE("because of an event that it cannot explain") {
+    UniqueFd copy(::dup(reader.get()));
+    ev::io stray(loop);
+    stray.set<&count_event>(&events);
+    stray.start(copy.get(), ev::READ);
+    loop.run(ev::NOWAIT);
+    stray.stop();
+    copy.reset();
+    loop.run(ev::NOWAIT);
+  }
+  lower.reset();  // the new one gets a number of its own
+  watcher.start(reader.get(), ev::READ);
+  loop.run(ev::NOWAIT);
+  const int after = loop_epoll_fd(loop);
+  REQUIRE(after != before);
+  epoll_event event{};
+  REQUIRE(::epoll_wait(after, &event, 1, 0) == 1);
+
+  watcher.stop();
+  backend.forget(reader.get());
+  CHECK(::epoll_wait(after, &event, 1, 0) == 0);
+}
+
+TEST_CASE("loop backend: a loop that has nothing else to do ends") {
+  ev::dynamic_loop loop{static_cast<unsigned>(ev::EPOLL)};
+  const LoopBackend backend(loop);
+  loop.run();
+  ev_loop_fork(loop);
+  loop.run();
+  CHECK(loop_epoll_fd(loop) >= 0);
+}
