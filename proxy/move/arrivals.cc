@@ -6,6 +6,7 @@
 #include "proxy/config/fd_budget.h"
 #include "proxy/move/connection_record.h"
 #include "proxy/move/idle_upstream_record.h"
+#include "proxy/worker/event_loop.h"
 #include "shared/os/fd_limit.h"
 #include "shared/os/log.h"
 #include "shared/os/seconds.h"
@@ -38,7 +39,7 @@ Arrivals::Arrivals(Options options)
   channel_.on_close([this](const std::string&) { on_close(); });
 }
 
-Arrivals::~Arrivals() = default;
+Arrivals::~Arrivals() { stop_waiting(); }
 
 proto::MoveVerdicts Arrivals::prepare(const proto::MoveBatch& batch, proto::Fds fds) {
   proto::MoveVerdicts verdicts;
@@ -136,8 +137,7 @@ void Arrivals::on_close() {
 }
 
 void Arrivals::on_death() {
-  death_.stop();
-  patience_.stop();
+  stop_waiting();
   log::info("the old generation has died: going on with what it had offered");
   for (auto& [id, batch] : offered_) start(batch);
   offered_.clear();
@@ -145,9 +145,18 @@ void Arrivals::on_death() {
 }
 
 void Arrivals::on_still_alive() {
-  death_.stop();
+  stop_waiting();
   abort_all();
   options_.over(*this);
+}
+
+// Closing the descriptor is no end of its registration: others of this process watch the same
+// death.
+void Arrivals::stop_waiting() {
+  patience_.stop();
+  if (!death_.is_active()) return;
+  death_.stop();
+  EventLoop::forget_fd(options_.loop, options_.old_process.get());
 }
 
 }  // namespace baton::proxy

@@ -76,6 +76,7 @@ class Arrivals {
   void on_close();
   void on_death();
   void on_still_alive();
+  void stop_waiting();
 
   Options options_;
   std::map<std::uint64_t, Batch> offered_;

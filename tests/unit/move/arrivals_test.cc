@@ -1,15 +1,20 @@
 #include "proxy/move/arrivals.h"
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <optional>
 #include <random>
 
 #include "proto/seqpacket.h"
 #include "proxy/http/http_worker.h"
 #include "proxy/http/router/upstream_request.h"
-#include "tests/unit/fixture/loop_driver.h"
-#include "tests/unit/fixture/sockets.h"
+#include "proxy/move/address_bytes.h"
+#include "tests/unit/fixture/single_worker.h"
 
 using namespace baton;
 using namespace std::chrono_literals;
@@ -56,6 +61,91 @@ struct Arrival {
   proxy::Arrivals::Listeners listeners;
   proxy::MoveHooks hooks;
   bool over = false;
+  std::optional<proto::Channel> old;
+  std::optional<proxy::Arrivals> arrivals;
+};
+
+// Old's process, for who watches it.
+struct OldProcess {
+  OldProcess() {
+    if (pid == 0) {
+      ::pause();
+      ::_exit(0);
+    }
+    REQUIRE(pid > 0);
+    pidfd.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    REQUIRE(pidfd.valid());
+  }
+  ~OldProcess() { die(); }
+  void die() {
+    if (pid <= 0) return;
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    pid = 0;
+  }
+
+  pid_t pid = ::fork();
+  os::UniqueFd pidfd;
+};
+
+// A worker with a TCP listener, and an old generation that offers it tunnels.
+struct TunnelArrival {
+  TunnelArrival() {
+    auto ends = proto::make_pair();
+    REQUIRE(ends);
+    old.emplace(worker.loop.ref(), std::move(ends->first), "test");
+    listeners.push_back(std::move(worker.listener));
+    os::UniqueFd watched(::fcntl(process.pidfd.get(), F_DUPFD_CLOEXEC, 0));
+    pidfd = watched.get();
+    arrivals.emplace(proxy::Arrivals::Options{.loop = worker.loop.ref(),
+                                              .channel = std::move(ends->second),
+                                              .old_process = std::move(watched),
+                                              .listeners = listeners,
+                                              .http = worker.http,
+                                              .counters = counters,
+                                              .hooks = hooks,
+                                              .over = [this](proxy::Arrivals&) { over = true; }});
+  }
+  // Its listener goes back, since the worker looks at it when it goes.
+  ~TunnelArrival() {
+    arrivals.reset();
+    worker.listener = std::move(listeners.front());
+  }
+
+  // Whether one tunnel has been accepted; nothing: the request has failed.
+  std::optional<bool> offer(std::uint64_t batch) {
+    proto::MoveBatch offered;
+    offered.set_id(batch);
+    proto::ConnectionRecord& record = *offered.add_connections();
+    record.set_kind(proto::TCP_TUNNEL);
+    record.set_schema(1);
+    record.set_listener("front");
+    record.set_cluster("back");
+    record.set_client(proxy::to_address_bytes(server.address));
+    record.set_endpoint(proxy::to_address_bytes(server.address));
+    std::optional<bool> accepted;
+    bool answered = false;
+    old->request<proto::MoveVerdicts>(proto::MOVE_PREPARE, offered,
+                                      std::array{client.first.get(), upstream.first.get()}, 10s,
+                                      [&](const auto& answer, const proto::Fds&) {
+                                        answered = true;
+                                        if (answer)
+                                          accepted = answer->verdicts(0) == proto::MOVE_ACCEPTED;
+                                      });
+    REQUIRE(worker.until([&] { return answered; }));
+    return accepted;
+  }
+
+  fixture::ListeningSocket server = fixture::listen_on("127.0.0.1:0");
+  fixture::SingleWorker worker{{.endpoints = {{.address = server.address}}}};
+  OldProcess process;
+  std::pair<os::UniqueFd, os::UniqueFd> client = fixture::make_socketpair();
+  std::pair<os::UniqueFd, os::UniqueFd> upstream = fixture::make_socketpair();
+  proxy::MoveCounters counters{*worker.stats, *worker.lane};
+  proxy::Arrivals::Listeners listeners;
+  proxy::MoveHooks hooks;
+  bool over = false;
+  int pidfd = -1;  // the worker's own copy
   std::optional<proto::Channel> old;
   std::optional<proxy::Arrivals> arrivals;
 };
@@ -126,6 +216,24 @@ TEST_CASE("arrivals: a commit of what was never offered ends the channel") {
   decision.set_id(7);
   REQUIRE(arrival.old->notify(proto::MOVE_COMMIT, decision));
   CHECK(fixture::run_until(arrival.loop, [&] { return arrival.over; }));
+}
+
+TEST_CASE("arrivals: nothing watches old's process any more once that has died") {
+  TunnelArrival arrival;
+  REQUIRE(arrival.offer(1) == true);
+  arrival.old->close();
+  const auto watched = [&] { return fixture::epoll_registrations(arrival.pidfd); };
+  REQUIRE(arrival.worker.until([&] { return watched() == 1; }));
+  SUBCASE("its connections are this worker's") {
+    arrival.process.die();
+    CHECK(arrival.worker.until([&] { return arrival.over; }));
+    CHECK(arrival.listeners.front()->sessions().size() == 1);
+    CHECK(watched() == 0);
+  }
+  SUBCASE("or this worker ends first") {
+    arrival.arrivals.reset();
+    CHECK(watched() == 0);
+  }
 }
 
 TEST_CASE("arrivals: 3000 garbled batches crash nothing and leak nothing") {
