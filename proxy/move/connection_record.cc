@@ -46,6 +46,7 @@ void write_leg(const LegState& leg, proto::LegRecord& record) {
   record.set_write_ended(leg.write_ended);
   record.set_received_bytes(leg.received_bytes);
   record.set_sent_bytes(leg.sent_bytes);
+  record.set_shared(leg.shared);
   record.set_last_activity_ms(
       static_cast<std::uint64_t>(leg.last_activity.time_since_epoch().count()));
 }
@@ -59,7 +60,8 @@ LegState read_leg(const proto::LegRecord& record, os::UniqueFd fd) {
   LegState leg{.fd = std::move(fd),
                .read_ended = record.read_ended(),
                .end_queued = record.end_queued(),
-               .write_ended = record.write_ended()};
+               .write_ended = record.write_ended(),
+               .shared = record.shared()};
   leg.unsent.append(record.unsent());
   leg.received_bytes = record.received_bytes();
   leg.sent_bytes = record.sent_bytes();

@@ -254,7 +254,11 @@ void Departures::settle_upstreams(std::span<const int> verdicts) {
       pool->put_back(*connection);
       continue;
     }
-    if (verdict == proto::MOVE_ACCEPTED) ++moved;
+    if (verdict != proto::MOVE_ACCEPTED) {
+      pool->close(*connection);
+      continue;
+    }
+    ++moved;
     pool->has_moved(*connection);
   }
   counters_.upstreams_moved(moved);
@@ -279,11 +283,17 @@ void Departures::end() {
   finished();
 }
 
+// New may never read the abort, and hold copies of the sockets, or the message with them, for as
+// long as it hangs.
 void Departures::take_all_back() {
   for (const auto [listener, session] : std::exchange(travellers_, {})) {
+    session->state().set_shared();
     listener->put_back(*session);
   }
-  for (const auto [pool, connection] : std::exchange(upstreams_, {})) pool->put_back(*connection);
+  for (const auto [pool, connection] : std::exchange(upstreams_, {})) {
+    connection->set_shared();
+    pool->put_back(*connection);
+  }
 }
 
 }  // namespace baton::proxy

@@ -19,6 +19,7 @@ void write_record(const std::string& cluster, const http::UpstreamConnection& co
   record.set_requests(connection.requests_served());
   record.mutable_upstream()->set_last_activity_ms(
       static_cast<std::uint64_t>(connection.last_activity().time_since_epoch().count()));
+  record.mutable_upstream()->set_shared(connection.shared());
   fds.push_back(connection.fd());
 }
 
@@ -33,6 +34,7 @@ std::expected<IdleUpstream, proto::MoveVerdict> read_idle_upstream(
   read.leg.fd = std::move(socket);
   read.endpoint = *endpoint;
   read.leg.last_activity = past_time<CoarseClock>(record.upstream().last_activity_ms());
+  read.leg.shared = record.upstream().shared();
   return read;
 }
 

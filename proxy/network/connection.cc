@@ -205,10 +205,15 @@ void Connection::thaw() {
   watch();
 }
 
+// Where another process has a copy, close(2) ends neither the registration nor the connection.
 void Connection::close() {
   io_.stop();
   watched_ = 0;
   started_ = false;
+  if (leg_.shared && leg_.fd.valid()) {
+    EventLoop::forget_fd(io_.loop, leg_.fd.get());
+    ::shutdown(leg_.fd.get(), SHUT_RDWR);
+  }
   leg_.fd.reset();
   leg_.unsent.release();
 }
@@ -218,8 +223,19 @@ void Connection::reset() {
     if (!leg_.unsent.empty()) static_cast<void>(send_from(leg_.unsent));
     const linger at_once{.l_onoff = 1, .l_linger = 0};
     ::setsockopt(leg_.fd.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    if (leg_.shared) abort_shared();
   }
   close();
+}
+
+// SO_LINGER acts when the last copy is closed. Dissolving the association (connect(2), AF_UNSPEC)
+// acts at once, and resets a TCP connection; a unix socket refuses it, and has no resets.
+void Connection::abort_shared() {
+  io_.stop();
+  watched_ = 0;
+  EventLoop::forget_fd(io_.loop, leg_.fd.get());
+  const sockaddr nobody{.sa_family = AF_UNSPEC, .sa_data = {}};
+  ::connect(leg_.fd.get(), &nobody, sizeof nobody);
 }
 
 }  // namespace baton::proxy

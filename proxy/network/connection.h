@@ -93,7 +93,7 @@ class Connection {
   void freeze();
   void thaw();
 
-  // Closes the socket; no callback follows.
+  // Closes the socket, and so that the peer sees it although leg.shared; no callback follows.
   void close();
   // The same, but so that the peer sees a reset instead of an end, after one attempt to send what
   // waits.
@@ -109,6 +109,7 @@ class Connection {
   void send_end_if_due();
   void fail();
   void watch();
+  void abort_shared();
 
   LegState& leg_;
   Buffer& scratch_;

@@ -24,6 +24,7 @@ struct LegState {
   bool read_ended = false;   // the peer's end of stream has been received
   bool end_queued = false;   // an end of stream is to follow `unsent`
   bool write_ended = false;  // ... and has been sent: shutdown(SHUT_WR)
+  bool shared = false;       // another process may hold the socket, too: one that hangs
   Buffer unsent;             // to this peer; owns memory only while the kernel takes no more
   CoarseClock::time_point last_activity;  // bytes went either way
   std::uint64_t received_bytes = 0;
@@ -45,6 +46,10 @@ struct TunnelState {
   os::SocketAddress client;               // the real one, whoever the peer of the socket is
   std::chrono::steady_clock::time_point accepted;
 
+  void set_shared() {
+    downstream.shared = true;
+    if (upstream) upstream->shared = true;
+  }
   CoarseClock::time_point last_activity() const {
     if (!upstream) return downstream.last_activity;
     return std::max(downstream.last_activity, upstream->last_activity);

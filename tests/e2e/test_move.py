@@ -374,6 +374,32 @@ def test_new_that_never_answers_is_given_up(start, address, echoer):
     for client in clients:
         sockets.ask(client, b"old has it")
     assert baton.generations()[1]["connections"] == 5
+    # New has copies of their sockets, and still their ends are seen on the other side.
+    ended = clients.pop()
+    ended.shutdown(socket.SHUT_WR)
+    assert sockets.read_all(ended) == b""
+    ended.close()
+    sockets.reset(clients.pop())
+    wait_until(lambda: resets(echoer) == 1, 10, "the upstream has seen the reset")
+    wait_until(lambda: echoer.open_connections == 3, 10, "and the end")
+    close_all(clients)
+    wait_until(lambda: echoer.open_connections == 0, 10, "all have gone")
+    baton.stop("--now")
+
+
+def resets(upstream):
+    return sum(isinstance(error, ConnectionResetError) for error in upstream.errors)
+
+
+def test_the_deadline_cuts_what_new_hangs_with(start, address, echoer):
+    baton = start(relay(address, echoer.address, workers=1, supervisor={**QUICK, "drain_time": "4s"}),
+                  env={"BATON_TEST_HOLD": "prepared:2"})
+    clients = clients_of(address, 5)
+    assert baton.ask("reload", "--proxy", NEXT_PROXY).code == DONE
+    baton.wait_for_log("connections are not taken over")
+    for client in clients:
+        assert sockets.is_reset_by_peer(client)
+    wait_until(lambda: resets(echoer) == 5, 10, "the upstream has seen it, too")
     close_all(clients)
     baton.stop("--now")
 

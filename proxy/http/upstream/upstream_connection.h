@@ -61,6 +61,9 @@ class UpstreamConnection final : public boost::intrusive::list_base_hook<
   CoarseClock::time_point last_activity() const { return leg_.last_activity; }
   // For so long the endpoint keeps it without a request; it has said so in a response.
   void endpoint_keeps(std::chrono::seconds time);
+  // Another process may hold the socket, too (LegState::shared).
+  void set_shared() { leg_.shared = true; }
+  bool shared() const { return leg_.shared; }
   // How many requests it has served before this one.
   std::uint32_t requests_served() const { return requests_served_; }
   // Both ends are open, nothing waits to be sent, and nothing was received that nobody wants.

@@ -167,7 +167,7 @@ std::unique_ptr<UpstreamConnection> UpstreamPool::restore(LegState leg,
 }
 
 void UpstreamPool::admit_moved(std::unique_ptr<UpstreamConnection> connection) {
-  if (full()) return;  // others have come since restore(); frozen, so it just closes
+  if (full()) return connection->connection_.close();  // others have come since restore()
   cluster_.stats().connections_active.add();
   UpstreamConnection& idle = *connection.release();
   idle.circuit_ = cluster_.acquire_idle();

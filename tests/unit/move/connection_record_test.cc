@@ -75,3 +75,13 @@ TEST_CASE("connection record: times in the future count as now") {
     CHECK(read->state.downstream.last_activity.time_since_epoch().count() >= 0);
   }
 }
+
+TEST_CASE("connection record: that another process may have the socket goes along") {
+  Sent sent("");
+  CHECK_FALSE(sent.read()->state.downstream.shared);
+  Sent of_shared("");
+  of_shared.record.mutable_downstream()->set_shared(true);
+  const auto read = of_shared.read();
+  REQUIRE(read);
+  CHECK(read->state.downstream.shared);
+}

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
 #include <vector>
 
@@ -22,8 +24,9 @@ struct Departure {
     next.emplace(worker().loop.ref(), std::move(ends->second), "test");
     next->handle<proto::MoveBatch>(
         proto::MOVE_PREPARE,
-        [this](const proto::MoveBatch& batch, proto::Fds, const proto::Responder& answer) {
+        [this](const proto::MoveBatch& batch, proto::Fds fds, const proto::Responder& answer) {
           sizes.push_back(batch.connections_size());
+          std::ranges::move(fds, std::back_inserter(copies));
           unanswered.push_back(answer);
         });
     next->handle<proto::MoveDecision>(
@@ -71,6 +74,7 @@ struct Departure {
   os::UniqueFd begin;
   std::optional<proto::Channel> next;
   std::vector<int> sizes;
+  std::vector<os::UniqueFd> copies;  // new's
   std::vector<proto::Responder> unanswered;
   int commits = 0;
   int aborts = 0;
@@ -97,6 +101,24 @@ TEST_CASE("departures: new that did not answer in time gets the connections when
   departure.answer(proto::MOVE_ACCEPTED);
   CHECK(departure.worker().until([&] { return departure.commits == 1; }));
   CHECK(departure.listeners.front()->sessions().empty());
+}
+
+TEST_CASE("departures: an end reaches the peers of what new has hung with") {
+  Departure departure;
+  TestPeer server = departure.rig.ask();
+  REQUIRE(departure.rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+  REQUIRE(departure.rig.contains(departure.rig.client, "\r\n\r\n"));
+  departure.depart();
+  REQUIRE(departure.is_offered(2));
+  REQUIRE(departure.copies.size() == 2);
+  REQUIRE(departure.worker().until([&] { return departure.aborts == 1; }));
+  departure.session().cut();
+  CHECK(departure.worker().sees(departure.rig.client, Peer::Ended));
+  proxy::http::UpstreamPool* const pool = departure.worker().http.find_pool("back");
+  proxy::http::UpstreamConnection* const idle = pool->take_out();
+  REQUIRE(idle != nullptr);
+  pool->close(*idle);
+  CHECK(departure.worker().sees(server, Peer::Ended));
 }
 
 TEST_CASE("departures: a request under way is followed by the move, without a look in between") {

@@ -164,3 +164,34 @@ TEST_CASE("connection: an end that is written while frozen goes out after thaw")
   CHECK(leg.until([&] { return leg.peer.read() == Peer::Ended; }));
   CHECK(leg.peer.received() == "waits");
 }
+
+TEST_CASE("connection: the peer sees its end although another process has the socket, too") {
+  EventLoop loop;
+  Buffer scratch{1000};
+  region::Cell cells[2] = {};
+  const ByteCounters counters{.received = region::Counter(&cells[0]),
+                              .sent = region::Counter(&cells[1])};
+  struct Sink final : ConnectionSink {
+    void on_received(Buffer&, EndOfStream) override {}
+    void on_failed() override {}
+    void on_flushed() override {}
+  } sink;
+  const ListeningSocket listening = listen_on("127.0.0.1:0");
+  TestPeer peer(connect_to(listening.address));
+  LegState leg{.fd = accept_from(listening), .shared = true};
+  REQUIRE(leg.fd.valid());
+  const os::UniqueFd elsewhere(::dup(leg.fd.get()));
+  const int number = leg.fd.get();
+  Connection connection(loop.ref(), leg, scratch, counters, sink);
+  connection.start();
+  settle(loop);
+  REQUIRE(epoll_registrations(number) == 1);
+  Peer seen = Peer::Ended;
+  SUBCASE("closed") { connection.close(); }
+  SUBCASE("reset") {
+    connection.reset();
+    seen = Peer::Reset;
+  }
+  CHECK(epoll_registrations(number) == 0);
+  CHECK(run_until(loop, [&] { return peer.read() == seen; }));
+}
