@@ -25,6 +25,7 @@ Arrivals::Arrivals(Options options)
       proto::MOVE_PREPARE,
       [this](const proto::MoveBatch& batch, proto::Fds fds, const proto::Responder& answer) {
         if (refusing_) return answer.fail(proto::ErrorReply::REFUSED, "it is leaving");
+        if (is_open(batch.id())) return channel_.fail("offers a batch twice");
         const proto::MoveVerdicts verdicts = prepare(batch, std::move(fds));
         options_.hooks.reached(MovePoint::Prepared);
         answer.reply(verdicts);
@@ -40,6 +41,12 @@ Arrivals::Arrivals(Options options)
 }
 
 Arrivals::~Arrivals() { stop_waiting(); }
+
+// Has something that only a commit or an abort settles.
+bool Arrivals::is_open(std::uint64_t batch) const {
+  const auto offered = offered_.find(batch);
+  return offered != offered_.end() && !offered->second.empty();
+}
 
 proto::MoveVerdicts Arrivals::prepare(const proto::MoveBatch& batch, proto::Fds fds) {
   proto::MoveVerdicts verdicts;

@@ -63,6 +63,7 @@ class Arrivals {
     bool empty() const { return guests.empty() && upstreams.empty(); }
   };
 
+  bool is_open(std::uint64_t batch) const;
   proto::MoveVerdicts prepare(const proto::MoveBatch& batch, proto::Fds fds);
   proto::MoveVerdict prepare_one(const proto::ConnectionRecord& record, std::span<os::UniqueFd> fds,
                                  Batch& batch);

@@ -218,6 +218,16 @@ TEST_CASE("arrivals: a commit of what was never offered ends the channel") {
   CHECK(fixture::run_until(arrival.loop, [&] { return arrival.over; }));
 }
 
+TEST_CASE("arrivals: a batch that is offered twice ends the channel, and nothing stays counted") {
+  TunnelArrival arrival;
+  REQUIRE(arrival.offer(1) == true);
+  CHECK(arrival.worker.listener_metric("connections_active") == 1);
+  CHECK_FALSE(arrival.offer(1));
+  CHECK(arrival.worker.until([&] { return arrival.over; }));
+  CHECK(arrival.worker.listener_metric("connections_active") == 0);
+  CHECK(arrival.worker.cluster_metric("connections_active") == 0);
+}
+
 TEST_CASE("arrivals: nothing watches old's process any more once that has died") {
   TunnelArrival arrival;
   REQUIRE(arrival.offer(1) == true);
