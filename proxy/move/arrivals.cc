@@ -90,7 +90,8 @@ proto::MoveVerdict Arrivals::prepare_upstream(const proto::ConnectionRecord& rec
   if (!read) return read.error();
   http::UpstreamPool* const pool = options_.http.find_pool(record.cluster());
   if (pool == nullptr) return proto::MOVE_NOT_WANTED;
-  auto connection = pool->restore(std::move(read->leg), read->endpoint, record.requests());
+  auto connection =
+      pool->restore(std::move(read->leg), read->endpoint, record.requests(), read->keep);
   if (!connection) return proto::MOVE_NOT_WANTED;
   batch.upstreams.push_back({pool, std::move(connection)});
   return proto::MOVE_ACCEPTED;

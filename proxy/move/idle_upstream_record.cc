@@ -1,5 +1,6 @@
 #include "proxy/move/idle_upstream_record.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "proxy/move/address_bytes.h"
@@ -8,6 +9,8 @@
 #include "shared/os/socket_type.h"
 
 namespace baton::proxy {
+
+using std::chrono::milliseconds;
 
 void write_record(const std::string& cluster, const http::UpstreamConnection& connection,
                   proto::ConnectionRecord& record, std::vector<int>& fds) {
@@ -20,6 +23,9 @@ void write_record(const std::string& cluster, const http::UpstreamConnection& co
   record.mutable_upstream()->set_last_activity_ms(
       static_cast<std::uint64_t>(connection.last_activity().time_since_epoch().count()));
   record.mutable_upstream()->set_shared(connection.shared());
+  if (connection.kept() != milliseconds::max()) {
+    record.set_keep_ms(static_cast<std::uint64_t>(connection.kept().count()));
+  }
   fds.push_back(connection.fd());
 }
 
@@ -35,6 +41,10 @@ std::expected<IdleUpstream, proto::MoveVerdict> read_idle_upstream(
   read.endpoint = *endpoint;
   read.leg.last_activity = past_time<CoarseClock>(record.upstream().last_activity_ms());
   read.leg.shared = record.upstream().shared();
+  if (record.has_keep_ms()) {
+    constexpr auto kMost = static_cast<std::uint64_t>(milliseconds::max().count());
+    read.keep = milliseconds(std::min(record.keep_ms(), kMost));
+  }
   return read;
 }
 

@@ -2,6 +2,7 @@
 // Thread: any; pure functions.
 #pragma once
 
+#include <chrono>
 #include <expected>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@ void write_record(const std::string& cluster, const http::UpstreamConnection& co
 struct IdleUpstream {
   LegState leg;
   os::SocketAddress endpoint;
+  std::chrono::milliseconds keep = std::chrono::milliseconds::max();  // idle, at most
 };
 // Error: why the record is rejected.
 std::expected<IdleUpstream, proto::MoveVerdict> read_idle_upstream(

@@ -167,6 +167,11 @@ def answer_each_request(connection):
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" * request.count(b"\r\n\r\n"))
 
 
+def answer_and_keep_it_shortly(connection):
+    while connection.recv(1 << 16):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=2\r\nContent-Length: 2\r\n\r\nok")
+
+
 def get(client):
     client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     assert sockets.read_exactly(client, 40).endswith(b"ok")
@@ -207,10 +212,12 @@ def test_idle_upstream_connections_that_nobody_wants_any_more_are_closed(start, 
         assert baton.metric("baton_upstream_connections_active") == 1
 
 
-def test_an_idle_upstream_connection_keeps_what_is_left_of_its_time(start, address):
-    with Upstream(answer_each_request) as upstream:
+@pytest.mark.parametrize("said_by", ["the configuration", "the endpoint"])
+def test_an_idle_upstream_connection_keeps_what_is_left_of_its_time(start, address, said_by):
+    configured = said_by == "the configuration"
+    with Upstream(answer_each_request if configured else answer_and_keep_it_shortly) as upstream:
         baton = start(relay(address, upstream.address, supervisor=QUICK, listener={"protocol": "http"},
-                            cluster={"keepalive": {"idle_timeout": "1s"}}))
+                            cluster={"keepalive": {"idle_timeout": "1s" if configured else "1h"}}))
         with sockets.connect(address) as client:
             get(client)
 

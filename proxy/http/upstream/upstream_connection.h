@@ -61,6 +61,7 @@ class UpstreamConnection final : public boost::intrusive::list_base_hook<
   CoarseClock::time_point last_activity() const { return leg_.last_activity; }
   // For so long the endpoint keeps it without a request; it has said so in a response.
   void endpoint_keeps(std::chrono::seconds time);
+  std::chrono::milliseconds kept() const { return keep_; }  // max(): it has not said
   // Another process may hold the socket, too (LegState::shared).
   void set_shared() { leg_.shared = true; }
   bool shared() const { return leg_.shared; }

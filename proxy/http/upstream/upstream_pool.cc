@@ -157,13 +157,16 @@ void UpstreamPool::has_moved(UpstreamConnection& connection) {
 
 std::unique_ptr<UpstreamConnection> UpstreamPool::restore(LegState leg,
                                                           const os::SocketAddress& endpoint,
-                                                          std::uint32_t requests_served) {
+                                                          std::uint32_t requests_served,
+                                                          std::chrono::milliseconds keep) {
   auto member = cluster_.find(endpoint);
   if (!member || full()) return nullptr;
-  return std::make_unique<UpstreamConnection>(
+  auto connection = std::make_unique<UpstreamConnection>(
       UpstreamConnection::Options{
           .loop = loop_, .scratch = scratch_, .counters = cluster_.stats().bytes, .pool = *this},
       std::move(leg), std::move(member), requests_served);
+  connection->keep_ = keep;
+  return connection;
 }
 
 void UpstreamPool::admit_moved(std::unique_ptr<UpstreamConnection> connection) {

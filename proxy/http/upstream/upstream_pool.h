@@ -71,7 +71,8 @@ class UpstreamPool {
   // One from another process, frozen and the caller's until it is idle here by admit_moved(). Null:
   // its endpoint has left the cluster, or there are enough.
   std::unique_ptr<UpstreamConnection> restore(LegState leg, const os::SocketAddress& endpoint,
-                                              std::uint32_t requests_served);
+                                              std::uint32_t requests_served,
+                                              std::chrono::milliseconds keep);
   void admit_moved(std::unique_ptr<UpstreamConnection> connection);
 
  private:
