@@ -100,6 +100,30 @@ os::Result<os::UniqueFd> listen_at(const std::string& path, const sockaddr_un& a
   return socket;
 }
 
+// The lock alone does not say that nobody listens at the path: its file may have been removed, and
+// no other program knows of it. Nothing: whatever is there may go.
+std::optional<ControlSocketError> refuse_if_alive(const std::string& path,
+                                                  const sockaddr_un& address) {
+  std::string whom = "another program";
+  for (const int type : {SOCK_SEQPACKET, SOCK_STREAM}) {
+    const os::UniqueFd probe(::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!probe) return failed(os::errno_error("socket").error()).error();
+    if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+      ucred peer{};
+      socklen_t length = sizeof peer;
+      const bool known =
+          ::getsockopt(probe.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.pid > 0;
+      if (known) whom = "process " + std::to_string(peer.pid);
+      break;
+    }
+    if (errno == EPROTOTYPE) continue;  // alive, but of another type
+    if (errno == EAGAIN) break;         // its queue is full
+    if (errno == ECONNREFUSED || errno == ENOENT) return std::nullopt;
+    return failed(os::errno_error("connect to", path).error()).error();
+  }
+  return ControlSocketError{Code::InUse, path + " is in use by " + whom};
+}
+
 std::string in_use_text(const std::string& path) {
   const auto connection = connect_control_socket(path);
   if (!connection) return path + " belongs to another supervisor";
@@ -131,6 +155,10 @@ std::expected<ControlSocket, ControlSocketError> claim_control_socket(FdTable& f
   auto lock = take_lock(lock_path(path));
   if (!lock) return failed(lock.error());
   if (!*lock) return std::unexpected(ControlSocketError{Code::InUse, in_use_text(path)});
+  if (auto alive = refuse_if_alive(path, *address)) {
+    ::unlink(lock_path(path).c_str());
+    return std::unexpected(std::move(*alive));
+  }
   auto listener = listen_at(path, *address, gid);
   if (!listener) {
     ::unlink(lock_path(path).c_str());

@@ -1,7 +1,8 @@
 // Claims the path of the control socket: one supervisor a path, whatever a dead one left there.
 //
 // A lock file beside the socket decides who owns the path, so two that start at once cannot both
-// take over a stale socket. The kernel frees the lock with its holder.
+// take over a stale socket. The kernel frees the lock with its holder. A socket that somebody
+// listens at is never stale.
 // Thread: any. Source: unix(7), flock(2).
 #pragma once
 

@@ -1,13 +1,16 @@
 #include "supervisor/control_socket.h"
 
 #include <doctest/doctest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
+#include <tuple>
 
+#include "shared/os/socket_address.h"
 #include "temporary_directory.h"
 
 namespace baton::supervisor {
@@ -73,6 +76,47 @@ TEST_CASE("control socket: what a dead process left is taken over") {
   REQUIRE(claimed);
   CHECK(connect_control_socket(path));
   release_control_socket(fds, *claimed);
+}
+
+TEST_CASE("control socket: with its lock file removed, it is still the holder's") {
+  TemporaryDirectory directory;
+  const std::string path = directory / "control.sock";
+  FdTable fds;
+  auto first = claim_control_socket(fds, path, "", MissingDirectory::Create);
+  REQUIRE(first);
+  std::filesystem::remove(path + ".lock");
+  const auto second = claim_control_socket(fds, path, "", MissingDirectory::Create);
+  REQUIRE_FALSE(second);
+  CHECK(second.error().code == Code::InUse);
+  CHECK(second.error().text == path + " is in use by process " + std::to_string(::getpid()));
+  CHECK(connect_control_socket(path));
+  CHECK_FALSE(std::filesystem::exists(path + ".lock"));
+  release_control_socket(fds, *first);
+}
+
+TEST_CASE("control socket: that of another program is not taken") {
+  const std::string self = "process " + std::to_string(::getpid());
+  for (const auto& [type, backlog, whom] :
+       {std::tuple(SOCK_STREAM, 8, self), std::tuple(SOCK_SEQPACKET, 8, self),
+        std::tuple(SOCK_SEQPACKET, 0, std::string("another program")),
+        std::tuple(SOCK_DGRAM, 0, std::string("another program"))}) {
+    CAPTURE(type);
+    TemporaryDirectory directory;
+    const std::string path = directory / "control.sock";
+    const auto address = os::SocketAddress::parse("unix:" + path);
+    const os::UniqueFd owner(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
+    REQUIRE(::bind(owner.get(), address->data(), address->length()) == 0);
+    if (type != SOCK_DGRAM) REQUIRE(::listen(owner.get(), backlog) == 0);
+    const os::UniqueFd queued(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0));  // fills a queue of one
+    REQUIRE(::connect(queued.get(), address->data(), address->length()) == 0);
+    FdTable fds;
+    const auto claimed = claim_control_socket(fds, path, "", MissingDirectory::Create);
+    REQUIRE_FALSE(claimed);
+    CHECK(claimed.error().code == Code::InUse);
+    CHECK(claimed.error().text == path + " is in use by " + whom);
+    CHECK(std::filesystem::exists(path));
+    CHECK_FALSE(std::filesystem::exists(path + ".lock"));
+  }
 }
 
 TEST_CASE("control socket: refusals name their reason and touch nothing") {
