@@ -10,8 +10,8 @@
 
 namespace baton::region {
 
-// `pattern`: ECMAScript, without back-references: matching takes polynomial time, whoever wrote the
-// pattern. Empty: all are kept. Error: the pattern is invalid, too long or too complex.
+// `pattern`: RE2's syntax, without back-references: matching takes linear time, whoever wrote the
+// pattern. Empty: all are kept. Error: the pattern is invalid, too long or too large.
 os::Result<std::vector<MetricSample>> filter_samples(std::vector<MetricSample> samples,
                                                      const std::string& pattern);
 

@@ -143,9 +143,26 @@ TEST_CASE("filter: bad expressions are errors, hard ones end") {
     REQUIRE_FALSE(result.has_value());
     CHECK_FALSE(result.error().text().empty());
   }
-  const auto hard = filter_samples(samples, "(a*)*(a*)*(a*)*b");
-  REQUIRE(hard.has_value());
-  CHECK(hard->empty());
+  for (const char* pattern :
+       {"(.?){1500}X", "(.?){900}X", "((.?){100}){10}((.?){100}){10}X", "(?=a)"}) {
+    CAPTURE(pattern);
+    CHECK_FALSE(filter_samples(samples, pattern).has_value());
+  }
+  for (const char* pattern : {"(a*)*(a*)*(a*)*b", "(.?){400}X", "(a?){50}(a|b){50}[^b]{200}$"}) {
+    CAPTURE(pattern);
+    const auto hard = filter_samples(samples, pattern);
+    REQUIRE(hard.has_value());
+    CHECK(hard->empty());
+  }
+}
+
+TEST_CASE("filter: every byte matches itself, whatever the encoding") {
+  const std::vector<MetricSample> samples{
+      sample_of(counter("a_total", label("listener", "caf\xc3\xa9 \xff")), 1)};
+  for (const char* pattern : {"caf\xc3\xa9", "\xff\"", "f.. ", "(?i)CAF"}) {
+    CAPTURE(pattern);
+    CHECK(filter_samples(samples, pattern).value().size() == 1);
+  }
 }
 
 }  // namespace
