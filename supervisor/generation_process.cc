@@ -196,8 +196,9 @@ void GenerationProcess::follow(std::uint64_t generation, int fd) {
 
 void GenerationProcess::reopen_logs() { channel_.notify(proto::REOPEN, proto::Done()); }
 
-void GenerationProcess::hurry(std::chrono::milliseconds time) {
-  channel_.notify(proto::HURRY, proto::Done());
+void GenerationProcess::hurry() { channel_.notify(proto::HURRY, proto::Done()); }
+
+void GenerationProcess::limit_start(std::chrono::milliseconds time) {
   if (start_limit_.is_active() && start_limit_.remaining() <= os::seconds(time)) return;
   start_time_ = time;
   start_limit_.stop();

@@ -90,9 +90,11 @@ class GenerationProcess {
   // Reaps the process if it has ended; on_exit() follows once the channel has given its last words.
   // False: it still runs, or was reaped before.
   bool reap_if_ended();
-  // To be ready without waiting for its endpoints, and with less time than it was given, if more is
-  // left: on_start_timeout() comes when it is over, in whatever phase it is by then.
-  void hurry(std::chrono::milliseconds time);
+  // To be ready without waiting for its endpoints; also before it was welcomed.
+  void hurry();
+  // Less time than it was given, if more is left: on_start_timeout() comes when it is over, in
+  // whatever phase it is by then.
+  void limit_start(std::chrono::milliseconds time);
   void stop_start_timer() { start_limit_.stop(); }
   // What it was given to start.
   std::chrono::milliseconds start_limit() const { return start_time_; }

@@ -30,7 +30,7 @@ Step start_again(State state, std::initializer_list<Action> first) {
     next.actions.push_back(FallBack);
   }
   if (back_off(state.quick_crashes) == std::chrono::milliseconds(0)) {
-    next.actions.push_back(SpawnReplacement);
+    next.actions.insert(next.actions.end(), {SpawnReplacement, HurryCandidate});
   } else {
     next.state.stage = Stage::BackingOff;
     next.actions.push_back(ArmBackOff);
@@ -146,7 +146,8 @@ Step on_preparing(const State& state, Event event) {
     case EventKind::CandidateTimedOut:
       return to(state, Stage::Restoring, {KillCandidate, ReturnSockets});
     case EventKind::InChargeDied:
-      return to(after_crash(state, event.soon), Stage::PreparingAlone, {HurryCandidate});
+      return to(after_crash(state, event.soon), Stage::PreparingAlone,
+                {HurryCandidate, LimitCandidate});
     case EventKind::Start:
     case EventKind::CandidateServing:
     case EventKind::ProbationPassed:
@@ -206,7 +207,8 @@ Step on_switching(const State& state, Event event) {
     case EventKind::CandidateTimedOut:
       return to(state, Stage::Restoring, {KillCandidate, ReassertSockets});
     case EventKind::InChargeDied:
-      return to(after_crash(state, event.soon), Stage::PreparingAlone, {HurryCandidate});
+      return to(after_crash(state, event.soon), Stage::PreparingAlone,
+                {HurryCandidate, LimitCandidate});
     case EventKind::Start:
     case EventKind::CandidateReady:
     case EventKind::ProbationPassed:
@@ -345,13 +347,13 @@ Step on_recovering(const State& state, EventKind kind) {
 Step on_backing_off(const State& state, EventKind kind) {
   switch (kind) {
     case EventKind::ReloadRequested:
-      return to(state, Stage::PreparingAlone, {DisarmBackOff, SpawnCandidate});
+      return to(state, Stage::PreparingAlone, {DisarmBackOff, SpawnCandidate, HurryCandidate});
     case EventKind::StopRequested:
       return to(state, Stage::Stopping, {DisarmBackOff, DrainAll});
     case EventKind::StopNowRequested:
       return to(state, Stage::Stopping, {DisarmBackOff, CutAll});
     case EventKind::BackOffOver:
-      return to(state, Stage::Recovering, {SpawnReplacement});
+      return to(state, Stage::Recovering, {SpawnReplacement, HurryCandidate});
     case EventKind::Start:
     case EventKind::RollbackRequested:
     case EventKind::CandidateReady:
@@ -451,7 +453,7 @@ Step resume(const State& state, const Survivors& survivors) {
   if (!survivors.has_good_pair) return to(state, Stage::Idle, {KillCandidate});
   // A supervisor that replaces itself between two starts of a crash loop.
   if (state.stage == Stage::BackingOff) return {state, {ArmBackOff}};
-  return to(state, Stage::Recovering, {KillCandidate, SpawnReplacement});
+  return to(state, Stage::Recovering, {KillCandidate, SpawnReplacement, HurryCandidate});
 }
 
 bool goes_on_with_reload(Stage stage, const Survivors& survivors) {

@@ -85,7 +85,8 @@ enum class Action : std::uint8_t {
   TakeCharge,  // the candidate is in charge; nothing was there before, or it has died
   Commit,      // of a reload: TakeCharge, drop unused sockets, drain the one before
   KillCandidate,
-  HurryCandidate,  // nobody else serves: it has less time to do so than it was given
+  HurryCandidate,  // nobody else serves: it does not wait for its endpoints
+  LimitCandidate,  // ... and has less time than it was given: a fresh one may do better
   KillInCharge,
   ReturnSockets,    // what the candidate had added goes to the generation in charge
   ReassertSockets,  // ... which also listens again, as the candidate may have changed how

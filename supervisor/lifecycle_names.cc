@@ -101,6 +101,8 @@ std::string_view name(Action action) {
       return "kill candidate";
     case HurryCandidate:
       return "hurry candidate";
+    case LimitCandidate:
+      return "limit candidate";
     case KillInCharge:
       return "kill in charge";
     case ReturnSockets:

@@ -118,6 +118,7 @@ class Supervisor final : private GenerationObserver {
   void limit_draining(std::size_t most);
   void kill_candidate();
   void hurry_candidate();
+  void limit_candidate();
   void resume_in_charge(lifecycle::Action how);
   void return_sockets();
   void return_sockets(std::span<const std::size_t> entries, bool last);

@@ -16,8 +16,9 @@ namespace {
 
 // Far below the limits of descriptors and of bytes in a message.
 constexpr std::size_t kSocketsPerResume = 32;
-// What a candidate has left when nobody serves any more, or several times what its predecessor
-// needed: one that hangs delays a fresh one no longer than that.
+// What a candidate has left when the one in charge dies, or several times what that one needed: one
+// that hangs delays a fresh one no longer than that. The fresh one has its whole start_timeout:
+// what would follow is another of the same.
 constexpr std::chrono::milliseconds kHurry{2000};
 constexpr int kHurryFactor = 3;
 // What a generation beyond max_draining has left: time for a request to be answered, so that HTTP
@@ -56,6 +57,8 @@ void Supervisor::act(Action action) {
       return kill_candidate();
     case Action::HurryCandidate:
       return hurry_candidate();
+    case Action::LimitCandidate:
+      return limit_candidate();
     case Action::KillInCharge:
       return generations_.in_charge()->kill();
     case Action::ReturnSockets:
@@ -231,8 +234,12 @@ void Supervisor::kill_candidate() {
 }
 
 void Supervisor::hurry_candidate() {
+  if (GenerationProcess* candidate = generations_.candidate()) candidate->hurry();
+}
+
+void Supervisor::limit_candidate() {
   if (GenerationProcess* candidate = generations_.candidate()) {
-    candidate->hurry(std::max(kHurry, kHurryFactor * usual_start_));
+    candidate->limit_start(std::max(kHurry, kHurryFactor * usual_start_));
   }
 }
 

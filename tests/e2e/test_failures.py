@@ -208,7 +208,10 @@ def test_old_dies_under_load_while_new_inherits(start, address, liner):
 
 
 def test_old_dies_while_new_warms(start, address, liner):
-    """New does not wait any longer for an endpoint's health, and is not taken for one that hangs."""
+    """New does not wait any longer for an endpoint's health, and is not taken for one that hangs.
+
+    Nor does a fresh one wait for it that takes the place of new: until it serves, nobody does.
+    """
     tables = relay(address, liner.address, supervisor={"start_timeout": "1h"})
     baton = start(tables)
     with Upstream(hang) as silent:
@@ -225,6 +228,11 @@ def test_old_dies_while_new_warms(start, address, liner):
         assert reload.wait(20) == DONE, reload.communicate()
         reload.communicate()
         assert baton.in_charge()["id"] == 2
+        processes.kill(baton.in_charge()["pid"])
+        with sockets.connect(address) as client:
+            client.sendall(b"2\n")
+            assert sockets.read_all(client) == b"answer to 2\n"
+        assert baton.in_charge()["id"] == 3
 
 
 def test_old_dies_while_new_hangs(start, address, liner):

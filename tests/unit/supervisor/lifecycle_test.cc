@@ -39,7 +39,7 @@ const Table kTable{
     {{S::Serving, E::ReloadRequested}, {S::Preparing, {SpawnCandidate}}},
     {{S::Serving, E::StopRequested}, {S::Stopping, {DrainAll}}},
     {{S::Serving, E::StopNowRequested}, {S::Stopping, {CutAll}}},
-    {{S::Serving, E::InChargeDied}, {S::Recovering, {SpawnReplacement}}},
+    {{S::Serving, E::InChargeDied}, {S::Recovering, {SpawnReplacement, HurryCandidate}}},
 
     {{S::Preparing, E::ReloadRequested}, {S::Preparing, {RefuseReload}}},
     {{S::Preparing, E::StopRequested}, {S::Stopping, {KillCandidate, ReportFailed, DrainAll}}},
@@ -49,7 +49,7 @@ const Table kTable{
     {{S::Preparing, E::CandidateFailed}, {S::Restoring, {KillCandidate, ReturnSockets}}},
     {{S::Preparing, E::CandidateDied}, {S::Restoring, {KillCandidate, ReturnSockets}}},
     {{S::Preparing, E::CandidateTimedOut}, {S::Restoring, {KillCandidate, ReturnSockets}}},
-    {{S::Preparing, E::InChargeDied}, {S::PreparingAlone, {HurryCandidate}}},
+    {{S::Preparing, E::InChargeDied}, {S::PreparingAlone, {HurryCandidate, LimitCandidate}}},
 
     {{S::PreparingAlone, E::ReloadRequested}, {S::PreparingAlone, {RefuseReload}}},
     {{S::PreparingAlone, E::StopRequested}, {S::Stopping, {KillCandidate, ReportFailed, DrainAll}}},
@@ -58,13 +58,13 @@ const Table kTable{
     {{S::PreparingAlone, E::CandidateServing},
      {S::Serving, {ReportServing, Commit, ReportCommitted}}},
     {{S::PreparingAlone, E::RollbackRequested},
-     {S::Recovering, {KillCandidate, ReportFailed, SpawnReplacement}}},
+     {S::Recovering, {KillCandidate, ReportFailed, SpawnReplacement, HurryCandidate}}},
     {{S::PreparingAlone, E::CandidateFailed},
-     {S::Recovering, {KillCandidate, ReportFailed, SpawnReplacement}}},
+     {S::Recovering, {KillCandidate, ReportFailed, SpawnReplacement, HurryCandidate}}},
     {{S::PreparingAlone, E::CandidateDied},
-     {S::Recovering, {KillCandidate, ReportFailed, SpawnReplacement}}},
+     {S::Recovering, {KillCandidate, ReportFailed, SpawnReplacement, HurryCandidate}}},
     {{S::PreparingAlone, E::CandidateTimedOut},
-     {S::Recovering, {KillCandidate, ReportFailed, SpawnReplacement}}},
+     {S::Recovering, {KillCandidate, ReportFailed, SpawnReplacement, HurryCandidate}}},
 
     {{S::Switching, E::ReloadRequested}, {S::Switching, {RefuseReload}}},
     {{S::Switching, E::StopRequested}, {S::Stopping, {ReportFailed, DrainAll}}},
@@ -74,7 +74,7 @@ const Table kTable{
     {{S::Switching, E::CandidateFailed}, {S::Restoring, {KillCandidate, ReassertSockets}}},
     {{S::Switching, E::CandidateDied}, {S::Restoring, {KillCandidate, ReassertSockets}}},
     {{S::Switching, E::CandidateTimedOut}, {S::Restoring, {KillCandidate, ReassertSockets}}},
-    {{S::Switching, E::InChargeDied}, {S::PreparingAlone, {HurryCandidate}}},
+    {{S::Switching, E::InChargeDied}, {S::PreparingAlone, {HurryCandidate, LimitCandidate}}},
 
     {{S::Pausing, E::ReloadRequested}, {S::Pausing, {RefuseReload}}},
     {{S::Pausing, E::StopRequested}, {S::Stopping, {ReportFailed, DrainAll}}},
@@ -106,21 +106,26 @@ const Table kTable{
     {{S::Restoring, E::StopNowRequested}, {S::Stopping, {ReportFailed, CutAll}}},
     {{S::Restoring, E::InChargeResumed}, {S::Serving, {ReportFailed}}},
     {{S::Restoring, E::InChargeFailed}, {S::Restoring, {KillInCharge}}},
-    {{S::Restoring, E::InChargeDied}, {S::Recovering, {ReportFailed, SpawnReplacement}}},
+    {{S::Restoring, E::InChargeDied},
+     {S::Recovering, {ReportFailed, SpawnReplacement, HurryCandidate}}},
 
     {{S::Recovering, E::ReloadRequested}, {S::Recovering, {RefuseReload}}},
     {{S::Recovering, E::StopRequested}, {S::Stopping, {KillCandidate, DrainAll}}},
     {{S::Recovering, E::StopNowRequested}, {S::Stopping, {CutAll}}},
     {{S::Recovering, E::CandidateReady}, {S::Recovering, {SendServe}}},
     {{S::Recovering, E::CandidateServing}, {S::Serving, {TakeCharge, AnnounceReady}}},
-    {{S::Recovering, E::CandidateFailed}, {S::Recovering, {KillCandidate, SpawnReplacement}}},
-    {{S::Recovering, E::CandidateDied}, {S::Recovering, {KillCandidate, SpawnReplacement}}},
-    {{S::Recovering, E::CandidateTimedOut}, {S::Recovering, {KillCandidate, SpawnReplacement}}},
+    {{S::Recovering, E::CandidateFailed},
+     {S::Recovering, {KillCandidate, SpawnReplacement, HurryCandidate}}},
+    {{S::Recovering, E::CandidateDied},
+     {S::Recovering, {KillCandidate, SpawnReplacement, HurryCandidate}}},
+    {{S::Recovering, E::CandidateTimedOut},
+     {S::Recovering, {KillCandidate, SpawnReplacement, HurryCandidate}}},
 
-    {{S::BackingOff, E::ReloadRequested}, {S::PreparingAlone, {DisarmBackOff, SpawnCandidate}}},
+    {{S::BackingOff, E::ReloadRequested},
+     {S::PreparingAlone, {DisarmBackOff, SpawnCandidate, HurryCandidate}}},
     {{S::BackingOff, E::StopRequested}, {S::Stopping, {DisarmBackOff, DrainAll}}},
     {{S::BackingOff, E::StopNowRequested}, {S::Stopping, {DisarmBackOff, CutAll}}},
-    {{S::BackingOff, E::BackOffOver}, {S::Recovering, {SpawnReplacement}}},
+    {{S::BackingOff, E::BackOffOver}, {S::Recovering, {SpawnReplacement, HurryCandidate}}},
 
     {{S::Stopping, E::ReloadRequested}, {S::Stopping, {RefuseReload}}},
     {{S::Stopping, E::StopRequested}, {S::Stopping, {DrainAll}}},
@@ -213,7 +218,7 @@ TEST_CASE("lifecycle: a crash after a long life is answered at once") {
   state.quick_crashes = 5;
   const Step crashed = step(state, {E::InChargeDied, false});
   CHECK(crashed.state == State{.stage = S::Recovering});
-  CHECK(words(crashed.actions) == "spawn replacement");
+  CHECK(words(crashed.actions) == "spawn replacement, hurry candidate");
 }
 
 TEST_CASE("lifecycle: a crash loop backs off") {
@@ -302,8 +307,8 @@ TEST_CASE("lifecycle: how a supervisor goes on in place of another") {
       {S::Probation, kNew, {S::Serving, {Commit, ReportCommitted}}},
       {S::Starting, kNew, {S::Serving, {TakeCharge, AnnounceReady}}},
       {S::Recovering, kNew, {S::Serving, {TakeCharge, AnnounceReady}}},
-      {S::Serving, kNobody, {S::Recovering, {KillCandidate, SpawnReplacement}}},
-      {S::Stopping, kNobody, {S::Recovering, {KillCandidate, SpawnReplacement}}},
+      {S::Serving, kNobody, {S::Recovering, {KillCandidate, SpawnReplacement, HurryCandidate}}},
+      {S::Stopping, kNobody, {S::Recovering, {KillCandidate, SpawnReplacement, HurryCandidate}}},
       {S::Serving, {}, {S::Idle, {KillCandidate}}},
       {S::Starting, {}, {S::Idle, {KillCandidate}}},
   };
