@@ -72,7 +72,7 @@ void Commands::retune_drain(const proto::RetuneDrainRequest& request,
   if (supervisor_.retune_drains(milliseconds(request.drain_time_ms()))) {
     answer(client, 0, "");
   } else {
-    answer(client, 1, "nothing is draining");
+    answer(client, 1, "nothing is draining, or only what is about to be cut");
   }
 }
 

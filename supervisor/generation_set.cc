@@ -89,6 +89,7 @@ void GenerationSet::drain(GenerationProcess& generation, std::chrono::millisecon
     record.drain_total = region_.connections(record);
   }
   record.drain_deadline = now() + os::seconds(time);
+  record.drain_strategy = strategy;
   record.role = Role::Draining;
   record.phase = Phase::Draining;
   state_.touch();

@@ -29,8 +29,7 @@ SettingsLayer load(const proto::SavedSettings& saved) {
   SettingsLayer settings;
   if (saved.has_drain_time_ms()) settings.drain_time = ms(saved.drain_time_ms());
   if (saved.has_drain_strategy()) {
-    settings.drain_strategy = saved.drain_strategy() == proto::IMMEDIATE ? DrainStrategy::Immediate
-                                                                         : DrainStrategy::Gradual;
+    settings.drain_strategy = from_saved(kSavedStrategies, saved.drain_strategy());
   }
   if (saved.has_probation_ms()) settings.probation = ms(saved.probation_ms());
   if (saved.has_start_timeout_ms()) settings.start_timeout = ms(saved.start_timeout_ms());
@@ -109,6 +108,10 @@ Loaded load(const proto::SavedGeneration& saved, GenerationRecord& generation) {
   if (saved.has_draining_since()) generation.draining_since = saved.draining_since();
   if (saved.has_drain_deadline()) generation.drain_deadline = saved.drain_deadline();
   generation.drain_total = saved.drain_total();
+  if (saved.has_drain_strategy()) {
+    generation.drain_strategy = from_saved(kSavedStrategies, saved.drain_strategy());
+  }
+  generation.last_call = saved.last_call();
   for (const auto& gauge : saved.reported_gauges()) {
     generation.reported_gauges[gauge.cell()] = gauge.value();
   }

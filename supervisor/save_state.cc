@@ -16,8 +16,7 @@ void save(const SettingsLayer& settings, proto::SavedSettings& saved) {
   };
   if (settings.drain_time) saved.set_drain_time_ms(ms(*settings.drain_time));
   if (settings.drain_strategy) {
-    saved.set_drain_strategy(*settings.drain_strategy == DrainStrategy::Immediate ? proto::IMMEDIATE
-                                                                                  : proto::GRADUAL);
+    saved.set_drain_strategy(to_saved(kSavedStrategies, *settings.drain_strategy));
   }
   if (settings.probation) saved.set_probation_ms(ms(*settings.probation));
   if (settings.start_timeout) saved.set_start_timeout_ms(ms(*settings.start_timeout));
@@ -83,6 +82,10 @@ void save(const GenerationRecord& generation, proto::SavedGeneration& saved) {
     gauge.set_value(value);
   }
   saved.set_token(generation.token);
+  if (generation.drain_strategy) {
+    saved.set_drain_strategy(to_saved(kSavedStrategies, *generation.drain_strategy));
+  }
+  saved.set_last_call(generation.last_call);
 }
 
 void save(const EscrowEntry& entry, proto::SavedSocket& saved) {

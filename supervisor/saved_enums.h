@@ -45,6 +45,11 @@ inline constexpr std::pair<Phase, proto::SavedGeneration::Phase> kSavedPhases[] 
     {Phase::Draining, proto::SavedGeneration::DRAIN},
 };
 
+inline constexpr std::pair<DrainStrategy, proto::DrainStrategy> kSavedStrategies[] = {
+    {DrainStrategy::Gradual, proto::GRADUAL},
+    {DrainStrategy::Immediate, proto::IMMEDIATE},
+};
+
 template <class Ours, class Saved, std::size_t N>
 constexpr Saved to_saved(const std::pair<Ours, Saved> (&table)[N], Ours value) {
   for (const auto& [ours, saved] : table) {

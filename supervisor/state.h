@@ -87,7 +87,9 @@ struct GenerationRecord {
   std::optional<double> serving_since;
   std::optional<double> draining_since;
   std::optional<double> drain_deadline;
-  std::uint64_t drain_total = 0;  // connections held when its drain began
+  std::uint64_t drain_total = 0;                // connections held when its drain began
+  std::optional<DrainStrategy> drain_strategy;  // of its drain; unknown: another release began it
+  bool last_call = false;  // its drain ends at once, or nearly so: it is given no more time
   // What it has reported of gauges by RPC, by cell: taken back when it ends.
   std::map<std::uint32_t, std::int64_t> reported_gauges;
 

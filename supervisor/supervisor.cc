@@ -136,14 +136,15 @@ void Supervisor::stop_now(std::optional<proto::Responder> client) {
 }
 
 bool Supervisor::retune_drains(std::chrono::milliseconds time) {
-  const std::vector<GenerationProcess*> draining = generations_.draining();
-  for (GenerationProcess* generation : draining) {
-    const Settings settings = settings_of(generation->record().pair, {});
-    generations_.drain(*generation, time, settings.drain_strategy, {});
+  bool any = false;
+  for (GenerationProcess* generation : generations_.draining()) {
+    if (generation->record().last_call) continue;
+    generations_.drain(*generation, time, drain_strategy_of(generation->record()), {});
     log::info("{} now has {} to drain", generation->name(), os::format_duration(time));
+    any = true;
   }
   service_manager_.changed();
-  return !draining.empty();
+  return any;
 }
 
 void Supervisor::reopen_logs() {

@@ -78,7 +78,7 @@ class Supervisor final : private GenerationObserver {
   void stop(std::optional<std::chrono::milliseconds> drain_time,
             std::optional<proto::Responder> client);
   void stop_now(std::optional<proto::Responder> client);
-  // False: nothing is draining.
+  // Only the time changes, and not that of those which are being cut. False: there are no others.
   bool retune_drains(std::chrono::milliseconds time);
   void reopen_logs();
   // Reaps whatever child has ended: generations, and orphans that were adopted.
@@ -145,6 +145,7 @@ class Supervisor final : private GenerationObserver {
   void answer_clients(std::vector<AdoptedClient> clients);
 
   Settings settings_of(PairId pair, const SettingsLayer& more) const;
+  DrainStrategy drain_strategy_of(const GenerationRecord& draining) const;
   std::uint64_t in_charge_id() const;
   std::string aftermath(bool rolled_back) const;
   void enter_phase(std::string_view name);

@@ -225,6 +225,7 @@ void Supervisor::limit_draining(std::size_t most) {
         i + most + kMostAtLastCall < draining.size() ? std::chrono::milliseconds(0) : kLastCall;
     if (oldest.record().drain_deadline.value_or(0) <= now() + os::seconds(left)) continue;
     log::warning("{} is cut: more than {} are draining", oldest.name(), most);
+    oldest.record().last_call = true;
     generations_.drain(oldest, left, DrainStrategy::Immediate, {});
   }
 }
@@ -367,7 +368,7 @@ void Supervisor::drain_all() {
       const std::chrono::duration<double> left(std::max(0.0, *record.drain_deadline - now()));
       time = std::min(time, std::chrono::ceil<std::chrono::milliseconds>(left));
     }
-    generations_.drain(*generation, time, settings.drain_strategy, kept);
+    generations_.drain(*generation, time, drain_strategy_of(record), kept);
   }
 }
 
@@ -383,6 +384,7 @@ void Supervisor::cut_all() {
     if (record.phase < Phase::Serving) {
       generations_.kill(*generation);
     } else {
+      generation->record().last_call = true;
       generations_.drain(*generation, std::chrono::milliseconds(0), DrainStrategy::Immediate, kept);
     }
   }
@@ -403,6 +405,11 @@ Settings Supervisor::settings_of(PairId pair, const SettingsLayer& more) const {
   state_.flags.apply_to(settings);
   more.apply_to(settings);
   return settings;
+}
+
+// What the drain has begun with, if it has: flags of that reload, which are not those of now.
+DrainStrategy Supervisor::drain_strategy_of(const GenerationRecord& draining) const {
+  return draining.drain_strategy.value_or(settings_of(draining.pair, {}).drain_strategy);
 }
 
 std::uint64_t Supervisor::in_charge_id() const {

@@ -179,7 +179,7 @@ void Supervisor::adopt_generations() {
         std::max(0.0, record.drain_deadline.value_or(0) - now()));
     generations_.drain(*generations_.with_id(id),
                        std::chrono::ceil<std::chrono::milliseconds>(left),
-                       settings_of(record.pair, {}).drain_strategy, {});
+                       drain_strategy_of(record), {});
   }
   for (const std::uint64_t id : ended) {
     const bool crashed = state_.generations.at(id).role == Role::InCharge;

@@ -4,7 +4,8 @@ import time
 
 from harness import processes, sockets
 from harness.baton import FAILED
-from harness.tables import staying
+from harness.http import Client
+from harness.tables import staying, web
 from harness.waiting import wait_until
 
 
@@ -61,6 +62,32 @@ def test_a_running_drain_can_be_made_longer(start, address, echoer):
         assert later > first + 3000
         wait_until(lambda: time.time() > first + 0.3, 10, "the first deadline has passed")
         sockets.ask(client, b"still here")
+
+
+def test_a_running_drain_keeps_its_strategy(start, address, http_server):
+    """That of its reload, also once it has another deadline: the next answer ends a connection."""
+    baton = start(web(address, http_server.address, moves=False, supervisor={"drain_time": "1h"}))
+    with Client(address) as client:
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n")
+        wait_until(lambda: baton.metric("baton_listener_connections_active") == 1, 10, "it is accepted")
+        baton.reload("--drain-strategy", "immediate")
+        baton.do("drain", "--drain-time", "2h")
+        client.send("\r\n")
+        assert client.reader.response().get("connection") == "close"
+        assert client.is_closed()
+    baton.wait_generation(1, "gone")
+
+
+def test_a_generation_that_is_being_cut_is_given_no_more_time(start, address, echoer):
+    baton = start(staying(address, echoer.address, supervisor={"drain_time": "1h", "max_draining": 1}))
+    with hold(address, 1) as oldest, hold(address, 2) as other:
+        baton.reload()
+        with hold(address, 3) as later:
+            baton.reload()
+            baton.do("drain", "--drain-time", "2h")
+            assert sockets.is_closed_by_peer(oldest) and sockets.is_closed_by_peer(other)
+            baton.wait_generation(1, "gone")
+            sockets.ask(later, b"still here")
 
 
 def test_several_old_generations_drain_at_once_each_with_its_deadline(start, address, echoer):

@@ -40,6 +40,8 @@ GenerationRecord draining_generation() {
           .draining_since = 1100.125,
           .drain_deadline = 1130.5,
           .drain_total = 99,
+          .drain_strategy = DrainStrategy::Immediate,
+          .last_call = true,
           .reported_gauges = {{3, -4}, {5, 6}}};
 }
 
@@ -146,6 +148,9 @@ TEST_CASE("state: what is written down is read back, every field of it") {
   CHECK(read.generations.at(7).channel_requests == 12);
   CHECK(read.generations.at(7).keys == state.generations.at(7).keys);
   CHECK(read.generations.at(7).reported_gauges == state.generations.at(7).reported_gauges);
+  CHECK(read.generations.at(7).drain_strategy == DrainStrategy::Immediate);
+  CHECK(read.generations.at(7).last_call);
+  CHECK_FALSE(read.generations.at(8).drain_strategy.has_value());
   CHECK(read.generations.at(8).channel_fd == -1);
   CHECK_FALSE(read.generations.at(8).drain_deadline.has_value());
   CHECK(read.escrow.at(1).added_by == 8);
@@ -248,8 +253,8 @@ TEST_CASE("state: a time that is none is not known, and the rest counts") {
   }
 }
 
-// The bytes of full_state() as a first release wrote them, which knew neither a reload's flags nor
-// what it had moved: every later one must make sense of them.
+// The bytes of full_state() as a first release wrote them, which knew neither a reload's flags, nor
+// what it had moved, nor how its drain had begun: every later one must make sense of them.
 TEST_CASE("state: one that release 0.1.0 has written is read by this one") {
   std::ifstream file(RECORDED_STATE);
   std::string bytes;
@@ -264,6 +269,8 @@ TEST_CASE("state: one that release 0.1.0 has written is read by this one") {
   then.program.clear();
   then.start_paths.reset();
   then.next_paths.reset();
+  then.generations.at(7).drain_strategy.reset();
+  then.generations.at(7).last_call = false;
   then.last_reload->before = {};
   then.last_reload->moves.reset();
   CHECK(encoded(decoded->state) == encoded(then));
