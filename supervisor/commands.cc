@@ -78,7 +78,7 @@ void Commands::retune_drain(const proto::RetuneDrainRequest& request,
 
 void Commands::status(const proto::Responder& client) {
   report_status(supervisor_.state(), supervisor_.region(), supervisor_.reload_in_progress(),
-                client);
+                supervisor_.note(), client);
 }
 
 void Commands::stats(const proto::StatsRequest& request, const proto::Responder& client) {

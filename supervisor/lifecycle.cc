@@ -22,14 +22,16 @@ Step committed(State state, std::initializer_list<Action> actions) {
   return to(state, Stage::Serving, actions);
 }
 
+enum class Next : std::uint8_t { BackedOff, AtOnce };
+
 // A generation is needed and none is there: at once, or after the back-off of a crash loop.
-Step start_again(State state, std::initializer_list<Action> first) {
+Step start_again(State state, std::initializer_list<Action> first, Next when = Next::BackedOff) {
   Step next = to(state, Stage::Recovering, first);
   if (state.quick_crashes >= kCrashesToFallBack && state.has_previous && !state.fell_back) {
     next.state.fell_back = true;
     next.actions.push_back(FallBack);
   }
-  if (back_off(state.quick_crashes) == std::chrono::milliseconds(0)) {
+  if (when == Next::AtOnce || back_off(state.quick_crashes) == std::chrono::milliseconds(0)) {
     next.actions.insert(next.actions.end(), {SpawnReplacement, HurryCandidate});
   } else {
     next.state.stage = Stage::BackingOff;
@@ -177,7 +179,8 @@ Step on_preparing_alone(const State& state, EventKind kind) {
     case EventKind::CandidateFailed:
     case EventKind::CandidateDied:
     case EventKind::CandidateTimedOut:
-      return start_again(state, {KillCandidate, ReportFailed});
+      // What has crashed has waited for this reload: not for a whole back-off again.
+      return start_again(state, {KillCandidate, ReportFailed}, Next::AtOnce);
     case EventKind::Start:
     case EventKind::ProbationPassed:
     case EventKind::InChargePaused:

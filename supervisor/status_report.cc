@@ -58,7 +58,8 @@ void fill(proto::StatusReply::ReloadInProgress& row, const ReloadProgress& reloa
 }  // namespace
 
 void report_status(const SupervisorState& state, const SupervisorRegion& region,
-                   const std::optional<ReloadProgress>& reload, const proto::Responder& client) {
+                   const std::optional<ReloadProgress>& reload, const std::string& note,
+                   const proto::Responder& client) {
   for (const auto& [id, generation] : state.generations) {
     proto::StatusReply part;
     fill(*part.add_generations(), generation, state.pairs.at(generation.pair), region);
@@ -75,7 +76,7 @@ void report_status(const SupervisorState& state, const SupervisorRegion& region,
     }
   }
   if (reload) fill(*reply.mutable_reload_in_progress(), *reload);
-  reply.set_note(state.note);
+  reply.set_note(note);
   client.reply(reply);
 }
 

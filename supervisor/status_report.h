@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "proto/channel.h"
 #include "supervisor/reload_report.h"
@@ -14,6 +15,7 @@ namespace baton::supervisor {
 // Sends one partial StatusReply a generation, and a final one with the rest: a message has room for
 // the listeners of one, not of all.
 void report_status(const SupervisorState& state, const SupervisorRegion& region,
-                   const std::optional<ReloadProgress>& reload, const proto::Responder& client);
+                   const std::optional<ReloadProgress>& reload, const std::string& note,
+                   const proto::Responder& client);
 
 }  // namespace baton::supervisor

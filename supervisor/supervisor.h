@@ -87,6 +87,8 @@ class Supervisor final : private GenerationObserver {
   const SupervisorState& state() const { return state_; }
   bool is_anyone_in_charge() const { return in_charge_id() != 0; }
   std::optional<ReloadProgress> reload_in_progress() const;
+  // What an operator should know; empty: nothing.
+  std::string note() const;
   SupervisorRegion& region() { return region_; }
 
  private:
@@ -159,6 +161,7 @@ class Supervisor final : private GenerationObserver {
   DrainWaiters drain_waiters_;
   ServiceManager service_manager_;
   ev::timer back_off_;
+  double next_start_ = 0;  // when that is over
   std::unique_ptr<Probation> probation_;
   std::deque<lifecycle::Event> events_;
   bool feeding_ = false;

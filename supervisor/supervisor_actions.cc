@@ -353,6 +353,7 @@ void Supervisor::arm_back_off() {
   const std::chrono::milliseconds wait = lifecycle::back_off(state_.life.quick_crashes);
   log::warning("crash loop: the next start is in {}", os::format_duration(wait));
   back_off_.start(os::seconds(wait));
+  next_start_ = now() + os::seconds(wait);
 }
 
 void Supervisor::drain_all() {

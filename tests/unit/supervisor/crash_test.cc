@@ -62,6 +62,26 @@ TEST_CASE("crash: a reload with a good binary ends a crash loop") {
   rig.stop();
 }
 
+TEST_CASE("crash: a loop is in the status while it waits for the next start") {
+  Rig rig;
+  std::string misdeeds;
+  for (int id = 2; id <= 20; ++id) {
+    misdeeds += "# at serve of " + std::to_string(id) + " do die\n";
+  }
+  rig.configure(misdeeds);
+  rig.start();
+  rig.signal_generation("serving", SIGKILL);
+  nlohmann::json status;
+  rig.wait_until("it backs off", [&] {
+    status = rig.status();
+    return status["note"].is_string() && contains(status["note"], "the next start in ");
+  });
+  CHECK(contains(status["note"], "crash loop: "));
+  CHECK(contains(status["note"], " quick crashes, "));
+  CHECK(status["generations"].empty());
+  rig.stop();
+}
+
 TEST_CASE("run: a configuration or binary that is bad from the start") {
   struct Row {
     std::string misdeed;
