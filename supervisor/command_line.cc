@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -16,6 +17,17 @@ namespace baton::supervisor {
 namespace {
 
 using Milliseconds = std::optional<std::chrono::milliseconds>;
+
+// A relative path is against the caller's directory. Error: that directory is gone.
+std::string absolute(const std::string& flag, const std::filesystem::path& path) {
+  std::error_code error;
+  static_cast<void>(std::filesystem::absolute(path, error));
+  if (error) {
+    throw CLI::ValidationError(
+        flag, "a relative path, but the current directory is not there (" + error.message() + ")");
+  }
+  return absolute_path(path);
+}
 
 // Adds the options of each subcommand; each writes straight into the result.
 class Grammar {
@@ -37,7 +49,16 @@ class Grammar {
     add_take_over();
   }
 
-  void parse(int argc, char** argv) { app_.parse(argc, argv); }
+  void parse(int argc, char** argv) {
+    try {
+      app_.parse(argc, argv);
+    } catch (const CLI::RequiredError&) {
+      // It does not say which word is no subcommand.
+      const std::vector<std::string> words = app_.remaining();
+      if (words.empty() || !app_.get_subcommands().empty()) throw;
+      throw CLI::ExtrasError({words.front()});
+    }
+  }
   int print(const CLI::ParseError& error) { return app_.exit(error); }
 
  private:
@@ -51,7 +72,7 @@ class Grammar {
            [this](const std::string& path) {
              // A script's variable that is not set: not the usual supervisor is meant.
              if (path.empty()) throw CLI::ValidationError("--control", "the path is empty");
-             line_.control = path;
+             line_.control = absolute("--control", path);
            },
            fmt::format("Control socket [{}]", usual.value_or("none is known")))
         ->type_name("PATH");
@@ -64,7 +85,7 @@ class Grammar {
            flag,
            [&target, flag](const std::string& path) {
              if (path.empty()) throw CLI::ValidationError(flag, "the path is empty");
-             target = absolute_path(path);
+             target = absolute(flag, path);
            },
            description)
         ->type_name("FILE");
@@ -220,13 +241,9 @@ class Grammar {
       "configuration; 3 no supervisor there; 4 refused (busy, not permitted)."};
 };
 
-// A control path names a file that may not be there yet; it only has to be absolute.
 std::expected<void, int> settle_control_path(CommandLine& line) {
   if (line.command == Command::Check || line.command == Command::TakeOver) return {};
-  if (!line.control.empty()) {
-    line.control = absolute_path(line.control);
-    return {};
-  }
+  if (!line.control.empty()) return {};
   const auto usual = default_control_path();
   if (!usual) {
     std::fprintf(stderr, "supervisor: %s\n", usual.error().text().c_str());

@@ -41,7 +41,14 @@ std::optional<Options> parse(int argc, char** argv, const BuildInfo& build, int&
   Options options;
   CLI::App app{"Baton's proxy. Usually run by `supervisor run`; alone, it serves until SIGTERM."};
   app.name("proxy");
-  app.add_option("--config", options.config, "Configuration file (TOML); built-in if not given")
+  app.add_option_function<std::string>(
+         "--config",
+         [&options](const std::string& path) {
+           // A script's variable that is not set: the built-in configuration is not meant.
+           if (path.empty()) throw CLI::ValidationError("--config", "the path is empty");
+           options.config = path;
+         },
+         "Configuration file (TOML); built-in if not given")
       ->type_name("FILE");
   app.add_flag("--check", options.check, "Check the configuration and exit: 0 good, 2 bad");
   app.add_option("--drain-time", options.drain_time, "At SIGTERM, how long connections may go on")

@@ -74,6 +74,27 @@ def test_wrong_usage_is_exit_2_with_a_word_on_standard_error(arguments, director
     assert answer.code == WRONG and answer.err.strip(), answer
 
 
+def test_a_word_that_is_no_subcommand_is_named():
+    answer = run(SUPERVISOR, "dance")
+    assert answer.code == WRONG and "dance" in answer.err, answer
+    assert "subcommand" in run(SUPERVISOR).err
+
+
+def test_an_empty_path_is_no_configuration():
+    for arguments in ([SUPERVISOR, "check"], [PROXY, "--check"], [PROXY]):
+        answer = run(*arguments, "--config", "")
+        assert answer.code == WRONG and "--config: the path is empty" in answer.err, answer
+
+
+def test_a_relative_path_without_a_directory_is_wrong_usage(directory):
+    gone = directory / "gone"
+    script = f'mkdir {gone}; cd {gone}; rmdir {gone}; exec "$@"'
+    for arguments in (["check", "--config", "a.toml"], ["status", "--control", "a.sock"]):
+        answer = run("sh", "-c", script, "sh", SUPERVISOR, *arguments)
+        assert answer.code == WRONG and "current directory is not there" in answer.err, answer
+        assert arguments[1] in answer.err and "filesystem" not in answer.err, answer
+
+
 @pytest.mark.parametrize("arguments, allowed", [
     (["reload", "--probation", "61m"], "0s to 1h"),
     (["reload", "--probation", "-1s"], "0s to 1h"),
