@@ -53,7 +53,10 @@ os::Result<void> Standalone::start() {
                     .access_logs = std::move(*logs),
                     .version = build_.version,
                     .stats_source = [store](auto deliver) { deliver(store->prometheus_text()); }});
-  if (const auto bound = server_->bind_missing(); !bound) return bound;
+  if (const auto bound = server_->bind_missing(); !bound) {
+    server_->sockets().remove_unix_paths_bound_here();
+    return bound;
+  }
   server_->start_workers();
   server_->warm_up([this] { serve(); });
   return {};
@@ -66,6 +69,7 @@ void Standalone::serve() {
   });
   if (served) return;
   std::fprintf(stderr, "proxy: %s\n", served.error().text().c_str());
+  server_->sockets().remove_unix_paths_bound_here();
   exit_status_ = 1;
   loop_.stop();
 }

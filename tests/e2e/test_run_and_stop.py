@@ -360,6 +360,15 @@ def test_the_proxy_alone_names_a_taken_address(directory, echoer):
     assert answer.code == FAILED and echoer.address in answer.err, answer
 
 
+def test_the_proxy_alone_leaves_no_socket_file_when_it_cannot_start(directory, echoer):
+    config = directory / "taken.toml"
+    tables = relay(f"unix:{directory}/front.sock", "127.0.0.1:1")
+    config.write_text(toml.dumps(**also(tables, "taken", echoer.address)))
+    answer = run(PROXY, "--config", config)
+    assert answer.code == FAILED and echoer.address in answer.err, answer
+    assert not (directory / "front.sock").exists()
+
+
 def test_versions(start):
     supervisor, proxy = run(SUPERVISOR, "--version"), run(PROXY, "--version")
     assert supervisor.code == proxy.code == 0
