@@ -8,6 +8,9 @@
 namespace baton::proxy {
 namespace {
 
+// Standard streams, the supervisor's channel, configuration and region, the process before and the
+// channel to it.
+constexpr std::uint64_t kFdsOfProcess = 8;
 constexpr std::uint64_t kFdsPerLoop = 4;  // epoll, its wake-up, and room for libev's timers
 constexpr std::uint64_t kFdsPerLog = 2;   // the file, and what wakes its thread
 
@@ -34,7 +37,7 @@ FdBudget fd_budget(const Config& config) {
     // One for traffic, and one to check it: all may be checked at the same time.
     budget.upstream += cluster.endpoints.size() * (cluster.health_check ? 2 : 1);
   }
-  budget.loops = (std::uint64_t{config.workers} + 1) * kFdsPerLoop;
+  budget.loops = kFdsOfProcess + (std::uint64_t{config.workers} + 1) * kFdsPerLoop;
   budget.logs = access_logs(config) * kFdsPerLog;
   budget.reserve = kFdReserve;
   return budget;

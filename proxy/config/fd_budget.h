@@ -18,7 +18,7 @@ inline constexpr std::uint64_t kFdReserve = 64;
 struct FdBudget {
   std::uint64_t listening = 0;  // one a worker and address; a unix socket is shared
   std::uint64_t upstream = 0;   // one connection to each endpoint
-  std::uint64_t loops = 0;      // the main thread's and the workers' event loops
+  std::uint64_t loops = 0;      // the process itself, and each thread's event loop
   std::uint64_t logs = 0;       // access logs
   std::uint64_t reserve = 0;    // kFdReserve
   std::uint64_t total() const { return listening + upstream + loops + logs + reserve; }

@@ -117,7 +117,6 @@ void ActiveListener::retire(int fd, Done done) {
   accept_on(fd);
   Socket& socket = *find(fd);
   socket.on_retired.push_back(std::move(done));
-  // A unix socket has no handshakes: a client is in the queue or it is not.
   if (!stop_new_handshakes(fd)) return socket.empty_queue();
   socket.grace.start(os::seconds(kHandshakeGrace));
 }
@@ -226,7 +225,11 @@ void ActiveListener::pause(milliseconds time) {
 }
 
 void ActiveListener::resume() {
-  at_fd_ceiling_ = at_fd_ceiling_ && os::next_fd() >= fd_ceiling_;
+  // A worker that holds nothing would wait for descriptors that nobody gives back: it serves
+  // clients one at a time, out of what is kept free, of which a half is left whatever other workers
+  // do.
+  const std::uint64_t ceiling = held_.count() == 0 ? fd_ceiling_ + kFdReserve / 2 : fd_ceiling_;
+  at_fd_ceiling_ = at_fd_ceiling_ && os::next_fd() >= ceiling;
   if (at_fd_ceiling_) return pause(kShortagePause);
   pause_.stop();
   for (const auto& socket : sockets_) {

@@ -153,6 +153,23 @@ def test_more_listeners_than_descriptors_says_the_limit_and_the_need(directory):
     assert answer.code == WRONG and "256" in answer.err and re.search(r"1[6-9]\d\d|2\d\d\d", answer.err), answer
 
 
+def test_as_many_descriptors_as_it_says_it_needs_are_enough(start, directory, address, echoer):
+    tables = relay(address, echoer.address, workers=1)
+    path = directory / "few.toml"
+    path.write_text(dumps(**tables))
+
+    def limited(limit):
+        return ["sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh"]
+
+    answer = run(*limited(66), PROXY, "--check", "--config", path)
+    needed = re.search(r"needs at least (\d+) ", answer.err)
+    assert answer.code == WRONG and needed, answer
+    start(tables, wrapper=limited(needed[1]))
+    for _ in range(5):
+        with sockets.connect(address) as client:
+            sockets.ask(client, b"x")
+
+
 def test_the_soft_limit_of_descriptors_is_raised_by_itself(start, address, echoer):
     baton = start(relay(address, echoer.address),
                   wrapper=["sh", "-c", 'ulimit -Sn 128; exec "$@"', "sh"])

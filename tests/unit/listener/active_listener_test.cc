@@ -7,7 +7,9 @@
 
 #include <cerrno>
 
+#include "proxy/config/fd_budget.h"
 #include "proxy/tcp/direct_response.h"
+#include "shared/os/fd_limit.h"
 #include "tests/unit/fixture/single_worker.h"
 
 using namespace baton;
@@ -55,6 +57,18 @@ struct NoDescriptors {
     ::setrlimit(RLIMIT_NOFILE, &none);
   }
   ~NoDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before); }
+  rlimit before{};
+};
+
+// The limit of open files is so many above those that are open, while it lives.
+struct DescriptorsLeft {
+  explicit DescriptorsLeft(std::uint64_t count) {
+    ::getrlimit(RLIMIT_NOFILE, &before);
+    rlimit few = before;
+    few.rlim_cur = static_cast<rlim_t>(os::next_fd() + count);
+    ::setrlimit(RLIMIT_NOFILE, &few);
+  }
+  ~DescriptorsLeft() { ::setrlimit(RLIMIT_NOFILE, &before); }
   rlimit before{};
 };
 
@@ -130,6 +144,19 @@ TEST_CASE("listener: without descriptors it waits instead of spinning, and then 
   CHECK(worker.listener_metric("accept_errors_total") >= 2);
   CHECK(worker.listener_metric("accept_errors_total") <= 4);
   CHECK(worker.until([&] { return worker.held.count() == 5; }));
+}
+
+TEST_CASE("listener: with few descriptors from the start clients are served one after the other") {
+  const DescriptorsLeft few(proxy::kFdReserve);
+  SingleWorker worker(holding());
+  std::vector<TestPeer> clients = connect(worker, 3);
+  for (std::int64_t served = 1; served <= 3; ++served) {
+    CAPTURE(served);
+    REQUIRE(worker.until([&] { return worker.listener_metric("connections_total") == served; }));
+    CHECK(worker.held.count() == 1);
+    clients.erase(clients.begin());
+  }
+  CHECK(worker.is_empty());
 }
 
 TEST_CASE("listener: a released socket keeps its queue, wakes nobody and can be taken up again") {
