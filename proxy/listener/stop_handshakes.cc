@@ -8,8 +8,15 @@
 namespace baton::proxy {
 
 bool stop_new_handshakes(int listening_fd) {
+  int domain = 0;
+  socklen_t length = sizeof domain;
+  if (::getsockopt(listening_fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 &&
+      domain == AF_UNIX) {
+    ::shutdown(listening_fd, SHUT_RD);
+    return false;
+  }
   int protocol = 0;
-  socklen_t length = sizeof protocol;
+  length = sizeof protocol;
   if (::getsockopt(listening_fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) != 0 ||
       protocol != IPPROTO_TCP) {
     return false;

@@ -173,12 +173,25 @@ void Server::drain(const std::vector<proto::SocketKey>& kept, Done done) {
   workers_->clusters().rest();
   if (admin_) admin_->set_ready(false);
   if (admin_) admin_->release();
-  // Both calls run in order on each worker's loop, so the second one's end is the end of both.
-  workers_->release(select(kept, Select::Among), [] {});
-  workers_->retire(select(kept, Select::NotAmong), [this, done = std::move(done)] {
-    for (const WantedSockets& wanted : wanted_) sockets_.close(wanted.key);
-    done();
-  });
+  // An address is closed as soon as nobody accepts on it any more, however long others take: who
+  // came in between would be reset.
+  const auto left = std::make_shared<std::size_t>(1);
+  const auto closes = [this, left, done = std::move(done)](std::vector<proto::SocketKey> keys) {
+    return [this, left, done, keys = std::move(keys)] {
+      for (const proto::SocketKey& key : keys) sockets_.close(key);
+      if (--*left == 0) done();
+    };
+  };
+  workers_->release(select(kept, Select::Among), closes(kept));
+  const std::set<std::string> among = identities(kept);
+  for (const WantedSockets& wanted : wanted_) {
+    if (wanted.listener == config_.listeners.size()) {
+      sockets_.close(wanted.key);
+    } else if (!among.contains(proto::identity(wanted.key))) {
+      ++*left;
+      workers_->retire(select({wanted.key}, Select::Among), closes({wanted.key}));
+    }
+  }
 }
 
 std::vector<os::UniqueFd> Server::depart() {

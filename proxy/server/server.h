@@ -75,7 +75,7 @@ class Server {
   // How connections are to end; before drain(), and again when that is re-tuned.
   void set_drain(std::chrono::milliseconds time, DrainStrategy strategy);
   // Lets go of the `kept` sockets (the next generation has them), accepts the others' queues empty
-  // and closes all of them.
+  // and closes all of them, each address by itself.
   void drain(const std::vector<proto::SocketKey>& kept, Done done);
   // Begins to hand connections to the next generation; returns its ends of the workers' channels.
   std::vector<os::UniqueFd> depart();

@@ -71,12 +71,17 @@ def test_a_listener_can_come_back_while_its_old_sockets_are_still_being_emptied(
         sockets.ask(held, b"still here")
 
 
-def test_a_removed_listener_is_emptied_before_it_is_closed(start, address, another_address, liner):
-    """Clients of a listener that goes away are served or refused, but never cut off."""
+@pytest.mark.parametrize("family", ["tcp", "abstract"])
+def test_a_removed_listener_is_emptied_before_it_is_closed(start, address, another_address, liner, family):
+    """Clients of a listener that goes away are served or refused, but never cut off.
+
+    However long another one takes that goes with it.
+    """
+    removed = {"tcp": another_address, "abstract": f"unix:@baton-test-{another_address}"}
     base = relay(address, liner.address)
-    baton = start(also(base, "more", another_address))
+    baton = start(also(also(base, "more", removed["tcp"]), "most", removed["abstract"]))
     baton.write(base)
-    with ShortClients(another_address, clients=16) as load:
+    with ShortClients(removed[family], clients=16) as load:
         load.wait_for_more(100)
         baton.reload("--wait-drained")
         wait_until(lambda: load.total.refused(), 10, "the listener is closed")

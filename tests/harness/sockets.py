@@ -9,9 +9,10 @@ PATIENCE = 20.0  # seconds that one socket call may take before its test fails
 
 
 def parse(address):
-    """"127.0.0.1:80", "[::1]:80" or "unix:/path" -> (family, what connect() and bind() take)."""
+    """"127.0.0.1:80", "[::1]:80", "unix:/path", "unix:@name" -> (family, what connect() and bind() take)."""
     if address.startswith("unix:"):
-        return socket.AF_UNIX, address[len("unix:"):]
+        name = address[len("unix:"):]
+        return socket.AF_UNIX, "\0" + name[1:] if name.startswith("@") else name
     host, _, port = address.rpartition(":")
     if host.startswith("["):
         return socket.AF_INET6, (host.strip("[]"), int(port))
