@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 
 #include "proxy/upstream/endpoint_state.h"
 #include "proxy/upstream/shared_state.h"
@@ -38,10 +39,9 @@ void AvailableEndpoints::rebuild(std::uint64_t now_ns) {
   weight_sums_.clear();
   equal_weights_ = true;
   available_.assign(endpoints.size(), false);
-  std::size_t count = choose(Health::Healthy, now_ns);
-  if (count == 0 && policy_.checked) count = choose(Health::Unknown, now_ns);
-  panicking_ = count * 100 < endpoints.size() * policy_.panic_threshold;
-  if (panicking_) available_.assign(endpoints.size(), true);
+  const std::size_t count = choose(Health::Healthy, now_ns);
+  if (count == 0 && policy_.checked) choose(Health::Unknown, now_ns);
+  choose_priority();
   for (std::size_t i = 0; i < endpoints.size(); ++i) {
     if (available_[i]) add(static_cast<std::uint32_t>(i), now_ns);
   }
@@ -57,6 +57,37 @@ std::size_t AvailableEndpoints::choose(Health health, std::uint64_t now_ns) {
     if (available_[i]) ++count;
   }
   return count;
+}
+
+// Leaves only the candidates available.
+void AvailableEndpoints::choose_priority() {
+  struct Count {
+    std::size_t all = 0;
+    std::size_t available = 0;
+  };
+  const auto& endpoints = members_->endpoints;
+  std::map<std::uint16_t, Count> counts;
+  for (std::size_t i = 0; i < endpoints.size(); ++i) {
+    Count& count = counts[endpoints[i]->priority];
+    ++count.all;
+    if (available_[i]) ++count.available;
+  }
+  const auto chosen = std::ranges::find_if(counts, [this](const auto& each) {
+    const auto& [all, available] = each.second;
+    return available > 0 && available * 100 >= all * policy_.panic_threshold;
+  });
+  panicking_ = chosen == counts.end() && !counts.empty() && policy_.panic_threshold > 0;
+  const std::uint16_t priority = chosen != counts.end() ? chosen->first
+                                 : counts.empty()       ? std::uint16_t{0}
+                                                        : counts.begin()->first;
+  fallbacks_.clear();
+  for (std::size_t i = 0; i < endpoints.size(); ++i) {
+    const bool is_candidate = endpoints[i]->priority == priority;
+    if (!is_candidate && available_[i]) fallbacks_.push_back(static_cast<std::uint32_t>(i));
+    available_[i] = is_candidate && (available_[i] || panicking_);
+  }
+  std::ranges::stable_sort(fallbacks_, {},
+                           [&](std::uint32_t index) { return endpoints[index]->priority; });
 }
 
 bool AvailableEndpoints::is_available(const EndpointState& state, Health health,

@@ -8,7 +8,9 @@
 //   available = not ejected, and healthy if the cluster is checked
 //   nobody is, in a checked cluster -> those not ejected that no check has judged yet: all members
 //     may be new, and a guess is better than turning clients away
-//   fewer percent available than the panic threshold -> all of them are
+//   candidates = those available of the first priority of which enough are: at least one, and not
+//     fewer percent than the panic threshold
+//   no priority has enough, with a panic threshold -> all of the first priority are
 //
 // Thread: one worker's. Borrows: the shared state.
 #pragma once
@@ -48,6 +50,8 @@ class AvailableEndpoints {
   const ClusterMembers& members() const { return *members_; }
   // In the order of the members; empty: nobody may get traffic.
   std::span<const Candidate> candidates() const { return candidates_; }
+  // What is available besides, by priority: for who has tried all candidates in vain.
+  std::span<const std::uint32_t> fallbacks() const { return fallbacks_; }
   bool contains(std::size_t index) const { return available_[index]; }
   bool equal_weights() const { return equal_weights_; }
   // Entry i: the sum of the weights of candidates 0 to i.
@@ -60,6 +64,7 @@ class AvailableEndpoints {
   using Health = EndpointState::Health;
   void rebuild(std::uint64_t now_ns);
   std::size_t choose(Health health, std::uint64_t now_ns);
+  void choose_priority();
   bool is_available(const EndpointState& state, Health health, std::uint64_t now_ns);
   std::uint32_t weight_of(const Endpoint& endpoint, std::uint64_t now_ns);
   void add(std::uint32_t index, std::uint64_t now_ns);
@@ -73,6 +78,7 @@ class AvailableEndpoints {
   bool panicking_ = false;
   bool equal_weights_ = true;
   std::vector<Candidate> candidates_;
+  std::vector<std::uint32_t> fallbacks_;
   std::vector<std::uint64_t> weight_sums_;
   std::vector<bool> available_;
 };

@@ -31,10 +31,11 @@ std::shared_ptr<const Endpoint> Cluster::pick(const PickFor& whom) {
 
 // Does not use up anybody's turn. By address: the members may have been published anew since.
 std::shared_ptr<const Endpoint> Cluster::pick_other(const PickFor& whom) {
+  using Candidate = AvailableEndpoints::Candidate;
   const auto candidates = available_.candidates();
   const auto& endpoints = available_.members().endpoints;
-  const auto among_tried = [&](const AvailableEndpoints::Candidate& candidate) {
-    const auto& endpoint = endpoints[candidate.index];
+  const auto among_tried = [&](std::uint32_t index) {
+    const auto& endpoint = endpoints[index];
     return std::ranges::any_of(whom.tried, [&](const std::shared_ptr<const Endpoint>& tried) {
       return tried == endpoint || tried->address == endpoint->address;
     });
@@ -42,16 +43,17 @@ std::shared_ptr<const Endpoint> Cluster::pick_other(const PickFor& whom) {
   // In turn it is the next one's; else clients of a dead endpoint spread over all others.
   std::uint64_t start = random_.number();
   if (config().lb_policy == LbPolicy::RoundRobin) {
-    const auto last = std::ranges::find_if(candidates, among_tried);
+    const auto last = std::ranges::find_if(candidates, among_tried, &Candidate::index);
     start = static_cast<std::uint64_t>(last - candidates.begin()) + 1;
   } else if (whom.hash) {
     start = mix_hash(*whom.hash + whom.tried.size());
   }
   for (std::size_t i = 0; i < candidates.size(); ++i) {
-    const auto& candidate = candidates[(start + i) % candidates.size()];
-    if (!among_tried(candidate)) return endpoints[candidate.index];
+    const std::uint32_t index = candidates[(start + i) % candidates.size()].index;
+    if (!among_tried(index)) return endpoints[index];
   }
-  return nullptr;
+  const auto fallback = std::ranges::find_if_not(available_.fallbacks(), among_tried);
+  return fallback == available_.fallbacks().end() ? nullptr : endpoints[*fallback];
 }
 
 CircuitGuard Cluster::try_acquire(Circuit circuit) {

@@ -32,9 +32,11 @@ std::string list_of(std::span<const os::SocketAddress> servers) {
   return list;
 }
 
-// By address, each once.
+// By address, each once: where it comes first.
 void normalize(std::vector<FoundEndpoint>& endpoints) {
-  std::ranges::sort(endpoints, {}, [](const FoundEndpoint& each) { return each.address.text(); });
+  std::ranges::sort(endpoints, {}, [](const FoundEndpoint& each) {
+    return std::pair(each.address.text(), each.priority);
+  });
   const auto doubled = std::ranges::unique(endpoints, {}, &FoundEndpoint::address);
   endpoints.erase(doubled.begin(), doubled.end());
 }
@@ -99,18 +101,21 @@ struct DnsResolver::ServiceQuery {
     if (records.empty()) return query->done(std::unexpected("no such service"));
     for (const SrvRecord& record : records) {
       query->answer.ttl = std::min(query->answer.ttl, std::chrono::seconds(record.ttl_seconds));
-      query->resolver.resolve_host(record.host, record.port,
-                                   [query, weight = std::max<std::uint32_t>(1, record.weight)](
-                                       auto found) { query->on_host(std::move(found), weight); });
+      query->resolver.resolve_host(
+          record.host, record.port,
+          [query, weight = std::max<std::uint32_t>(1, record.weight), priority = record.priority](
+              auto found) { query->on_host(std::move(found), weight, priority); });
     }
   }
 
   // A record whose host cannot be found does not spoil the others.
-  void on_host(std::expected<Answer, std::string> found, std::uint32_t weight) {
+  void on_host(std::expected<Answer, std::string> found, std::uint32_t weight,
+               std::uint16_t priority) {
     if (found) {
       answer.ttl = std::min(answer.ttl, found->ttl);
       for (FoundEndpoint& endpoint : found->endpoints) {
         endpoint.weight = weight;
+        endpoint.priority = priority;
         answer.endpoints.push_back(std::move(endpoint));
       }
     } else {

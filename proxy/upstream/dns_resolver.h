@@ -42,7 +42,7 @@ class DnsResolver {
 
   // `done` may be called from within. IPv4 addresses or, if there are none, IPv6 ones.
   void resolve_host(const std::string& host, std::uint16_t port, Done done);
-  // The records of the best priority, with their ports and weights.
+  // All records, with their ports, weights and priorities.
   void resolve_service(const std::string& service, Done done);
 
  private:

@@ -17,6 +17,8 @@ class MaglevTable;    // proxy/upstream/maglev_table.h
 struct Endpoint {
   os::SocketAddress address;
   std::uint32_t weight = 1;
+  // A lower number goes first; others get traffic when nobody of it can.
+  std::uint16_t priority = 0;
   std::shared_ptr<EndpointState> state = nullptr;  // null: always available, nothing is known of it
 };
 

@@ -13,6 +13,7 @@ namespace baton::proxy {
 struct FoundEndpoint {
   os::SocketAddress address;
   std::uint32_t weight = 1;
+  std::uint16_t priority = 0;  // as an Endpoint's
 
   friend bool operator==(const FoundEndpoint&, const FoundEndpoint&) = default;
 };

@@ -116,13 +116,15 @@ std::shared_ptr<const ClusterMembers> ManagedCluster::make_members(
     const auto [address, is_new] = addresses.insert(found.address.text());
     if (!is_new) return;
     const auto same = known.find(*address);
-    if (same != known.end() && same->second->weight == found.weight) {
+    if (same != known.end() && same->second->weight == found.weight &&
+        same->second->priority == found.priority) {
       members->endpoints.push_back(same->second);
       return;
     }
     members->endpoints.push_back(std::make_shared<const Endpoint>(
         Endpoint{.address = found.address,
                  .weight = found.weight,
+                 .priority = found.priority,
                  .state = options_.state.state_of(options_.config.name, *address)}));
   };
   for (const EndpointConfig& endpoint : options_.config.endpoints) {

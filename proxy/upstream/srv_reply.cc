@@ -96,9 +96,6 @@ std::expected<std::vector<SrvRecord>, std::string> parse_srv_reply(
   std::erase_if(*records, [](const SrvRecord& record) {
     return record.host.empty() || record.host == "." || record.port == 0;
   });
-  std::uint16_t best = 0xffff;
-  for (const SrvRecord& record : *records) best = std::min(best, record.priority);
-  std::erase_if(*records, [best](const SrvRecord& record) { return record.priority != best; });
   return std::move(*records);
 }
 

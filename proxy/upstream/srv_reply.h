@@ -13,14 +13,13 @@ namespace baton::proxy {
 
 struct SrvRecord {
   std::string host;
-  std::uint16_t priority = 0;
+  std::uint16_t priority = 0;  // the lowest number is the best
   std::uint16_t weight = 0;
   std::uint16_t port = 0;
   std::uint32_t ttl_seconds = 0;
 };
 
-// Only those of the best priority, without "." (the service is decidedly not there). The error says
-// what is wrong with the message.
+// Without "." (the service is decidedly not there). The error says what is wrong with the message.
 std::expected<std::vector<SrvRecord>, std::string> parse_srv_reply(
     std::span<const unsigned char> message);
 

@@ -328,6 +328,10 @@ def test_a_service_has_its_records_ports_and_best_priority(start, address):
                              dns_servers=[names.address]))
             heard = answers(address, 16)
             assert heard.count("one") == 12 and heard.count("two") == 4
+            one.close()
+            assert set(answers(address, 4)) == {"two"}
+            two.close()
+            assert set(answers(address, 4)) == {"spare"}
 
 
 def test_a_name_that_does_not_exist_keeps_nothing_from_starting(start, address, two_hosts):

@@ -92,6 +92,35 @@ TEST_CASE("available: below the panic threshold all are") {
   }
 }
 
+TEST_CASE("available: another priority's get traffic when too few of those before can") {
+  const struct {
+    std::uint32_t threshold;
+    std::vector<std::size_t> down;
+    std::string expected;
+    std::string fallbacks;
+    bool panicking;
+  } rows[] = {
+      {0, {}, "bc", "dae", false},         {0, {1}, "c", "dae", false},
+      {0, {1, 2}, "d", "ae", false},       {0, {1, 2, 3}, "ae", "", false},
+      {0, {0, 1, 2, 3, 4}, "", "", false}, {60, {1}, "d", "cae", false},
+      {60, {1, 3, 0}, "bc", "e", true},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.expected);
+    WithState cluster({1, 1, 1, 1, 1}, {9, 1, 1, 5, 9});
+    AvailableEndpoints available({.panic_threshold = row.threshold}, &cluster.shared);
+    for (const std::size_t each : row.down) cluster.eject(each, monotonic_ns() + kHour);
+    CHECK(refreshed(available, cluster) == row.expected);
+    std::string fallbacks;
+    for (const std::uint32_t index : available.fallbacks()) {
+      fallbacks += static_cast<char>('a' + index);
+      CHECK_FALSE(available.contains(index));
+    }
+    CHECK(fallbacks == row.fallbacks);
+    CHECK(available.panicking() == row.panicking);
+  }
+}
+
 TEST_CASE("available: a newcomer's weight grows from a tenth to the whole") {
   WithState cluster({5, 5, 5});
   const std::uint64_t now = monotonic_ns();

@@ -72,16 +72,18 @@ TEST_CASE("endpoints file: a mistake has its line") {
   CHECK(parsed(many) == "more than 10000 endpoints");
 }
 
-TEST_CASE("srv: the records of the best priority") {
+TEST_CASE("srv: all records, with what they say") {
   const auto records =
       parse(reply({record(2, 1, 1, kHost), record(1, 7, 80, kHost, 60), record(1, 0, 81, kHost)}));
   REQUIRE(records.has_value());
-  REQUIRE(records->size() == 2);
-  CHECK((*records)[0].host == "host.test");
-  CHECK((*records)[0].port == 80);
-  CHECK((*records)[0].weight == 7);
-  CHECK((*records)[0].ttl_seconds == 60);
-  CHECK((*records)[1].port == 81);
+  REQUIRE(records->size() == 3);
+  CHECK((*records)[0].priority == 2);
+  CHECK((*records)[1].host == "host.test");
+  CHECK((*records)[1].port == 80);
+  CHECK((*records)[1].priority == 1);
+  CHECK((*records)[1].weight == 7);
+  CHECK((*records)[1].ttl_seconds == 60);
+  CHECK((*records)[2].port == 81);
 }
 
 TEST_CASE("srv: a service that is decidedly not there, and records of other types") {

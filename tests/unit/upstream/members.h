@@ -19,14 +19,18 @@ inline os::SocketAddress address_of(std::size_t index) {
                                    std::to_string(index % 250 + 1) + ":80");
 }
 
-inline std::shared_ptr<proxy::ClusterMembers> members_of(const std::vector<std::uint32_t>& weights,
-                                                         proxy::SharedState* shared = nullptr) {
+// `priorities` of the first ones; 0 for the rest.
+inline std::shared_ptr<proxy::ClusterMembers> members_of(
+    const std::vector<std::uint32_t>& weights, proxy::SharedState* shared = nullptr,
+    const std::vector<std::uint16_t>& priorities = {}) {
   auto members = std::make_shared<proxy::ClusterMembers>();
   for (const std::uint32_t weight : weights) {
-    const os::SocketAddress address = address_of(members->endpoints.size());
+    const std::size_t index = members->endpoints.size();
+    const os::SocketAddress address = address_of(index);
     members->endpoints.push_back(std::make_shared<const proxy::Endpoint>(proxy::Endpoint{
         .address = address,
         .weight = weight,
+        .priority = index < priorities.size() ? priorities[index] : std::uint16_t{0},
         .state = shared != nullptr ? shared->state_of("back", address.text()) : nullptr}));
   }
   return members;
@@ -34,8 +38,9 @@ inline std::shared_ptr<proxy::ClusterMembers> members_of(const std::vector<std::
 
 // A cluster whose endpoints have a state.
 struct WithState {
-  explicit WithState(const std::vector<std::uint32_t>& weights)
-      : members(members_of(weights, &shared)) {}
+  explicit WithState(const std::vector<std::uint32_t>& weights,
+                     const std::vector<std::uint16_t>& priorities = {})
+      : members(members_of(weights, &shared, priorities)) {}
 
   proxy::EndpointState& state(std::size_t index) { return *members->endpoints[index]->state; }
   void set_health(std::size_t index, proxy::EndpointState::Health health) {
