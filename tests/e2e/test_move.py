@@ -12,7 +12,7 @@ import pytest
 from harness import processes, sockets
 from harness.baton import DONE, LISTENERS_ONLY_PROXY, NEXT_PROXY, OTHER_LAYOUT_PROXY, PROXY
 
-from harness.kinds import HTTP, Tunnel, Upgraded, serve
+from harness.kinds import ANSWER, HTTP, Tunnel, Upgraded, serve
 from harness.tables import also, relay
 from harness.upstreams import Upstream, echo
 from harness.waiting import wait_until
@@ -164,17 +164,17 @@ def test_idle_http_connections_move_and_keep_their_upstream_in_sight(start, addr
 
 def answer_each_request(connection):
     while b"\r\n\r\n" in (request := connection.recv(1 << 16)):
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" * request.count(b"\r\n\r\n"))
+        connection.sendall(ANSWER * request.count(b"\r\n\r\n"))
 
 
 def answer_and_keep_it_shortly(connection):
     while connection.recv(1 << 16):
-        connection.sendall(b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=2\r\nContent-Length: 2\r\n\r\nok")
+        connection.sendall(ANSWER.replace(b"content-length", b"keep-alive: timeout=2\r\ncontent-length"))
 
 
 def get(client):
     client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert sockets.read_exactly(client, 40).endswith(b"ok")
+    assert sockets.read_exactly(client, len(ANSWER)) == ANSWER
 
 
 def test_idle_upstream_connections_move_with_their_clients(start, address):
@@ -235,7 +235,7 @@ def test_a_client_is_kept_for_its_time_behind_a_slow_answer(start, address):
     def serve_slowly(connection):
         connection.recv(1 << 16)
         assert answer.wait(20)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        connection.sendall(ANSWER)
         connection.recv(1)
 
     with Upstream(serve_slowly) as upstream:
@@ -248,7 +248,7 @@ def test_a_client_is_kept_for_its_time_behind_a_slow_answer(start, address):
             wait_until(lambda: time.monotonic() > begun + 2.5, 10, "it takes long")
             answered = time.monotonic()
             answer.set()
-            assert sockets.read_exactly(client, 40).endswith(b"ok")
+            assert sockets.read_exactly(client, len(ANSWER)) == ANSWER
             assert sockets.is_closed_by_peer(client)
             assert time.monotonic() - answered > 1.9
         assert baton.wait_drained(moved_in=1)["id"] == 2

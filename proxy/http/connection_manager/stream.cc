@@ -315,6 +315,10 @@ void Stream::on_interim_head() {
 
 void Stream::on_response_head() {
   keep_response_head();
+  // Who receives a response without the time of its making adds it (RFC 9110 section 6.6.1).
+  if (response_.framing != BodyFraming::Tunnel && !response_.headers.has(HeaderId::Date)) {
+    response_.headers.add(HeaderId::Date, worker_.date());
+  }
   encode(response_.has_body() ? EndOfStream::No : EndOfStream::Yes);
 }
 
