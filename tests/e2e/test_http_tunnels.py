@@ -16,6 +16,7 @@ from harness.ports import free_port
 from harness.tables import LOGGED, web
 from harness.upstreams import Upstream
 from harness.waiting import wait_until
+from harness.websocket_echo import WebSocketEcho
 
 PATIENCE = 20
 SWITCH = (b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
@@ -27,28 +28,8 @@ def run_async(work):
 
 @pytest.fixture
 def websocket_server():
-    """Echoes every message, in a loop of its own thread."""
-    port, ready, loop = free_port(), threading.Event(), asyncio.new_event_loop()
-
-    async def echo(connection, _path=None):
-        with contextlib.suppress(websockets.ConnectionClosed):
-            async for message in connection:
-                await connection.send(message)
-
-    async def serve():
-        stop = asyncio.Event()
-        loop.stop_it = stop.set
-        async with websockets.serve(echo, "127.0.0.1", port, max_size=None):
-            ready.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
-    thread.start()
-    assert ready.wait(PATIENCE)
-    yield f"127.0.0.1:{port}"
-    loop.call_soon_threadsafe(loop.stop_it)
-    thread.join(PATIENCE)
-    loop.close()
+    with WebSocketEcho() as server:
+        yield server.address
 
 
 def test_websocket_messages_of_all_sizes_come_back(start, address, websocket_server):
