@@ -1,6 +1,5 @@
 #include "supervisor/client_commands.h"
 
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -9,6 +8,7 @@
 #include <thread>
 
 #include "shared/os/error.h"
+#include "shared/os/format.h"
 #include "shared/os/memfd.h"
 #include "supervisor/client.h"
 #include "supervisor/moves_view.h"
@@ -34,7 +34,7 @@ int print(const std::string& text) {
   std::clearerr(stdout);
   const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
   if (std::fflush(stdout) == 0 && written) return kDone;
-  return complain({kFailed, fmt::format("cannot write the answer: {}", os::error_text(errno))});
+  return complain({kFailed, os::format("cannot write the answer: {}", os::error_text(errno))});
 }
 
 proto::ReloadRequest reload_request(const CommandLine& line) {
@@ -58,8 +58,8 @@ proto::ReloadRequest reload_request(const CommandLine& line) {
 
 int report(const proto::ReloadReply& reply, proto::WaitFor waited_for) {
   if (reply.ok()) {
-    print(fmt::format("generation {} {}\n", reply.to(),
-                      waited_for == proto::WAIT_SERVING ? "serves, on probation" : "is in charge"));
+    print(os::format("generation {} {}\n", reply.to(),
+                     waited_for == proto::WAIT_SERVING ? "serves, on probation" : "is in charge"));
     if (reply.has_moves()) print(moves_text(reply.moves()) + "\n");
     return kDone;
   }
@@ -67,7 +67,7 @@ int report(const proto::ReloadReply& reply, proto::WaitFor waited_for) {
   const std::string outcome =
       reply.rolled_back() ? "the reload has failed and was rolled back" : "the reload has failed";
   std::fputs(
-      fmt::format("{}\nsupervisor: {}: {}\n", reply.reason(), outcome, reply.aftermath()).c_str(),
+      os::format("{}\nsupervisor: {}: {}\n", reply.reason(), outcome, reply.aftermath()).c_str(),
       stderr);
   return kFailed;
 }

@@ -1,13 +1,13 @@
 #include "supervisor/command_line.h"
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
 #include "shared/os/duration.h"
+#include "shared/os/format.h"
 #include "shared/os/log.h"
 #include "supervisor/control_socket.h"
 #include "supervisor/program_path.h"
@@ -36,7 +36,7 @@ class Grammar {
   Grammar(CommandLine& line, const std::string& program) : line_(line) {
     app_.name(program);
     app_.require_subcommand(1);
-    app_.set_version_flag("--version", fmt::format("baton supervisor {}", kVersion));
+    app_.set_version_flag("--version", os::format("baton supervisor {}", kVersion));
     add_run();
     add_reload();
     add_rollback();
@@ -74,7 +74,7 @@ class Grammar {
              if (path.empty()) throw CLI::ValidationError("--control", "the path is empty");
              line_.control = absolute("--control", path);
            },
-           fmt::format("Control socket [{}]", usual.value_or("none is known")))
+           os::format("Control socket [{}]", usual.value_or("none is known")))
         ->type_name("PATH");
     return sub;
   }
@@ -108,7 +108,7 @@ class Grammar {
   void add_drain_flags(CLI::App& sub, const std::string& time, const std::string& strategy,
                        const std::string& probation) {
     add_duration(sub, "--drain-time", line_.flags.drain_time, kDrainTimeRange,
-                 fmt::format("How long old connections may go on [{}]", time));
+                 os::format("How long old connections may go on [{}]", time));
     sub.add_option_function<std::string>(
            "--drain-strategy",
            [this](const std::string& text) {
@@ -116,10 +116,10 @@ class Grammar {
              if (line_.flags.drain_strategy) return;
              throw CLI::ValidationError("--drain-strategy", "expected gradual or immediate");
            },
-           fmt::format("gradual or immediate [{}]", strategy))
+           os::format("gradual or immediate [{}]", strategy))
         ->type_name("STRATEGY");
     add_duration(sub, "--probation", line_.flags.probation, kProbationRange,
-                 fmt::format("How long new must prove itself [{}]", probation));
+                 os::format("How long new must prove itself [{}]", probation));
   }
 
   // CLI11's own exclusion puts noise into --help.

@@ -1,10 +1,10 @@
 // The state out of its message: nothing is taken for granted.
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <functional>
 #include <set>
 
+#include "shared/os/format.h"
 #include "shared/region/layout.h"
 #include "supervisor/saved_enums.h"
 #include "supervisor/saved_state.h"
@@ -43,7 +43,7 @@ StartPaths load(const proto::SavedPaths& saved) {
 
 Loaded load(const proto::SavedLife& saved, lifecycle::State& life) {
   const auto stage = from_saved(kSavedStages, saved.stage());
-  if (!stage) return bad(fmt::format("no stage {}", static_cast<int>(saved.stage())));
+  if (!stage) return bad(os::format("no stage {}", static_cast<int>(saved.stage())));
   life = {.stage = *stage,
           .quick_crashes = saved.quick_crashes(),
           .has_previous = saved.has_previous(),
@@ -83,7 +83,7 @@ Loaded load(const proto::SavedPair& saved, Pair& pair) {
 Loaded load(const proto::SavedGeneration& saved, GenerationRecord& generation) {
   const auto role = from_saved(kSavedRoles, saved.role());
   const auto phase = from_saved(kSavedPhases, saved.phase());
-  if (!role || !phase) return bad(fmt::format("generation {} has no role or phase", saved.id()));
+  if (!role || !phase) return bad(os::format("generation {} has no role or phase", saved.id()));
   if (!valid_index(saved.has_pidfd(), saved.pidfd())) return bad("a descriptor out of range");
   generation.id = saved.id();
   generation.role = *role;

@@ -1,7 +1,8 @@
 #include "supervisor/moves_view.h"
 
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
+
+#include "shared/os/format.h"
 
 namespace baton::supervisor {
 
@@ -9,13 +10,13 @@ std::string moves_text(const proto::Moves& moves) {
   std::string rejected;
   for (const proto::Moves::Rejected& each : moves.rejected()) {
     rejected +=
-        fmt::format("{}{} {}", rejected.empty() ? "" : ", ", each.connections(), each.reason());
+        os::format("{}{} {}", rejected.empty() ? "" : ", ", each.connections(), each.reason());
   }
   if (!rejected.empty()) rejected = " (rejected: " + rejected + ")";
   std::string text =
-      fmt::format("{} connections moved, {} left{}", moves.moved(), moves.left(), rejected);
-  if (moves.cut() > 0) text += fmt::format(", {} cut at the drain deadline", moves.cut());
-  if (moves.lost() > 0) text += fmt::format(", {} lost with their process", moves.lost());
+      os::format("{} connections moved, {} left{}", moves.moved(), moves.left(), rejected);
+  if (moves.cut() > 0) text += os::format(", {} cut at the drain deadline", moves.cut());
+  if (moves.lost() > 0) text += os::format(", {} lost with their process", moves.lost());
   return text;
 }
 

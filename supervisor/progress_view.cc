@@ -1,10 +1,11 @@
 #include "supervisor/progress_view.h"
 
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
+
+#include "shared/os/format.h"
 
 namespace baton::supervisor {
 namespace {
@@ -28,23 +29,23 @@ void ProgressView::show(const proto::Progress& progress) {
   if (progress.has_ms()) {
     if (drawn_) std::fputs(kClearLine, stdout);
     drawn_ = false;
-    std::fputs(fmt::format("{:<10} {:>10.1f} ms\n", progress.phase(), progress.ms()).c_str(),
+    std::fputs(os::format("{:<10} {:>10.1f} ms\n", progress.phase(), progress.ms()).c_str(),
                stdout);
     std::fflush(stdout);
     return;
   }
   if (output_ == Output::Plain) return;
-  if (progress.connections_total() == 0) return redraw(fmt::format("{:<10} ...", progress.phase()));
-  redraw(fmt::format("{:<10} {}", progress.phase(), bar(progress)));
+  if (progress.connections_total() == 0) return redraw(os::format("{:<10} ...", progress.phase()));
+  redraw(os::format("{:<10} {}", progress.phase(), bar(progress)));
 }
 
 std::string ProgressView::bar(const proto::Progress& progress) {
   const std::uint64_t total = progress.connections_total();
   const std::uint64_t gone = total - std::min(progress.connections_left(), total);
   const std::uint64_t cells = total == 0 ? kBarCells : gone * kBarCells / total;
-  return fmt::format("[{:#<{}}{:-<{}}] {} of {} connections moved, {} left", "", cells, "",
-                     kBarCells - cells, progress.connections_moved(), total,
-                     progress.connections_left());
+  return os::format("[{:#<{}}{:-<{}}] {} of {} connections moved, {} left", "", cells, "",
+                    kBarCells - cells, progress.connections_moved(), total,
+                    progress.connections_left());
 }
 
 void ProgressView::redraw(const std::string& line) {

@@ -1,12 +1,12 @@
 #include "supervisor/reunion.h"
 
-#include <fmt/format.h>
 #include <signal.h>
 
 #include <algorithm>
 
 #include "proto/negotiation.h"
 #include "proto/seqpacket.h"
+#include "shared/os/format.h"
 #include "shared/os/log.h"
 #include "shared/os/process.h"
 #include "shared/os/seconds.h"
@@ -32,7 +32,7 @@ bool comes_back(const GenerationRecord& generation) {
 void tell_manager(const std::string& status) {
   const std::chrono::microseconds extension = ServiceManager::kExtension;
   const auto told =
-      notify(fmt::format("EXTEND_TIMEOUT_USEC={}\nSTATUS={}", extension.count(), status));
+      notify(os::format("EXTEND_TIMEOUT_USEC={}\nSTATUS={}", extension.count(), status));
   if (!told) log::debug("{}", told.error().text());
 }
 
@@ -67,7 +67,7 @@ Reunion::~Reunion() = default;
 void Reunion::run() {
   find_processes();
   if (!missed_.empty()) {
-    const std::string what = fmt::format(
+    const std::string what = os::format(
         "waiting for {} generations of the supervisor before to come back", missed_.size());
     log::info("{}", what);
     tell_manager(what);

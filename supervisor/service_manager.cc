@@ -1,6 +1,5 @@
 #include "supervisor/service_manager.h"
 
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "shared/os/format.h"
 #include "shared/os/log.h"
 #include "shared/os/seconds.h"
 #include "supervisor/environment.h"
@@ -42,8 +42,8 @@ bool takes_its_time(Stage stage) {
 }
 
 std::string extension() {
-  return fmt::format("\nEXTEND_TIMEOUT_USEC={}",
-                     std::chrono::microseconds(ServiceManager::kExtension).count());
+  return os::format("\nEXTEND_TIMEOUT_USEC={}",
+                    std::chrono::microseconds(ServiceManager::kExtension).count());
 }
 
 }  // namespace
@@ -66,8 +66,8 @@ void ServiceManager::ready() { announce("READY=1"); }
 
 void ServiceManager::reloading() {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  announce(fmt::format("RELOADING=1\nMONOTONIC_USEC={}",
-                       std::chrono::duration_cast<std::chrono::microseconds>(now).count()));
+  announce(os::format("RELOADING=1\nMONOTONIC_USEC={}",
+                      std::chrono::duration_cast<std::chrono::microseconds>(now).count()));
 }
 
 void ServiceManager::stopping() { announce("STOPPING=1" + extension()); }

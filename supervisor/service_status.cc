@@ -1,17 +1,16 @@
 #include "supervisor/service_status.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 
 #include "shared/os/duration.h"
+#include "shared/os/format.h"
 
 namespace baton::supervisor {
 namespace {
 
 std::string connections(std::uint64_t count) {
-  return fmt::format("{} connection{}", count, count == 1 ? "" : "s");
+  return os::format("{} connection{}", count, count == 1 ? "" : "s");
 }
 
 struct Drain {
@@ -22,8 +21,8 @@ struct Drain {
 
 std::string text_of(const Drain& drain, double now) {
   const std::chrono::seconds left(std::llround(std::max(0.0, drain.deadline - now)));
-  return fmt::format("; {} draining, {}, cut in {}", drain.generations,
-                     connections(drain.connections), os::format_duration(left));
+  return os::format("; {} draining, {}, cut in {}", drain.generations,
+                    connections(drain.connections), os::format_duration(left));
 }
 
 }  // namespace
@@ -36,11 +35,11 @@ std::string service_status(const SupervisorState& state, const SupervisorRegion&
   for (const auto& [id, generation] : state.generations) {
     switch (generation.role) {
       case Role::InCharge:
-        in_charge = fmt::format("generation {} in charge, {}", id,
-                                connections(region.connections(generation)));
+        in_charge = os::format("generation {} in charge, {}", id,
+                               connections(region.connections(generation)));
         break;
       case Role::Candidate:
-        candidate = fmt::format("; generation {} {}", id, doing(generation));
+        candidate = os::format("; generation {} {}", id, doing(generation));
         break;
       case Role::Draining:
         ++drain.generations;

@@ -1,9 +1,10 @@
 #include "supervisor/settings.h"
 
-#include <fmt/format.h>
+#include <boost/algorithm/string/join.hpp>
 
 #include <array>
 
+#include "shared/os/format.h"
 #include "shared/toml/parse_toml.h"
 
 namespace baton::supervisor {
@@ -23,7 +24,7 @@ class Reader {
     if (node == nullptr) return std::nullopt;
     const auto* text = node->as_string();
     if (text == nullptr) {
-      error(*node, key, fmt::format("must be {}", os::kDurationSyntax));
+      error(*node, key, os::format("must be {}", os::kDurationSyntax));
       return std::nullopt;
     }
     const auto value = os::parse_duration(text->get(), range);
@@ -50,7 +51,7 @@ class Reader {
         return static_cast<std::uint32_t>(number->get());
       }
     }
-    error(*node, key, fmt::format("must be a whole number from {} to {}", least, most));
+    error(*node, key, os::format("must be a whole number from {} to {}", least, most));
     return std::nullopt;
   }
 
@@ -58,19 +59,19 @@ class Reader {
     for (const auto& [key, node] : table_) {
       bool known = false;
       for (const std::string_view name : kKeys) known = known || name == key.str();
-      if (!known) error(node, key.str(), fmt::format("unknown key; allowed: {}", allowed_keys()));
+      if (!known) error(node, key.str(), os::format("unknown key; allowed: {}", allowed_keys()));
     }
   }
 
  private:
   static std::string allowed_keys() {
-    return fmt::format("{}", fmt::join(kKeys.begin(), kKeys.end(), ", "));
+    return boost::algorithm::join(std::vector<std::string>(kKeys.begin(), kKeys.end()), ", ");
   }
 
   void error(const toml::node& node, std::string_view key, const std::string& message) {
     const toml::source_position place = node.source().begin;
     errors_.push_back(
-        fmt::format("{}:{}:{}: supervisor.{}: {}", file_, place.line, place.column, key, message));
+        os::format("{}:{}:{}: supervisor.{}: {}", file_, place.line, place.column, key, message));
   }
 
   const toml::table& table_;
@@ -97,8 +98,8 @@ LoadedSettings load_settings(std::string_view bytes, const std::string& file) {
   const toml::table* table = node->as_table();
   if (table == nullptr) {
     const toml::source_position place = node->source().begin;
-    loaded.errors.push_back(fmt::format("{}:{}:{}: supervisor: must be a table, [supervisor]", file,
-                                        place.line, place.column));
+    loaded.errors.push_back(os::format("{}:{}:{}: supervisor: must be a table, [supervisor]", file,
+                                       place.line, place.column));
     return loaded;
   }
   Reader reader(*table, file, loaded.errors);

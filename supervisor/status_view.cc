@@ -1,6 +1,5 @@
 #include "supervisor/status_view.h"
 
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include <vector>
 
 #include "shared/os/duration.h"
+#include "shared/os/format.h"
 #include "supervisor/moves_view.h"
 
 namespace baton::supervisor {
@@ -44,9 +44,9 @@ Json generation_number(std::uint64_t id) { return id == 0 ? Json(nullptr) : Json
 // "generation 1 to 2"; either may be missing.
 std::string passage(std::uint64_t from, std::uint64_t to) {
   if (from == 0 && to == 0) return "";
-  if (to == 0) return fmt::format("from generation {}: ", from);
-  if (from == 0) return fmt::format("to generation {}: ", to);
-  return fmt::format("generation {} to {}: ", from, to);
+  if (to == 0) return os::format("from generation {}: ", from);
+  if (from == 0) return os::format("to generation {}: ", to);
+  return os::format("generation {} to {}: ", from, to);
 }
 
 Json last_reload_json(const StatusReply& status) {
@@ -81,7 +81,7 @@ std::string span(double seconds) {
 
 std::string state_text(const StatusReply::Generation& generation, double now) {
   if (!generation.has_drain_deadline()) return generation.state();
-  return fmt::format("{} ({} left)", generation.state(), span(generation.drain_deadline() - now));
+  return os::format("{} ({} left)", generation.state(), span(generation.drain_deadline() - now));
 }
 
 using Row = std::vector<std::string>;
@@ -95,7 +95,7 @@ std::string table(const std::vector<Row>& rows) {
   for (const Row& row : rows) {
     std::string line;
     for (std::size_t i = 0; i < row.size(); ++i) {
-      line += fmt::format("{:<{}}  ", row[i], widths[i]);
+      line += os::format("{:<{}}  ", row[i], widths[i]);
     }
     line.erase(line.find_last_not_of(' ') + 1);
     text += line + "\n";
@@ -108,17 +108,17 @@ std::string last_reload_text(const StatusReply::LastReload& last) {
   if (!last.ok()) return text + "failed: " + last.reason() + "\n";
   text += "ok";
   for (const StatusReply::Phase& phase : last.phases()) {
-    text += fmt::format(", {} {:.1f} ms", phase.name(), phase.ms());
+    text += os::format(", {} {:.1f} ms", phase.name(), phase.ms());
   }
   if (last.has_moves()) text += "\n  " + moves_text(last.moves());
   return text + "\n";
 }
 
 std::string reload_in_progress_text(const StatusReply::ReloadInProgress& reload) {
-  std::string text = fmt::format(
+  std::string text = os::format(
       "reload in progress, {} so far: {}{}, for {}", span(reload.elapsed_ms() / 1000),
       passage(reload.from(), reload.to()), reload.phase(), span(reload.phase_ms() / 1000));
-  if (reload.has_left_ms()) text += fmt::format(", {} left", span(reload.left_ms() / 1000));
+  if (reload.has_left_ms()) text += os::format(", {} left", span(reload.left_ms() / 1000));
   return text + "\n";
 }
 
@@ -143,8 +143,8 @@ std::string status_json(const StatusReply& status) {
 
 std::string status_text(const StatusReply& status, double now) {
   const StatusReply::Supervisor& supervisor = status.supervisor();
-  std::string text = fmt::format("supervisor {}, process {}, up {}\n\n", supervisor.version(),
-                                 supervisor.pid(), span(now - supervisor.started()));
+  std::string text = os::format("supervisor {}, process {}, up {}\n\n", supervisor.version(),
+                                supervisor.pid(), span(now - supervisor.started()));
   std::vector<Row> rows{{"GENERATION", "PROCESS", "STATE", "VERSION", "UP", "CONNECTIONS", "BINARY",
                          "CONFIGURATION"}};
   for (const StatusReply::Generation& each : status.generations()) {
@@ -155,7 +155,7 @@ std::string status_text(const StatusReply& status, double now) {
   text += table(rows);
   for (const StatusReply::Generation& each : status.generations()) {
     if (each.listeners().empty()) continue;
-    text += fmt::format("\ngeneration {} listens on:\n", each.id());
+    text += os::format("\ngeneration {} listens on:\n", each.id());
     for (const std::string& listener : each.listeners()) text += "  " + listener + "\n";
   }
   if (status.has_reload_in_progress()) {

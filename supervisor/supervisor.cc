@@ -1,7 +1,7 @@
 // What happens: commands, messages of generations, deaths. supervisor_actions.cc has what is done.
 #include "supervisor/supervisor.h"
 
-#include <fmt/format.h>
+#include <boost/algorithm/string/join.hpp>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 #include "proto/negotiation.h"
 #include "proto/seqpacket.h"
 #include "shared/os/duration.h"
+#include "shared/os/format.h"
 #include "shared/os/log.h"
 #include "supervisor/open_pair.h"
 #include "supervisor/reload_moves.h"
@@ -24,7 +25,7 @@ namespace {
 // A program that ends or hangs before it has said a word may well be another one altogether.
 std::string doubt(const GenerationRecord& generation, const Pair& pair) {
   if (generation.phase != Phase::Starting) return "";
-  return fmt::format("; is {} a Baton proxy?", pair.binary_path);
+  return os::format("; is {} a Baton proxy?", pair.binary_path);
 }
 
 }  // namespace
@@ -292,7 +293,7 @@ void Supervisor::on_ready(GenerationProcess& generation, const proto::Ready& rea
   const std::vector<std::string>& errors = state_.pairs.at(record.pair).settings_errors;
   if (!errors.empty()) {
     bad_config_ = true;
-    return candidate_failed(EventKind::CandidateFailed, fmt::format("{}", fmt::join(errors, "\n")));
+    return candidate_failed(EventKind::CandidateFailed, boost::algorithm::join(errors, "\n"));
   }
   feed({EventKind::CandidateReady});
 }
@@ -309,9 +310,9 @@ void Supervisor::on_start_timeout(GenerationProcess& generation) {
   const GenerationRecord& record = generation.record();
   if (record.role != Role::Candidate) return;
   candidate_failed(EventKind::CandidateTimedOut,
-                   fmt::format("{} hung {}: it was not ready within {}{}", generation.name(),
-                               doing(record), os::format_duration(generation.start_limit()),
-                               doubt(record, state_.pairs.at(record.pair))));
+                   os::format("{} hung {}: it was not ready within {}{}", generation.name(),
+                              doing(record), os::format_duration(generation.start_limit()),
+                              doubt(record, state_.pairs.at(record.pair))));
 }
 
 void Supervisor::on_exit(GenerationProcess& generation, const os::ExitStatus& status) {
@@ -327,8 +328,8 @@ void Supervisor::on_exit(GenerationProcess& generation, const os::ExitStatus& st
   }
   const bool killed = status.signal != 0;
   const std::string text =
-      fmt::format("{} {}{} {}{}", generation.name(), killed ? "was " : "", status.text(),
-                  doing(record), doubt(record, state_.pairs.at(record.pair)));
+      os::format("{} {}{} {}{}", generation.name(), killed ? "was " : "", status.text(),
+                 doing(record), doubt(record, state_.pairs.at(record.pair)));
   const bool crashed = role == Role::InCharge;
   if (crashed && record.serving_since) {
     const std::chrono::duration<double> took(*record.serving_since - record.started);

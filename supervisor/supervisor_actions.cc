@@ -1,5 +1,4 @@
 // What the actions of the lifecycle mean. supervisor.cc has what leads to them.
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <iterator>
@@ -7,6 +6,7 @@
 #include "proto/negotiation.h"
 #include "proto/seqpacket.h"
 #include "shared/os/duration.h"
+#include "shared/os/format.h"
 #include "shared/os/log.h"
 #include "shared/os/seconds.h"
 #include "supervisor/supervisor.h"
@@ -106,9 +106,9 @@ void Supervisor::spawn(PairId pair) {
 
 void Supervisor::fall_back() {
   std::swap(state_.good, state_.previous);
-  state_.note = fmt::format("after {} crashes in a row of {}, fallen back to what ran as {}",
-                            state_.life.quick_crashes, state_.pairs.at(state_.previous).text(),
-                            state_.pairs.at(state_.good).text());
+  state_.note = os::format("after {} crashes in a row of {}, fallen back to what ran as {}",
+                           state_.life.quick_crashes, state_.pairs.at(state_.previous).text(),
+                           state_.pairs.at(state_.good).text());
   log::error("{}", state_.note);
 }
 
@@ -121,7 +121,7 @@ void Supervisor::send_serve() {
     if (error) {
       return candidate_failed(
           EventKind::CandidateFailed,
-          fmt::format("{} did not begin to serve: {}", candidate->name(), *error));
+          os::format("{} did not begin to serve: {}", candidate->name(), *error));
     }
     record.serving_since = now();
     candidate->stop_start_timer();
@@ -138,7 +138,7 @@ void Supervisor::send_pause() {
                    [this, in_charge](const std::optional<std::string>& error) {
                      if (in_charge->record().role != Role::InCharge) return;
                      if (error) {
-                       failure_ = fmt::format("{} did not pause: {}", in_charge->name(), *error);
+                       failure_ = os::format("{} did not pause: {}", in_charge->name(), *error);
                        log::error("{}", failure_);
                        return feed({EventKind::InChargeFailed});
                      }
@@ -425,7 +425,7 @@ std::string Supervisor::aftermath(bool rolled_back) const {
     return "the supervisor is stopping";
   }
   if (const std::uint64_t id = in_charge_id(); id != 0) {
-    return fmt::format("generation {} {}", id, rolled_back ? "serves again" : "goes on");
+    return os::format("generation {} {}", id, rolled_back ? "serves again" : "goes on");
   }
   return "a fresh generation is being started";
 }

@@ -1,9 +1,9 @@
 // How the supervisor is replaced, and how it goes on in place of one before it.
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 
+#include "shared/os/format.h"
 #include "shared/os/log.h"
 #include "shared/os/memfd.h"
 #include "supervisor/program_path.h"
@@ -212,8 +212,8 @@ void Supervisor::answer_clients(std::vector<AdoptedClient> clients) {
   for (auto& [waits_for, responder] : clients) {
     if (waits_for == 0) {
       proto::CommandReply reply;
-      reply.set_text(fmt::format("supervisor {} has taken over from {}: {}", kVersion, before,
-                                 program_at(state_.program)));
+      reply.set_text(os::format("supervisor {} has taken over from {}: {}", kVersion, before,
+                                program_at(state_.program)));
       responder.reply(reply);
       continue;
     }

@@ -1,9 +1,9 @@
 // What the supervisor shows of what is going on. supervisor.cc has what leads to it.
-#include <fmt/format.h>
 
 #include <algorithm>
 
 #include "shared/os/duration.h"
+#include "shared/os/format.h"
 #include "supervisor/supervisor.h"
 
 namespace baton::supervisor {
@@ -31,10 +31,10 @@ std::string Supervisor::note() const {
   const std::uint32_t crashes = state_.life.quick_crashes;
   if (state_.life.stage == Stage::BackingOff) {
     const std::chrono::duration<double> left(std::max(0.0, next_start_ - now()));
-    loop = fmt::format("crash loop: {} quick crashes, the next start in {}", crashes,
-                       os::format_duration(std::chrono::ceil<std::chrono::milliseconds>(left)));
+    loop = os::format("crash loop: {} quick crashes, the next start in {}", crashes,
+                      os::format_duration(std::chrono::ceil<std::chrono::milliseconds>(left)));
   } else if (state_.life.stage == Stage::Recovering && lifecycle::back_off(crashes).count() != 0) {
-    loop = fmt::format("crash loop: {} quick crashes, a fresh generation is starting", crashes);
+    loop = os::format("crash loop: {} quick crashes, a fresh generation is starting", crashes);
   }
   if (loop.empty() || state_.note.empty()) return state_.note + loop;
   return state_.note + "; " + loop;

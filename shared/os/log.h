@@ -5,12 +5,11 @@
 // Nothing secret is ever passed here.
 #pragma once
 
-#include <fmt/core.h>
-
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
+
+#include "shared/os/format.h"
 
 namespace baton::log {
 
@@ -36,22 +35,22 @@ std::string_view level_name(Level level);
 std::string_view format_name(Format format);
 
 template <class... Args>
-void debug(fmt::format_string<Args...> format, Args&&... args) {
-  if (enabled(Level::Debug)) write(Level::Debug, fmt::format(format, std::forward<Args>(args)...));
+void debug(fmt::format_string<Args...> format, const Args&... args) {
+  if (enabled(Level::Debug)) write(Level::Debug, os::format(format, args...));
 }
 template <class... Args>
-void info(fmt::format_string<Args...> format, Args&&... args) {
-  if (enabled(Level::Info)) write(Level::Info, fmt::format(format, std::forward<Args>(args)...));
+void info(fmt::format_string<Args...> format, const Args&... args) {
+  if (enabled(Level::Info)) write(Level::Info, os::format(format, args...));
 }
 template <class... Args>
-void warning(fmt::format_string<Args...> format, Args&&... args) {
+void warning(fmt::format_string<Args...> format, const Args&... args) {
   if (enabled(Level::Warning)) {
-    write(Level::Warning, fmt::format(format, std::forward<Args>(args)...));
+    write(Level::Warning, os::format(format, args...));
   }
 }
 template <class... Args>
-void error(fmt::format_string<Args...> format, Args&&... args) {
-  if (enabled(Level::Error)) write(Level::Error, fmt::format(format, std::forward<Args>(args)...));
+void error(fmt::format_string<Args...> format, const Args&... args) {
+  if (enabled(Level::Error)) write(Level::Error, os::format(format, args...));
 }
 
 }  // namespace baton::log
