@@ -34,8 +34,8 @@ class BatonSubject:
 
     def __init__(self, upstream, connections):
         self.address = f"127.0.0.1:{free_port()}"
-        # The supervisor's state is where a service's is: in memory.
-        self.directory = tempfile.mkdtemp(prefix="baton-bench-", dir="/run" if os.geteuid() == 0 else "/tmp")
+        # The supervisor's state is where a service's is: in memory. (In a container /run may be on a disk.)
+        self.directory = tempfile.mkdtemp(prefix="baton-bench-", dir="/dev/shm")
         tables = relay(self.address, upstream, workers=1, listener={"protocol": self.protocol})
         self.baton = Baton(self.directory, tables, proxy=PROXY,
                            wrapper=on_cpu(PROXY_CPU), arguments=["--log-level", "warning"])
