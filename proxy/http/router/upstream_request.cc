@@ -33,7 +33,12 @@ constexpr UpstreamFailure kFlood{502, ResponseFlag::UpstreamProtocolError,
 
 UpstreamRequest::UpstreamRequest(const MessageLimits& limits, Sink& sink, StreamInfo& info,
                                  ResponseHead& response)
-    : sink_(sink), info_(info), response_(response), parser_(limits), body_(limits) {
+    : sink_(sink),
+      info_(info),
+      response_(response),
+      parser_(limits),
+      body_(limits),
+      attempts_(info) {
   timeout_.set<UpstreamRequest, &UpstreamRequest::on_timeout>(this);
   per_try_timeout_.set<UpstreamRequest, &UpstreamRequest::on_per_try_timeout>(this);
 }
@@ -45,7 +50,7 @@ UpstreamRequest::~UpstreamRequest() { cancel(); }
 void UpstreamRequest::start(const Plan& plan) {
   context_ = &plan.context;
   route_ = &plan.route;
-  hash_ = plan.hash;
+  attempts_.begin(context_->pool.cluster(), plan.route, plan.hash);
   answered_ = {.method = plan.head.method, .upgrade = plan.upgrade};
   connect_ = plan.connect;
   shares_ = plan.opening.empty();
@@ -54,12 +59,9 @@ void UpstreamRequest::start(const Plan& plan) {
   repeatable_ =
       route_->retry ? route_->retry->may_repeat(plan.head.method) : is_idempotent(plan.head.method);
   kept_all_ = true;
-  stale_retry_used_ = false;
   response_paused_ = false;
   head_bytes_ = {};
   interim_responses_ = 0;
-  retries_ = failovers_ = 0;
-  reconnects_ = false;
   timeout_queue_ = route_->timeout ? &context_->timeouts.of(*route_->timeout) : nullptr;
   context_->stats.requests_active.add();
   request_guard_ = context_->pool.cluster().try_acquire(Circuit::Requests);
@@ -106,18 +108,8 @@ void UpstreamRequest::on_place(CircuitGuard place) {
   go_to_any_endpoint(pick_);
 }
 
-std::shared_ptr<const Endpoint> UpstreamRequest::pick_endpoint() {
-  Cluster& cluster = context_->pool.cluster();
-  auto endpoint = cluster.pick({.hash = hash_, .tried = tried_});
-  if (endpoint || tried_.empty()) return endpoint;
-  // Where nobody else is left, one that failed may have recovered: rather not the last one.
-  tried_.erase(tried_.begin(), tried_.end() - 1);
-  endpoint = cluster.pick({.hash = hash_, .tried = tried_});
-  return endpoint ? endpoint : cluster.pick({.hash = hash_});
-}
-
 void UpstreamRequest::go_to_any_endpoint(Pick pick) {
-  auto endpoint = pick_endpoint();
+  auto endpoint = attempts_.pick();
   if (!endpoint) return fail(kNobody);
   go_to(std::move(endpoint), pick);
 }
@@ -160,37 +152,19 @@ void UpstreamRequest::on_connected(os::UniqueFd socket, std::shared_ptr<const En
 void UpstreamRequest::on_exhausted() {
   info_.endpoint = connector_->failed().back();
   connector_.reset();
-  tried_.push_back(info_.endpoint);
-  auto endpoint = pick_after_connect_failure();
+  attempts_.note_tried(info_.endpoint);
+  auto endpoint = attempts_.pick_after_connect_failure();
   if (!endpoint) return fail(kNoConnection);
   context_->stats.retries_total.add();
   count_attempt();
-  go_to(std::move(endpoint), stale_retry_used_ ? Pick::Fresh : Pick::Pooled);
-}
-
-// Null: it has had its attempts. Those that no policy asks for put no load on the cluster that it
-// would not have had anyway, so its budget is not for them.
-std::shared_ptr<const Endpoint> UpstreamRequest::pick_after_connect_failure() {
-  if (route_->retry && route_->retry->on_connect_failure()) {
-    reconnects_ = reconnects_ || !retry_guard_;
-    return take_retry() ? pick_endpoint() : nullptr;
-  }
-  auto other = context_->pool.cluster().pick({.hash = hash_, .tried = tried_});
-  if (!other) return nullptr;
-  if (failovers_ == kMostFailovers) {
-    info_.flags.set(ResponseFlag::RetryLimitExceeded);
-    return nullptr;
-  }
-  ++failovers_;
-  return other;
+  go_to(std::move(endpoint), attempts_.stale_retry_used() ? Pick::Fresh : Pick::Pooled);
 }
 
 void UpstreamRequest::go_on_with(UpstreamConnection& connection) {
   connection_ = &connection;
   connection.use(*this);
   if (!request_sent_) timeout_.disarm();
-  // From here on it is no more work to the endpoints than a request that got there at once.
-  if (std::exchange(reconnects_, false)) retry_guard_ = {};
+  attempts_.connected();
   phase_ = Phase::AwaitingHead;
   info_.endpoint = connection.endpoint();
   use_ = EndpointUse(*connection.endpoint());
@@ -342,7 +316,7 @@ void UpstreamRequest::on_final_head(Buffer& rest) {
   const bool server_error = response_.status >= 500;
   outcome_ = server_error ? Outcome::ServerError : Outcome::Success;
   if (route_->retry && route_->retry->on_status(response_.status) && may_send_again() &&
-      take_retry()) {
+      attempts_.take_retry()) {
     return retry(Pick::Pooled);
   }
   per_try_timeout_.disarm();
@@ -420,7 +394,7 @@ void UpstreamRequest::on_closed_by_endpoint(Closed how) {
   if (stale && take_stale_retry()) return;
   context_->stats.resets_total.add();
   outcome_ = Outcome::ServerError;
-  if (route_->retry && route_->retry->on_reset() && may_send_again() && take_retry()) {
+  if (route_->retry && route_->retry->on_reset() && may_send_again() && attempts_.take_retry()) {
     return retry(Pick::Fresh);
   }
   fail(kClosed);
@@ -432,36 +406,19 @@ bool UpstreamRequest::may_send_again() const { return kept_all_ && repeatable_; 
 
 // Of one whose body is still to come nobody knows yet whether all of it can be kept.
 bool UpstreamRequest::is_sure_of_stale_retry() const {
-  return may_send_again() && request_sent_ && !stale_retry_used_;
+  return may_send_again() && request_sent_ && !attempts_.stale_retry_used();
 }
 
 bool UpstreamRequest::take_stale_retry() {
-  if (stale_retry_used_ || !may_send_again()) return false;
-  stale_retry_used_ = true;
+  if (!may_send_again() || !attempts_.take_stale_retry()) return false;
   drop_connection();
   begin_attempt(Pick::Fresh);
   return true;
 }
 
-bool UpstreamRequest::take_retry() {
-  const RetryPolicy& policy = *route_->retry;
-  if (retries_ >= policy.retries) {
-    info_.flags.set(ResponseFlag::RetryLimitExceeded);
-    return false;
-  }
-  Cluster& cluster = context_->pool.cluster();
-  if (!policy.budget_admits(cluster.in_use(Circuit::Requests), cluster.in_use(Circuit::Retries))) {
-    return false;
-  }
-  if (!retry_guard_) retry_guard_ = cluster.try_acquire(Circuit::Retries);
-  if (!retry_guard_) return false;
-  ++retries_;
-  return true;
-}
-
 void UpstreamRequest::retry(Pick pick) {
   context_->stats.retries_total.add();
-  if (connection_ != nullptr) tried_.push_back(connection_->endpoint());
+  if (connection_ != nullptr) attempts_.note_tried(connection_->endpoint());
   drop_connection();
   begin_attempt(pick);
 }
@@ -493,7 +450,8 @@ void UpstreamRequest::on_timeout() {
 void UpstreamRequest::on_per_try_timeout() {
   context_->stats.timeouts_total.add();
   outcome_ = Outcome::ServerError;
-  if (route_->retry->on_reset() && may_send_again() && take_retry()) return retry(Pick::Fresh);
+  if (route_->retry->on_reset() && may_send_again() && attempts_.take_retry())
+    return retry(Pick::Fresh);
   fail(kTooSlow);
 }
 
@@ -561,8 +519,7 @@ void UpstreamRequest::finish(Reuse reuse) {
   request_guard_ = {};
   pending_guard_ = {};
   connection_guard_ = {};
-  retry_guard_ = {};
-  tried_.clear();
+  attempts_.end();
   kept_.capacity() > kKeptBytes ? kept_.release() : kept_.clear();
   context_->stats.requests_active.sub();
   context_ = nullptr;

@@ -11,7 +11,8 @@
 //    had asked for, if it is idempotent: once;
 //  - for which the route's retry policy says so, within its number and the cluster's budget.
 // Where no connection was made nothing has been sent: any request may go to another endpoint. It
-// does so by the retry policy if that names connect failures, else to a few that it has not tried.
+// does so by the retry policy if that names connect failures, else to a few that it has not tried
+// (attempts.h).
 //
 // Where max_connections are in use it waits before it picks, as long as its timeout lets it and no
 // more than max_pending_requests do.
@@ -28,11 +29,11 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <vector>
 
 #include "proxy/http/codec/response_parser.h"
 #include "proxy/http/http_metrics.h"
 #include "proxy/http/route/route.h"
+#include "proxy/http/router/attempts.h"
 #include "proxy/http/router/body_reader.h"
 #include "proxy/http/stream_info.h"
 #include "proxy/http/upstream/upstream_pool.h"
@@ -137,8 +138,6 @@ class UpstreamRequest final : private UpstreamConnection::User,
   // What may wait for a connection before the client is no longer read.
   static constexpr std::size_t kWaitingBytes = std::size_t{64} * 1024;
   static constexpr unsigned kMaxInterimResponses = 16;
-  // How many endpoints more are tried after a connect failure that no retry policy is for.
-  static constexpr std::uint32_t kMostFailovers = 3;
 
  private:
   enum class Phase : std::uint8_t { Idle, Connecting, AwaitingHead, Body, Tunnel };
@@ -161,8 +160,6 @@ class UpstreamRequest final : private UpstreamConnection::User,
   void count_attempt();
   void wait_for_place(Pick pick);
   void begin_to_wait();
-  std::shared_ptr<const Endpoint> pick_endpoint();
-  std::shared_ptr<const Endpoint> pick_after_connect_failure();
   void go_to_any_endpoint(Pick pick);
   void go_to(std::shared_ptr<const Endpoint> endpoint, Pick pick);
   void connect_to(std::shared_ptr<const Endpoint> endpoint);
@@ -190,7 +187,6 @@ class UpstreamRequest final : private UpstreamConnection::User,
 
   bool may_send_again() const;
   bool is_sure_of_stale_retry() const;
-  bool take_retry();
   void retry(Pick pick);
   void fail(const UpstreamFailure& failure);
   void report_outcome();
@@ -205,7 +201,7 @@ class UpstreamRequest final : private UpstreamConnection::User,
 
   Context* context_ = nullptr;  // null: no request
   const ForwardAction* route_ = nullptr;
-  std::optional<std::uint64_t> hash_;
+  Attempts attempts_;
   AnsweredRequest answered_;
   bool connect_ = false;
   bool shares_ = true;         // its connections serve others, too
@@ -213,15 +209,11 @@ class UpstreamRequest final : private UpstreamConnection::User,
   bool request_sent_ = false;  // all of it, as far as this object is concerned
   bool repeatable_ = false;    // by its method, or because the route says so
   bool kept_all_ = true;       // kept_ has all that was sent
-  bool stale_retry_used_ = false;
   bool response_paused_ = false;
   bool held_ = false;
-  bool reconnects_ = false;  // the retry under way is one for want of a connection only
   bool collecting_ = false;  // context_->out may hold pieces of this request
   Phase phase_ = Phase::Idle;
   std::uint8_t interim_responses_ = 0;
-  std::uint32_t retries_ = 0;
-  std::uint32_t failovers_ = 0;
   unsigned used_in_ = 0;  // the loop's iteration in which the connection was given to this
 
   Buffer kept_;     // what an attempt has to send, or has sent and may have to again
@@ -233,10 +225,8 @@ class UpstreamRequest final : private UpstreamConnection::User,
   CircuitGuard request_guard_;
   CircuitGuard pending_guard_;
   CircuitGuard connection_guard_;
-  CircuitGuard retry_guard_;
   EndpointUse use_;
   std::optional<Outcome> outcome_;  // of this attempt, as far as it is known; reported at its end
-  std::vector<std::shared_ptr<const Endpoint>> tried_;
   std::chrono::steady_clock::time_point sent_at_;
   std::string_view head_bytes_;
   Buffer tunnelled_;                       // bytes behind the head that opened a tunnel
