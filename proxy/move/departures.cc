@@ -20,6 +20,24 @@ constexpr ev::tstamp kShortageSeconds = 1;
 constexpr ev::tstamp kLongestPauseSeconds = 60;
 constexpr std::chrono::milliseconds kNoDeadline{0};
 
+std::size_t sessions_of(const Departures::Listeners& listeners) {
+  std::size_t count = 0;
+  for (const auto& listener : listeners) count += listener->sessions().size();
+  return count;
+}
+
+std::size_t idle_upstreams_of(http::HttpWorker& http) {
+  std::size_t count = 0;
+  http.for_each_pool([&](const http::UpstreamPool& pool) { count += pool.idle(); });
+  return count;
+}
+
+// The most of `all` in one slice, so that each of so many counterparts gets some of them.
+std::size_t share_of(std::size_t all, std::size_t counterparts) {
+  const std::size_t fair = (all + counterparts - 1) / counterparts;
+  return std::clamp<std::size_t>(fair, 1, Departures::kLargestBatch);
+}
+
 }  // namespace
 
 Departures::Departures(Options options)
@@ -29,16 +47,21 @@ Departures::Departures(Options options)
       drain_(options.drain),
       hooks_(options.hooks),
       settled_(std::move(options.settled)),
+      share_(share_of(sessions_of(listeners_), options.channels.size())),
+      upstream_share_(share_of(idle_upstreams_of(http_), options.channels.size())),
       next_(options.loop),
       prompt_(options.loop),
-      last_time_(options.loop),
-      channel_(options.loop, std::move(options.channel), "next generation's worker") {
+      last_time_(options.loop) {
   next_.set<Departures, &Departures::pass>(this);
   prompt_.set<Departures, &Departures::on_slow_answer>(this);
   last_time_.set<Departures, &Departures::finished>(this);
-  channel_.on_close([this](const std::string&) { end(); });
-  // Connections do not stand still for it.
-  channel_.give_up_when_crowded();
+  for (os::UniqueFd& end_here : options.channels) {
+    proto::Channel& channel =
+        channels_.emplace_back(options.loop, std::move(end_here), "next generation's worker");
+    channel.on_close([this](const std::string&) { end(); });
+    // Connections do not stand still for it.
+    channel.give_up_when_crowded();
+  }
   drain_.on_boarding([this] { on_boarding(); });
   set_moving(Moving::Now);
   next_.start(0);
@@ -96,7 +119,8 @@ void Departures::on_boarding() {
 
 void Departures::offer(proto::MoveBatch& batch, std::span<const int> fds) {
   batch.set_id(++batch_);
-  channel_.request<proto::MoveVerdicts>(
+  turn_ = (turn_ + 1) % channels_.size();
+  channel().request<proto::MoveVerdicts>(
       proto::MOVE_PREPARE, batch, fds, kAnswerTime,
       [this](const Answer& answer, const proto::Fds&) { on_answer(answer); });
   prompt_.start(os::seconds(kPromptTime));
@@ -108,7 +132,7 @@ void Departures::on_slow_answer() { set_moving(Moving::Later); }
 void Departures::take_out_upstreams() {
   if (!upstreams_travel_) return;
   http_.for_each_pool([&](http::UpstreamPool& pool) {
-    while (upstreams_.size() < batch_size_) {
+    while (upstreams_.size() < std::min(batch_size_, upstream_share_)) {
       http::UpstreamConnection* const connection = pool.take_out();
       if (connection == nullptr) return;
       upstreams_.push_back({&pool, connection});
@@ -129,7 +153,7 @@ void Departures::collect_connections(proto::MoveBatch& batch, std::vector<int>& 
 bool Departures::collect(ActiveListener& listener, proto::MoveBatch& batch, std::vector<int>& fds) {
   auto& sessions = listener.sessions();
   for (auto next = sessions.begin(); next != sessions.end();) {
-    if (travellers_.size() == batch_size_) return false;
+    if (travellers_.size() == std::min(batch_size_, share_)) return false;
     Session& session = *next++;
     if (!look_at_all_ && !session.boards()) return true;
     if (session.stays()) continue;
@@ -168,10 +192,11 @@ void Departures::on_failure(const proto::CallError& error) {
   using Code = proto::CallError::Code;
   const bool is_alone = travellers_.size() + upstreams_.size() == 1;
   const bool too_large = error.code == Code::BadRequest;
+  const std::size_t half = std::max(travellers_.size(), upstreams_.size()) / 2;
   if (too_large && is_alone && !travellers_.empty()) travellers_.front().session->set_stays(true);
   take_all_back();
   if (retired_) return settled_(*this);
-  if (!channel_.open()) return end();
+  if (!channel().open()) return end();
   if (error.code == Code::DeadlineExceeded) {
     batch_size_ = std::max<std::size_t>(batch_size_ / 2, 1);
     return ask_for_life();
@@ -183,14 +208,14 @@ void Departures::on_failure(const proto::CallError& error) {
     finished();
     return next_.start(kShortageSeconds);
   }
-  batch_size_ = std::max<std::size_t>(batch_size_ / 2, 1);
+  batch_size_ = std::max<std::size_t>(half, 1);
   next_.start(kLookAgainSeconds);
 }
 
 void Departures::abort() {
   proto::MoveDecision decision;
   decision.set_id(batch_);
-  if (channel_.open()) channel_.notify(proto::MOVE_ABORT, decision);
+  if (channel().open()) channel().notify(proto::MOVE_ABORT, decision);
 }
 
 // New is stopped or starved, and may go on at any time. What it does not read keeps sockets open
@@ -202,22 +227,22 @@ void Departures::ask_for_life() {
   asks_for_life_ = true;
   proto::MoveBatch nothing;
   nothing.set_id(++batch_);
-  channel_.request<proto::MoveVerdicts>(proto::MOVE_PREPARE, nothing, {}, kNoDeadline,
-                                        [this](const Answer& answer, const proto::Fds&) {
-                                          asks_for_life_ = false;
-                                          if (!answer) return end();
-                                          abort();
-                                          next_.start(pause_seconds_);
-                                          pause_seconds_ = std::min(2 * pause_seconds_ + 1,
-                                                                    kLongestPauseSeconds);
-                                        });
+  channel().request<proto::MoveVerdicts>(proto::MOVE_PREPARE, nothing, {}, kNoDeadline,
+                                         [this](const Answer& answer, const proto::Fds&) {
+                                           asks_for_life_ = false;
+                                           if (!answer) return end();
+                                           abort();
+                                           next_.start(pause_seconds_);
+                                           pause_seconds_ = std::min(2 * pause_seconds_ + 1,
+                                                                     kLongestPauseSeconds);
+                                         });
 }
 
 void Departures::settle(const proto::MoveVerdicts& verdicts) {
   hooks_.reached(MovePoint::Accepted);
   proto::MoveDecision commit;
   commit.set_id(batch_);
-  if (!channel_.notify(proto::MOVE_COMMIT, commit)) {
+  if (!channel().notify(proto::MOVE_COMMIT, commit)) {
     counters_.returned(travellers_.size());
     end();
     return take_all_back();

@@ -1,5 +1,5 @@
-// Hands a worker's connections to its counterpart in the next generation, in slices, so that
-// neither loop stalls.
+// Hands a worker's connections to its counterparts in the next generation, in slices, so that
+// neither loop stalls: one slice at a time, to each of them in turn.
 //
 //   for each connection:
 //     RUN ─ freeze ─► FROZEN ─ prepare ─► OFFERED ─ accepted ─► commit ─► closed here, running
@@ -25,13 +25,14 @@
 // New that does not answer in time gets no more until it does; one that has no descriptors left is
 // asked again later.
 //
-// Thread: its worker's. Owns: the channel, connections on their way. Borrows: listeners, pools,
+// Thread: its worker's. Owns: the channels, connections on their way. Borrows: listeners, pools,
 // counters.
 #pragma once
 
 #include <ev++.h>
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
@@ -53,7 +54,7 @@ class Departures {
 
   struct Options {
     ev::loop_ref loop;
-    os::UniqueFd channel;
+    std::vector<os::UniqueFd> channels;  // to workers of new, one or more
     const Listeners& listeners;
     http::HttpWorker& http;
     MoveCounters& counters;
@@ -77,6 +78,7 @@ class Departures {
 
   // At most so many in one message, and as many idle ones to endpoints: three descriptors for both
   // of a message's 253.
+  // Fewer if not even that would go to each counterpart.
   static constexpr std::size_t kLargestBatch = 32;
   static constexpr std::chrono::milliseconds kAnswerTime{2000};
   // An answer takes a round trip between two workers; who boards waits no longer than this.
@@ -94,6 +96,8 @@ class Departures {
   };
   using Answer = std::expected<proto::MoveVerdicts, proto::CallError>;
 
+  // Of the slice that is on its way, until the next one.
+  proto::Channel& channel() { return channels_[turn_]; }
   void pass();
   void on_boarding();
   void on_slow_answer();
@@ -125,6 +129,9 @@ class Departures {
   bool upstreams_travel_ = true;  // new knows what they are
   std::uint64_t batch_ = 0;
   std::size_t batch_size_ = kLargestBatch;
+  // The most of either kind in a slice, so that each counterpart gets some of them.
+  const std::size_t share_;
+  const std::size_t upstream_share_;
   bool look_at_all_ = true;  // in the next slice, not only at those that board
   ev::tstamp look_again_ = 0;
   bool asks_for_life_ = false;
@@ -135,7 +142,8 @@ class Departures {
   ev::timer prompt_;
   ev::timer last_time_;
   std::function<void()> finished_;  // finish()
-  proto::Channel channel_;
+  std::deque<proto::Channel> channels_;
+  std::size_t turn_ = 0;  // which has had the last slice
 };
 
 }  // namespace baton::proxy

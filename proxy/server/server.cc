@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <set>
 #include <span>
 #include <utility>
@@ -18,6 +19,8 @@ namespace {
 
 // How long lines of the access log may keep a process that is to end.
 constexpr std::chrono::milliseconds kLogFlushTime{1000};
+// Between the workers of two generations; no generation has more workers.
+constexpr std::size_t kMostChannels = 64;
 
 std::set<std::string> identities(const std::vector<proto::SocketKey>& keys) {
   std::set<std::string> result;
@@ -54,6 +57,14 @@ std::vector<WantedSockets> wanted_by(const Config& config) {
 void give_up_capabilities() {
   const auto kept = os::keep_capabilities({CAP_NET_BIND_SERVICE, CAP_DAC_OVERRIDE});
   if (!kept) log::warning("going on with all capabilities: {}", kept.error().text());
+}
+
+// The i-th is between worker i % ours and worker i % theirs: with as many as their least common
+// multiple each of ours has equally many, and each of theirs. It is at least one for each worker.
+std::size_t channels_between(std::size_t ours, std::size_t theirs) {
+  if (theirs == 0 || theirs > kMostChannels) return ours;
+  const std::size_t fair = std::lcm(ours, theirs);
+  return fair <= kMostChannels ? fair : std::max(ours, theirs);
 }
 
 }  // namespace
@@ -194,9 +205,9 @@ void Server::drain(const std::vector<proto::SocketKey>& kept, Done done) {
   }
 }
 
-std::vector<os::UniqueFd> Server::depart() {
+std::vector<os::UniqueFd> Server::depart(std::size_t their_workers) {
   std::vector<os::UniqueFd> here, there;
-  for (std::size_t i = 0; i < workers_->size(); ++i) {
+  for (std::size_t i = 0; i < channels_between(workers_->size(), their_workers); ++i) {
     auto ends = proto::make_pair();
     if (!ends) {
       log::warning("connections stay where they are: {}", ends.error().text());

@@ -77,8 +77,9 @@ class Server {
   // Lets go of the `kept` sockets (the next generation has them), accepts the others' queues empty
   // and closes all of them, each address by itself.
   void drain(const std::vector<proto::SocketKey>& kept, Done done);
-  // Begins to hand connections to the next generation; returns its ends of the workers' channels.
-  std::vector<os::UniqueFd> depart();
+  // Begins to hand connections to the next generation, which has so many workers (0: it does not
+  // say); returns its ends of channels, the i-th for its worker i % their_workers.
+  std::vector<os::UniqueFd> depart(std::size_t their_workers);
   void welcome(std::vector<os::UniqueFd> channels, const os::UniqueFd& old_process);
   // What can move does so now: nothing more will once it is `done`, within about a second.
   void finish_moving(Done done) { workers_->finish_moving(std::move(done)); }

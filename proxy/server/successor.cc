@@ -21,7 +21,8 @@ Successor::Successor(EventLoop& loop, os::UniqueFd channel, proto::Hello self,
           return;
         }
         takes_connections_ = agreement->has(proto::kFeatureMove);
-        borrowing_workers_ = agreement->has(proto::kFeatureSessions) ? hello.workers() : 0;
+        borrows_sessions_ = agreement->has(proto::kFeatureSessions);
+        workers_ = hello.workers();
         log::debug("generation {} ({}) introduced itself", hello.generation(), hello.build());
         answer.reply(self_);
         met_();

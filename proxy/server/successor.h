@@ -25,10 +25,12 @@ class Successor {
   bool connected() const { return channel_.open(); }
   // It has said that it does.
   bool takes_connections() const { return takes_connections_; }
-  // Its ends of the channels to the workers here.
+  // 0: it does not say.
+  std::size_t workers() const { return workers_; }
+  // Its ends of channels to the workers here: the i-th is for its worker i % workers().
   void send_channels(std::vector<os::UniqueFd> channels);
   // How many workers it has if it borrows UDP sessions, else 0.
-  std::size_t borrowing_workers() const { return borrowing_workers_; }
+  std::size_t borrowing_workers() const { return borrows_sessions_ ? workers_ : 0; }
   // The sockets are not read here any more: it may read them once it has the sessions.
   void send_session_channels(std::vector<SessionChannel> channels);
 
@@ -38,7 +40,8 @@ class Successor {
   const ListeningSockets& sockets_;
   std::function<void()> met_;
   bool takes_connections_ = false;
-  std::size_t borrowing_workers_ = 0;
+  bool borrows_sessions_ = false;
+  std::size_t workers_ = 0;
 };
 
 }  // namespace baton::proxy

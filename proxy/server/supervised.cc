@@ -470,7 +470,8 @@ void SupervisedGeneration::lend_sessions(const std::vector<proto::SocketKey>& re
 // To the generation that was committed.
 void SupervisedGeneration::hand_over_connections() {
   Successor* const next = next_generation();
-  if (next != nullptr && next->takes_connections()) next->send_channels(server_->depart());
+  if (next == nullptr || !next->takes_connections()) return;
+  next->send_channels(server_->depart(next->workers()));
 }
 
 void SupervisedGeneration::on_deadline(ev::timer&, int) noexcept {

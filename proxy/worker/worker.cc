@@ -90,15 +90,15 @@ void Worker::start() {
 }
 
 // Who was refused, or could not move in time, has another chance. What has been offered to the
-// worker before is settled with that one.
-void Worker::depart(os::UniqueFd channel) {
+// workers before is settled with those.
+void Worker::depart(std::vector<os::UniqueFd> channels) {
   if (!departures_.empty()) departures_.back()->retire();
   for (const auto& listener : streams_) {
     for (Session& session : listener->sessions()) session.set_stays(false);
   }
   departures_.push_back(std::make_unique<Departures>(Departures::Options{
       .loop = loop_.ref(),
-      .channel = std::move(channel),
+      .channels = std::move(channels),
       .listeners = streams_,
       .http = http_,
       .counters = move_counters_,

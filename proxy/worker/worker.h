@@ -64,8 +64,8 @@ class Worker {
   // Connections end at their next message boundary, as the strategy says. Again: re-tuned.
   void drain(std::chrono::milliseconds time, DrainStrategy strategy);
   HeldConnections& held() { return held_; }
-  // Hands connections to the next generation's worker at the other end; again: to a later one's.
-  void depart(os::UniqueFd channel);
+  // Hands connections to the next generation's workers at the other ends; again: to a later one's.
+  void depart(std::vector<os::UniqueFd> channels);
   // Departures::finish(); `done` is called at once if there is nobody to hand them to.
   void finish_moving(std::function<void()> done);
   // Takes those of the worker of the generation before that is at the other end.

@@ -206,10 +206,12 @@ void WorkerPool::drain(std::chrono::milliseconds time, DrainStrategy strategy) {
 }
 
 void WorkerPool::depart(std::vector<os::UniqueFd> channels) {
-  for (std::size_t i = 0; i < channels.size() && i < impl_->workers.size(); ++i) {
+  for (std::size_t i = 0; i < channels.size() && i < size(); ++i) {
     Worker* const worker = impl_->workers[i].get();
-    const auto channel = std::make_shared<os::UniqueFd>(std::move(channels[i]));
-    worker->post([worker, channel] { worker->depart(std::move(*channel)); });
+    const auto its = std::make_shared<std::vector<os::UniqueFd>>();
+    for (std::size_t j = i; j < channels.size(); j += size())
+      its->push_back(std::move(channels[j]));
+    worker->post([worker, its] { worker->depart(std::move(*its)); });
   }
 }
 

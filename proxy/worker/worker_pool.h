@@ -70,7 +70,8 @@ class WorkerPool {
   void when_empty(Done empty);
   // Connections end at their next message boundary, as the strategy says. Again: re-tuned.
   void drain(std::chrono::milliseconds time, DrainStrategy strategy);
-  // Hands all connections to the next generation, each worker over its own channel.
+  // Hands all connections to the next generation: the i-th channel is worker i % size()'s. At least
+  // one for each.
   void depart(std::vector<os::UniqueFd> channels);
   // What can move is to do so now; `done`: nothing more will, or time is up
   // (Departures::kLastTime).

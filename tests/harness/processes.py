@@ -84,6 +84,18 @@ def fds(pid):
     return result
 
 
+def watched_sockets(pid):
+    """For each of its epoll sets, in no order: the inodes of the sockets in it."""
+    result, links = [], fds(pid)
+    for fd, link in links.items():
+        if link != "anon_inode:[eventpoll]":
+            continue
+        watched = re.findall(rb"^tfd:\s+(\d+)", _read(f"/proc/{pid}/fdinfo/{fd}"), re.M)
+        names = (re.fullmatch(r"socket:\[(\d+)\]", links.get(int(each), "")) for each in watched)
+        result.append({int(name[1]) for name in names if name})
+    return result
+
+
 def threads(pid):
     try:
         return len(os.listdir(f"/proc/{pid}/task"))

@@ -41,6 +41,15 @@ def accepts(address):
     return False
 
 
+def accepted_inodes(address):
+    """Of the sockets of established connections to an IPv4 address, at the server's end."""
+    host, port = parse(address)[1]
+    local = f"{struct.unpack('=I', socket.inet_aton(host))[0]:08X}:{port:04X}"
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        rows = [line.split() for line in table]
+    return {int(row[9]) for row in rows if row[1] == local and row[3] == "01"}
+
+
 def read_all(client):
     """Everything up to the peer's orderly end; a reset raises."""
     parts = []

@@ -3,7 +3,9 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <deque>
 #include <iterator>
+#include <list>
 #include <optional>
 #include <vector>
 
@@ -16,39 +18,51 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// A worker with an HTTP client, and whatever claims to be its counterpart in new at the other end.
+// A worker with an HTTP client, and whatever claims to be its counterparts in new at the other
+// ends.
 struct Departure {
-  Departure() {
-    auto ends = proto::make_pair();
-    REQUIRE(ends);
-    next.emplace(worker().loop.ref(), std::move(ends->second), "test");
-    next->handle<proto::MoveBatch>(
-        proto::MOVE_PREPARE,
-        [this](const proto::MoveBatch& batch, proto::Fds fds, const proto::Responder& answer) {
-          sizes.push_back(batch.connections_size());
-          std::ranges::move(fds, std::back_inserter(copies));
-          unanswered.push_back(answer);
-        });
-    next->handle<proto::MoveDecision>(
-        proto::MOVE_COMMIT,
-        [this](const proto::MoveDecision&, proto::Fds, const proto::Responder&) { ++commits; });
-    next->handle<proto::MoveDecision>(
-        proto::MOVE_ABORT,
-        [this](const proto::MoveDecision&, proto::Fds, const proto::Responder&) { ++aborts; });
+  explicit Departure(std::size_t counterparts = 1) {
+    for (std::size_t i = 0; i < counterparts; ++i) add_counterpart(i);
     listeners.push_back(std::move(worker().listener));
-    begin = std::move(ends->first);
   }
   // Its listener goes back, since the worker looks at it when it goes.
   ~Departure() {
     departures.reset();
     worker().listener = std::move(listeners.front());
   }
+  void add_counterpart(std::size_t number) {
+    auto ends = proto::make_pair();
+    REQUIRE(ends);
+    begin.push_back(std::move(ends->first));
+    proto::Channel& channel =
+        next.emplace_back(worker().loop.ref(), std::move(ends->second), "test");
+    channel.handle<proto::MoveBatch>(proto::MOVE_PREPARE,
+                                     [this, number](const proto::MoveBatch& batch, proto::Fds fds,
+                                                    const proto::Responder& answer) {
+                                       sizes.push_back(batch.connections_size());
+                                       asked.push_back(number);
+                                       std::ranges::move(fds, std::back_inserter(copies));
+                                       unanswered.push_back(answer);
+                                     });
+    channel.handle<proto::MoveDecision>(
+        proto::MOVE_COMMIT,
+        [this, number](const proto::MoveDecision&, proto::Fds, const proto::Responder&) {
+          CHECK(number == asked.back());
+          ++commits;
+        });
+    channel.handle<proto::MoveDecision>(
+        proto::MOVE_ABORT,
+        [this, number](const proto::MoveDecision&, proto::Fds, const proto::Responder&) {
+          CHECK(number == asked.back());
+          ++aborts;
+        });
+  }
   SingleWorker& worker() { return *rig.worker; }
   proxy::Session& session() { return listeners.front()->sessions().front(); }
   void depart() {
     departures.emplace(
         proxy::Departures::Options{.loop = worker().loop.ref(),
-                                   .channel = std::move(begin),
+                                   .channels = std::move(begin),
                                    .listeners = listeners,
                                    .http = worker().http,
                                    .counters = counters,
@@ -71,9 +85,10 @@ struct Departure {
   proxy::Departures::Listeners listeners;
   proxy::MoveCounters counters{*rig.worker->stats, *rig.worker->lane};
   proxy::MoveHooks hooks;
-  os::UniqueFd begin;
-  std::optional<proto::Channel> next;
-  std::vector<int> sizes;
+  std::vector<os::UniqueFd> begin;
+  std::deque<proto::Channel> next;
+  std::vector<int> sizes;            // of the batches, in order,
+  std::vector<std::size_t> asked;    // and to whom each was offered
   std::vector<os::UniqueFd> copies;  // new's
   std::vector<proto::Responder> unanswered;
   int commits = 0;
@@ -183,7 +198,7 @@ TEST_CASE("departures: who has retired offers nothing, and settles what it has o
     CHECK_FALSE(departure.session().stays());
   }
   SUBCASE("never answered: it is back") {
-    departure.next.reset();
+    departure.next.clear();
     CHECK(departure.worker().until([&] { return departure.settled; }));
     CHECK_FALSE(departure.session().stays());
   }
@@ -221,7 +236,7 @@ TEST_CASE("departures: when time is up, what can move is waited for, and nothing
     departure.depart();
     REQUIRE(departure.is_offered(1));
     finish();
-    departure.next.reset();
+    departure.next.clear();
     CHECK(departure.worker().until([&] { return done; }));
     CHECK(departure.listeners.front()->sessions().size() == 1);
   }
@@ -266,4 +281,72 @@ TEST_CASE("departures: what finds no descriptors is offered again, and goes on h
   REQUIRE(departure.worker().until([&] { return !departure.unanswered.empty(); }));
   departure.answer(proto::MOVE_ACCEPTED);
   CHECK(departure.worker().until([&] { return departure.commits >= 1; }));
+}
+
+TEST_CASE("departures: each of several counterparts gets its share") {
+  Departure departure(3);
+  std::list<TestPeer> clients;
+  // Until so many have moved.
+  const auto move = [&](int sessions) {
+    for (int i = 1; i < sessions; ++i) clients.push_back(departure.worker().connect());
+    departure.depart();
+    int moved = 0;
+    return departure.worker().until([&] {
+      if (departure.unanswered.empty()) return false;
+      moved += departure.sizes.back();
+      departure.answer(proto::MOVE_ACCEPTED);
+      return moved == sessions;
+    });
+  };
+  SUBCASE("of a few") {
+    REQUIRE(move(8));
+    CHECK(departure.sizes == std::vector{3, 3, 2});
+  }
+  SUBCASE("of fewer than they are") {
+    REQUIRE(move(2));
+    CHECK(departure.sizes == std::vector{1, 1});
+  }
+  SUBCASE("of many") {
+    REQUIRE(move(200));
+    CHECK(departure.sizes == std::vector{32, 32, 32, 32, 32, 32, 8});
+  }
+  for (std::size_t i = 1; i < departure.asked.size(); ++i) {
+    CHECK(departure.asked[i] == (departure.asked[i - 1] + 1) % 3);
+  }
+}
+
+TEST_CASE("departures: one of several counterparts fails") {
+  Departure departure(3);
+  std::list<TestPeer> clients;
+  for (int i = 0; i < 5; ++i) clients.push_back(departure.worker().connect());
+  departure.depart();
+  REQUIRE(departure.is_offered(2));
+  SUBCASE("it does not answer in time: it is told so, and nobody is offered more before it lives") {
+    const proto::Responder late = departure.unanswered.back();
+    departure.unanswered.clear();
+    REQUIRE(departure.is_offered(0));
+    CHECK(departure.aborts == 1);
+    CHECK(departure.asked[1] == departure.asked[0]);
+    departure.answer(proto::MOVE_ACCEPTED);
+    REQUIRE(departure.is_offered(2));
+    REQUIRE(departure.asked.size() == 3);
+    CHECK(departure.asked[2] != departure.asked[1]);
+  }
+  SUBCASE("it has no descriptors: the next one is asked, for less") {
+    departure.unanswered.back().fail(proto::ErrorReply::FAILED, "too many open files");
+    departure.unanswered.clear();
+    REQUIRE(departure.is_offered(1));
+    REQUIRE(departure.asked.size() == 2);
+    CHECK(departure.asked[1] != departure.asked[0]);
+  }
+  SUBCASE("another one's channel ends: what is offered is settled, and nothing more is") {
+    departure.next.pop_front();
+    REQUIRE(departure.asked.back() != 0);
+    settle(departure.worker().loop);
+    departure.answer(proto::MOVE_ACCEPTED);
+    REQUIRE(departure.worker().until([&] { return departure.commits == 1; }));
+    settle(departure.worker().loop);
+    CHECK(departure.sizes.size() == 1);
+    CHECK(departure.listeners.front()->sessions().size() == 4);
+  }
 }
