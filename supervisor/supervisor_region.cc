@@ -221,6 +221,9 @@ void SupervisorRegion::count_reload(ReloadResult result) {
 void SupervisorRegion::count_crash() { crashes_.add(); }
 
 bool SupervisorRegion::add(GenerationRecord& generation, const proto::StatsDelta& delta) {
+  region::GenerationTable& table = region_->generations();
+  table.count_moved_in(generation.region_slot, delta.moved_in());
+  table.count_moved_out(generation.region_slot, delta.moved_out());
   bool all = true;
   for (const proto::StatsDelta::Metric& metric : delta.metrics()) {
     if (!is_kind(metric.kind()) || !is_unit(metric.unit())) {

@@ -1,6 +1,5 @@
 #include "proxy/move/move_counters.h"
 
-#include "shared/region/region.h"
 #include "shared/region/sample.h"
 
 namespace baton::proxy {
@@ -48,17 +47,9 @@ MoveCounters::MoveCounters(StatsStore& store, StatsLane& lane) : store_(store) {
   }
 }
 
-void MoveCounters::moved_out(std::uint64_t connections) {
-  if (region::Region* const region = store_.region()) {
-    region->generations().count_moved_out(store_.slot(), connections);
-  }
-}
-
 void MoveCounters::moved_in(std::uint64_t connections) {
   moved_total_.add(connections);
-  if (region::Region* const region = store_.region()) {
-    region->generations().count_moved_in(store_.slot(), connections);
-  }
+  store_.count_moved_in(connections);
 }
 
 void MoveCounters::rejected(proto::MoveVerdict reason) {

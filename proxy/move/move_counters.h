@@ -15,7 +15,7 @@ class MoveCounters {
  public:
   MoveCounters(StatsStore& store, StatsLane& lane);
 
-  void moved_out(std::uint64_t connections);
+  void moved_out(std::uint64_t connections) { store_.count_moved_out(connections); }
   void moved_in(std::uint64_t connections);
   // Idle connections to endpoints, which are in none of the other counts.
   void upstreams_moved(std::uint64_t connections) { upstreams_moved_total_.add(connections); }

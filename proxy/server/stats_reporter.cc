@@ -41,6 +41,11 @@ void StatsReporter::on_tick(ev::timer&, int) noexcept {
   if (!in_flight_) report();
 }
 
+void StatsReporter::refresh(std::function<void()> done) {
+  after_next_ = std::move(done);
+  if (!in_flight_) report();
+}
+
 void StatsReporter::flush(std::function<void()> done) {
   tick_.stop();
   after_flush_ = std::move(done);
@@ -57,21 +62,31 @@ void StatsReporter::flushed() {
 // counted once, however late its answer comes.
 void StatsReporter::report() {
   const proto::StatsDelta delta = delta_since_last();
-  if (delta.metrics_size() == 0 || !supervisor_->open()) return flushed();
+  auto then = std::exchange(after_next_, nullptr);
+  const bool empty = delta.metrics_size() == 0 && delta.moved_in() == 0 && delta.moved_out() == 0;
+  if (empty || !supervisor_->open()) {
+    if (then) then();
+    return flushed();
+  }
   in_flight_ = true;
   supervisor_->request<proto::Done>(
       proto::STATS_DELTA, delta, {}, kNoDeadline,
-      [this, delta](std::expected<proto::Done, proto::CallError> reply, proto::Fds) {
+      [this, delta, then = std::move(then)](std::expected<proto::Done, proto::CallError> reply,
+                                            proto::Fds) {
         in_flight_ = false;
         // Also what was refused: it would be again, and keep this process from leaving.
         acknowledge(delta);
         if (!reply && reply.error().code == proto::CallError::Code::Closed) tick_.stop();
-        if (after_flush_) report();
+        if (then) then();
+        if (after_flush_ || after_next_) report();
       });
 }
 
 proto::StatsDelta StatsReporter::delta_since_last() const {
   proto::StatsDelta delta;
+  const StatsStore::Moves moves = store_.private_moves();
+  delta.set_moved_in(moves.in - reported_moves_.in);
+  delta.set_moved_out(moves.out - reported_moves_.out);
   std::size_t bytes = 0;
   for (const StatsStore::PrivateMetric& metric : store_.private_metrics()) {
     const auto& description = metric.description;
@@ -97,6 +112,8 @@ proto::StatsDelta StatsReporter::delta_since_last() const {
 }
 
 void StatsReporter::acknowledge(const proto::StatsDelta& delta) {
+  reported_moves_.in += delta.moved_in();
+  reported_moves_.out += delta.moved_out();
   for (const auto& metric : delta.metrics()) {
     std::vector<std::uint64_t>& cells = reported_[identity(metric.name(), metric.labels())];
     cells.resize(static_cast<std::size_t>(metric.cells_size()));

@@ -27,6 +27,8 @@ class StatsReporter {
   void start();
   // Goes on over another channel, to a supervisor that knows nothing of gauges reported before.
   void go_on(proto::Channel& supervisor);
+  // Reports now; `done` once it is acknowledged, or cannot be, or nothing has changed.
+  void refresh(std::function<void()> done);
   // A last report; `done` once it is acknowledged, cannot be, or has not been for a while.
   void flush(std::function<void()> done);
 
@@ -42,8 +44,10 @@ class StatsReporter {
   ev::timer tick_;
   ev::timer patience_;  // how long a flush may take
   bool in_flight_ = false;
+  std::function<void()> after_next_;  // refresh(), until its report is under way
   std::function<void()> after_flush_;
   std::map<std::string, std::vector<std::uint64_t>> reported_;  // name{labels} -> cells
+  StatsStore::Moves reported_moves_;
 };
 
 }  // namespace baton::proxy

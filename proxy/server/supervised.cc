@@ -441,7 +441,12 @@ void SupervisedGeneration::begin_drain(std::chrono::milliseconds time, DrainStra
   // Nobody has told this generation to pause first, as a rule because there is no supervisor.
   if (!lending_) lend_sessions(kept);
   server_->commit_sessions();
-  server_->when_moved([this] {
+  server_->when_moved([this] { report_moves(); });
+}
+
+// Who waits for it is told what has moved, so the counts go ahead.
+void SupervisedGeneration::report_moves() {
+  reporter_->refresh([this] {
     proto::Reached reached;
     reached.set_phase(proto::MOVED);
     supervisor_->notify(proto::REACHED, reached);

@@ -68,6 +68,7 @@ class SupervisedGeneration {
   Successor* next_generation();
   void lend_sessions(const std::vector<proto::SocketKey>& released);
   void hand_over_connections();
+  void report_moves();
   MoveHooks move_hooks() const;
   void on_supervisor_lost(const std::string& reason);
   void on_supervisor_gone() noexcept;

@@ -1,5 +1,6 @@
 #include "proxy/stats/stats_store.h"
 
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -32,6 +33,9 @@ class Store final : public StatsStore {
   std::unique_ptr<StatsLane> claim_lane() override;
   std::uint64_t sum(MetricId id) const override;
   std::vector<PrivateMetric> private_metrics() const override { return private_.samples(); }
+  void count_moved_in(std::uint64_t connections) override;
+  void count_moved_out(std::uint64_t connections) override;
+  Moves private_moves() const override { return {.in = moved_in_, .out = moved_out_}; }
   std::string prometheus_text() const override;
 
   PrivateMetrics& private_memory() { return private_; }
@@ -46,6 +50,8 @@ class Store final : public StatsStore {
   const std::unique_ptr<region::Region> region_;
   const std::uint32_t slot_;
   PrivateMetrics private_;
+  std::atomic<std::uint64_t> moved_in_ = 0;
+  std::atomic<std::uint64_t> moved_out_ = 0;
 
   mutable std::mutex mutex_;  // guards what follows
   std::uint32_t lanes_claimed_ = 0;
@@ -125,6 +131,16 @@ std::uint32_t Store::twin_of(std::uint32_t region_cell) {
   const auto [twin, is_new] = twins_.try_emplace(region_cell, 0);
   if (is_new) twin->second = private_.resolve(described_.at(region_cell)).first_cell;
   return twin->second;
+}
+
+void Store::count_moved_in(std::uint64_t connections) {
+  if (region_) return region_->generations().count_moved_in(slot_, connections);
+  moved_in_ += connections;
+}
+
+void Store::count_moved_out(std::uint64_t connections) {
+  if (region_) return region_->generations().count_moved_out(slot_, connections);
+  moved_out_ += connections;
 }
 
 std::string Store::prometheus_text() const {

@@ -59,6 +59,18 @@ class StatsStore {
   // What private memory holds now, absolute, for StatsDelta reports and for standalone export.
   using PrivateMetric = region::MetricSample;
   virtual std::vector<PrivateMetric> private_metrics() const = 0;
+
+  // Connections from the generation before, and to the next one: for this generation's row in the
+  // region, or for StatsDelta reports. Any thread.
+  virtual void count_moved_in(std::uint64_t connections) = 0;
+  virtual void count_moved_out(std::uint64_t connections) = 0;
+  struct Moves {
+    std::uint64_t in = 0;
+    std::uint64_t out = 0;
+  };
+  // Those that the region has no row for.
+  virtual Moves private_moves() const = 0;
+
   // Text of everything this process can see.
   virtual std::string prometheus_text() const = 0;
 };

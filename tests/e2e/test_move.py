@@ -334,13 +334,33 @@ def test_a_tunnel_is_its_own_clusters_wherever_its_listener_leads(start, address
 def test_connections_move_between_layouts_of_the_region(start, address, echoer):
     baton = start(relay(address, echoer.address, supervisor=QUICK))
     clients = clients_of(address, 5)
-    for proxy in (OTHER_LAYOUT_PROXY, PROXY):
-        baton.reload("--proxy", proxy)
-        baton.wait_drained()
+    for turn, proxy in enumerate((OTHER_LAYOUT_PROXY, OTHER_LAYOUT_PROXY, PROXY), 1):
+        said = baton.reload("--proxy", proxy).out
+        assert "5 connections moved, 0 left" in said, said
+        row = baton.wait_drained(moved_in=5)
+        assert (row["moved_in"], row["moved_out"]) == (5, 0)
+        assert baton.status()["last_reload"]["moves"]["moved"] == 5
+        wait_until(lambda: baton.metric("baton_connections_moved_total") == 5 * turn, 10, "reported")
         for client in clients:
             sockets.ask(client, b"here")
     close_all(clients)
     assert_nothing_is_left(baton)
+
+
+def test_a_generation_of_another_layout_says_what_it_has_moved_while_it_drains(start, address,
+                                                                               another_address, echoer):
+    tables = also(relay(address, echoer.address, supervisor=QUICK), "stays", another_address)
+    baton = start(tables, proxy=OTHER_LAYOUT_PROXY)
+    stays, moves = clients_of(address, 2), clients_of(another_address, 5)
+    tables["listener"] = tables["listener"][1:]
+    baton.write(tables)
+    said = baton.reload("--proxy", PROXY).out
+    assert "5 connections moved, 2 left (rejected: 2 no_listener)" in said, said
+    row = baton.generations()[1]
+    assert (row["state"], row["connections"], row["moved_out"]) == ("draining", 2, 5)
+    close_all([*stays, *moves])
+    baton.wait_drained()
+    assert baton.status()["last_reload"]["moves"]["moved"] == 5
 
 
 @pytest.mark.parametrize("point", ["prepared", "answered"])

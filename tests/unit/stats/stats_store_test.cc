@@ -66,6 +66,26 @@ TEST_CASE("stats: counts in the region are there for the supervisor, none are pr
   CHECK(store->private_metrics().empty());
 }
 
+TEST_CASE("stats: moves are counted in the generation's row, or where they can be reported from") {
+  const auto count = [](StatsStore& store) {
+    store.count_moved_in(2);
+    store.count_moved_out(3);
+  };
+  const auto region = make_region();
+  const auto slot = region->generations().claim(1, 0);
+  REQUIRE(slot.has_value());
+  auto shared = StatsStore::open(os::UniqueFd(::fcntl(region->fd(), F_DUPFD_CLOEXEC, 0)), *slot);
+  REQUIRE(shared.has_value());
+  count(**shared);
+  CHECK(region->generations().at(*slot)->moved_in == 2);
+  CHECK(region->generations().at(*slot)->moved_out == 3);
+  CHECK((*shared)->private_moves().in == 0);
+  const auto alone = open_private();
+  count(*alone);
+  CHECK(alone->private_moves().in == 2);
+  CHECK(alone->private_moves().out == 3);
+}
+
 TEST_CASE("stats: a lane given back leaves its counters and takes its gauges with it") {
   const auto region = make_region();
   for (const bool shared : {true, false}) {

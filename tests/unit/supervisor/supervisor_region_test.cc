@@ -55,6 +55,17 @@ TEST_CASE_FIXTURE(ForeignFixture, "region: held connections are known without a 
   CHECK(region->connections(generation) == 9);
 }
 
+TEST_CASE_FIXTURE(ForeignFixture,
+                  "region: moves that are reported add up in the generation's row") {
+  proto::StatsDelta moves;
+  moves.set_moved_in(2);
+  moves.set_moved_out(3);
+  CHECK(region->add(generation, moves));
+  CHECK(region->add(generation, moves));
+  CHECK(region->moved_in(generation) == 4);
+  CHECK(region->moved_out(generation) == 6);
+}
+
 TEST_CASE_FIXTURE(ForeignFixture, "region: malformed counts are refused, the rest is taken") {
   proto::StatsDelta mixed = delta("good_total", region::MetricKind::Counter, 1);
   *mixed.add_metrics() = delta("", region::MetricKind::Histogram, 1).metrics(0);
