@@ -28,11 +28,13 @@ proto::MoveVerdict verdict_of(udp::UdpListener::Borrowed borrowed) {
 SessionBorrower::SessionBorrower(Options options)
     : options_(std::move(options)),
       fd_ceiling_(os::fd_limit() - std::min(os::fd_limit(), kFdReserve)),
+      report_(options_.loop),
       patience_(options_.loop),
       channel_(options_.loop, std::move(options_.channel), "old generation's worker") {
   using proto::Fds;
   using proto::Responder;
   for (const auto& listener : options_.listeners) listener->count_held();
+  report_.set<SessionBorrower, &SessionBorrower::report_ended>(this);
   patience_.set<SessionBorrower, &SessionBorrower::settle>(this);
   patience_.start(os::seconds(kPatience));
   channel_.handle<proto::SessionBatch>(
@@ -81,7 +83,8 @@ proto::MoveVerdict SessionBorrower::borrow_one(const proto::SessionRecord& recor
   udp::UdpListener& listener = **found;
   if (listener.cluster() != record.cluster()) return proto::MOVE_NO_CLUSTER;
   const udp::FlowKey flow = read->state.flow;
-  const auto borrowed = listener.borrow(std::move(read->state), read->endpoint, record.socket());
+  const auto borrowed =
+      listener.borrow(std::move(read->state), read->endpoint, record.socket(), *this);
   if (borrowed == udp::UdpListener::Borrowed::Yes) loans_.push_back({&listener, flow});
   return verdict_of(borrowed);
 }
@@ -96,6 +99,19 @@ void SessionBorrower::keep() {
 void SessionBorrower::give_back() {
   for (const Loan& loan : std::exchange(loans_, {})) loan.listener->give_back(loan.flow);
   settle();
+}
+
+// As a rule many at a time: their timeouts are looked at together.
+void SessionBorrower::on_ended(const std::string& listener, const udp::FlowKey& flow) {
+  proto::SessionRecord& record = *ended_.add_sessions();
+  record.set_listener(listener);
+  write_flow(flow, record);
+  if (!report_.is_active()) report_.start(0);
+}
+
+void SessionBorrower::report_ended() {
+  channel_.notify(proto::SESSIONS_ENDED, ended_);
+  ended_.Clear();
 }
 
 void SessionBorrower::settle() {

@@ -1,10 +1,12 @@
 // Goes on with the UDP sessions that a worker of the generation before lends: on loan until that
 // commits them or is gone, and then as this process's own.
 //
+// One that ends meanwhile is reported, so that it keeps no place there.
+//
 // It is gone when the channel ends without a word. Should it still live, it goes on with the
 // sessions, too, which datagrams allow: each is read once, by either.
 //
-// Thread: its worker's. Owns: the channel. Borrows: listeners, counters.
+// Thread: its worker's. Owns: the channel. Borrows: listeners, counters. Outlives the loans.
 #pragma once
 
 #include <ev++.h>
@@ -23,7 +25,7 @@
 
 namespace baton::proxy {
 
-class SessionBorrower {
+class SessionBorrower final : private udp::Session::Lender {
  public:
   using Listeners = std::vector<std::unique_ptr<udp::UdpListener>>;
   struct Options {
@@ -54,9 +56,14 @@ class SessionBorrower {
   void keep();
   void give_back();
   void settle();
+  void on_ended(const std::string& listener, const udp::FlowKey& flow) override;
+  void report_ended();
+
   Options options_;
   std::uint64_t fd_ceiling_;
   std::vector<Loan> loans_;
+  proto::SessionBatch ended_;  // not reported yet
+  ev::timer report_;
   ev::timer patience_;
   proto::Channel channel_;
 };

@@ -18,6 +18,9 @@ SessionLender::SessionLender(Options options)
       channel_(options.loop, std::move(options.channel), "next generation's worker") {
   next_.set<SessionLender, &SessionLender::offer_next>(this);
   channel_.on_close([this](const std::string&) { end(); });
+  channel_.handle<proto::SessionBatch>(proto::SESSIONS_ENDED,
+                                       [this](const proto::SessionBatch& batch, const proto::Fds&,
+                                              const proto::Responder&) { on_ended(batch); });
   find_sessions(options.sockets);
   next_.start(0);
 }
@@ -108,6 +111,16 @@ void SessionLender::settle(const proto::MoveVerdicts& verdicts) {
   }
   offered_.clear();
   take_back(refused, false);
+}
+
+void SessionLender::on_ended(const proto::SessionBatch& batch) {
+  for (const proto::SessionRecord& record : batch.sessions()) {
+    const auto flow = read_flow(record);
+    const auto listener = std::ranges::find_if(
+        listeners_, [&](const auto& each) { return each->name() == record.listener(); });
+    if (!flow || listener == listeners_.end()) return channel_.fail("ends what was not lent");
+    (*listener)->ended_on_loan(*flow);
+  }
 }
 
 void SessionLender::commit() {

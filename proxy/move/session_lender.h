@@ -5,6 +5,8 @@
 //    ▲                                │ rejected           │ end(), new has died
 //    └────────────────────────────────┴────────────────────┘
 //
+// One that ends on the other side while it is lent is gone here, too, as soon as that says so.
+//
 // Unlike a connection a session is carried on by new before the commit: new reads the listener's
 // sockets, and a datagram for an endpoint must leave from the socket that the endpoint knows. That
 // does no harm if new fails: there is no state between datagrams, each is read once, by whichever
@@ -71,6 +73,7 @@ class SessionLender {
   void on_answer(const Answer& answer);
   void on_failure(const proto::CallError& error);
   void settle(const proto::MoveVerdicts& verdicts);
+  void on_ended(const proto::SessionBatch& batch);
   void hand_over();
   void take_back(std::vector<Loan>& loans, bool were_lent);
 

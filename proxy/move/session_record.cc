@@ -3,7 +3,6 @@
 #include <sys/socket.h>
 
 #include <cstring>
-#include <optional>
 #include <utility>
 
 #include "proxy/move/address_bytes.h"
@@ -22,7 +21,13 @@ bool is_ip(const std::optional<os::SocketAddress>& address) {
   return v4 || v6;
 }
 
-// Nothing: it is none.
+}  // namespace
+
+void write_flow(const udp::FlowKey& flow, proto::SessionRecord& record) {
+  record.set_client(to_address_bytes(flow.client_address()));
+  if (flow.has_local()) record.set_local(flow.local.data(), flow.local.size());
+}
+
 std::optional<udp::FlowKey> read_flow(const proto::SessionRecord& record) {
   const auto client = from_address_bytes(record.client());
   if (!is_ip(client)) return std::nullopt;
@@ -35,14 +40,11 @@ std::optional<udp::FlowKey> read_flow(const proto::SessionRecord& record) {
   return flow;
 }
 
-}  // namespace
-
 void write_record(const udp::SessionState& state, std::uint64_t socket,
                   proto::SessionRecord& record) {
   record.set_schema(kSessionSchema);
   record.set_socket(socket);
-  record.set_client(to_address_bytes(state.flow.client_address()));
-  if (state.flow.has_local()) record.set_local(state.flow.local.data(), state.flow.local.size());
+  write_flow(state.flow, record);
   record.set_endpoint(to_address_bytes(state.endpoint->address));
   record.set_opened_ns(static_cast<std::uint64_t>(state.opened.time_since_epoch().count()));
   record.set_last_activity_ms(

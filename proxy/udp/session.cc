@@ -37,14 +37,14 @@ std::size_t send_all(std::size_t begin, std::size_t end, Send send, Count count,
 }  // namespace
 
 Session::Session(const Context& context, SessionState state, CircuitGuard circuit,
-                 SharedSocket& replies, Tenure tenure)
+                 SharedSocket& replies, Lender* lender)
     : context_(context),
       state_(std::move(state)),
       circuit_(std::move(circuit)),
       use_(*state_.endpoint),
       replies_(replies),
       readable_(context.loop),
-      tenure_(tenure) {
+      lender_(lender) {
   idle_.set<Session, &Session::on_idle>(this);
   readable_.set<Session, &Session::on_readable>(this);
   readable_.start(state_.upstream.get(), ev::READ);
@@ -68,7 +68,7 @@ void Session::stop_watching() {
 }
 
 void Session::keep() {
-  tenure_ = Tenure::Own;
+  lender_ = nullptr;
   context_.cluster.stats().connections_active.add();
 }
 

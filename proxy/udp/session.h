@@ -15,6 +15,7 @@
 #include <ev++.h>
 
 #include <cstdint>
+#include <string>
 
 #include "proxy/listener/listener_metrics.h"
 #include "proxy/udp/datagram_batch.h"
@@ -49,10 +50,18 @@ class Session final : public FlowHook {
     Owner& owner;
   };
 
-  enum class Tenure : std::uint8_t { Own, OnLoan };
+  // Told when a session that another process has lent is over.
+  class Lender {
+   public:
+    virtual void on_ended(const std::string& listener, const FlowKey& flow) = 0;
 
+   protected:
+    ~Lender() = default;
+  };
+
+  // `lender`: it is on loan; null: this process's own.
   Session(const Context& context, SessionState state, CircuitGuard circuit, SharedSocket& replies,
-          Tenure tenure);
+          Lender* lender);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -60,7 +69,8 @@ class Session final : public FlowHook {
   const FlowKey& flow() const { return state_.flow; }
   const SessionState& state() const { return state_; }
   const SharedSocket& replies_through() const { return replies_.socket(); }
-  bool on_loan() const { return tenure_ == Tenure::OnLoan; }
+  bool on_loan() const { return lender_ != nullptr; }
+  Lender* lender() const { return lender_; }
   // The loan is over: it is this process's.
   void keep();
 
@@ -90,7 +100,7 @@ class Session final : public FlowHook {
   SocketUse replies_;
   Timeout idle_;
   ev::io readable_;
-  Tenure tenure_;
+  Lender* lender_;
   bool frozen_ = false;
 };
 

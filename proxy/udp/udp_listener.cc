@@ -175,7 +175,7 @@ Session* UdpListener::open(SharedSocket& socket, std::size_t begin, std::size_t 
                                      .upstream = std::move(opened->upstream),
                                      .endpoint = std::move(opened->endpoint),
                                      .opened = std::chrono::steady_clock::now()},
-                                    std::move(opened->circuit), socket, Session::Tenure::Own);
+                                    std::move(opened->circuit), socket, nullptr);
   sessions_.insert(*session);
   stats_.connections_total.add();
   stats_.held.add();
@@ -195,6 +195,7 @@ void UdpListener::close(Session& session) {
   const auto lasted = std::chrono::steady_clock::now() - session.state().opened;
   stats_.duration_microseconds.record(static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(lasted).count()));
+  if (session.on_loan()) session.lender()->on_ended(name_, session.flow());
   forget(session);
 }
 
@@ -233,8 +234,13 @@ void UdpListener::take_back(const FlowKey& flow, bool was_lent) {
 
 void UdpListener::has_moved(Session& session) { forget(session); }
 
+void UdpListener::ended_on_loan(const FlowKey& flow) {
+  Session* const session = sessions_.find(flow);
+  if (session != nullptr && session->frozen()) forget(*session);
+}
+
 UdpListener::Borrowed UdpListener::borrow(SessionState state, const os::SocketAddress& endpoint,
-                                          std::uint64_t socket) {
+                                          std::uint64_t socket, Session::Lender& lender) {
   const auto through = std::ranges::find(sockets_, socket, &SharedSocket::cookie);
   if (through == sockets_.end()) return Borrowed::NoSocket;
   if (sessions_.find(state.flow) != nullptr) return Borrowed::Duplicate;
@@ -245,7 +251,7 @@ UdpListener::Borrowed UdpListener::borrow(SessionState state, const os::SocketAd
   }
   auto* const session =
       new Session(context_, std::move(state), context_.cluster.acquire(Circuit::Connections),
-                  **through, Session::Tenure::OnLoan);
+                  **through, &lender);
   sessions_.insert(*session);
   return Borrowed::Yes;
 }

@@ -86,11 +86,14 @@ class UdpListener final : public WorkerListener,
   // `was_lent`: new may have carried its datagrams, so its idle time begins again.
   void take_back(const FlowKey& flow, bool was_lent);
   void has_moved(Session& session);  // closes this process's copy of its socket, nothing else
+  // It has ended on the other side. One that is back by now goes on.
+  void ended_on_loan(const FlowKey& flow);
 
   // By the one that borrows; `state` with everything but the endpoint, which is found or made by
-  // its address.
+  // its address. The lender is told if the session ends before keep() or give_back().
   enum class Borrowed : std::uint8_t { Yes, NoSocket, Duplicate };
-  Borrowed borrow(SessionState state, const os::SocketAddress& endpoint, std::uint64_t socket);
+  Borrowed borrow(SessionState state, const os::SocketAddress& endpoint, std::uint64_t socket,
+                  Session::Lender& lender);
   // Those that are gone by now, or not on loan, are left alone. True: it is this listener's.
   bool keep(const FlowKey& flow);
   void give_back(const FlowKey& flow);

@@ -547,6 +547,24 @@ def test_what_is_left_of_the_idle_timeout_moves(start, address, udp_echoer):
         wait_until(is_idle, 10, "it is idle although there are reloads all the time")
 
 
+def test_sessions_that_end_on_loan_make_room_at_once(start, address, udp_echoer):
+    """The generation before has counted them, and is told before the commit."""
+    baton = start(relay_udp(address, udp_echoer.address, supervisor={**QUICK, "probation": "3s"},
+                            listener={"max_connections": 2, "idle_timeout": "500ms"}))
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            assert udp.ask(stack.enter_context(udp.connect(address)), b"in") == b"in"
+        reload = baton.ask_in_background("reload")
+        assert baton.wait_generation(1, "paused")["connections"] == 2
+        wait_until(lambda: active(baton) == 0, 2, "they are idle, and have ended")
+        assert baton.generations()[1]["state"] == "paused"
+        late = stack.enter_context(udp.connect(address))
+        assert udp.ask(late, b"there is room") == b"there is room"
+        said, _ = reload.communicate(timeout=20)
+        assert "0 connections moved" in said, said
+    assert dropped(baton) == 0
+
+
 def test_sessions_that_have_moved_count_towards_max_connections(start, address, udp_echoer):
     baton = start(relay_udp(address, udp_echoer.address, supervisor=QUICK, listener={"max_connections": 3},
                             cluster={"max_connections": 9}))

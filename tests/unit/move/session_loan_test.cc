@@ -206,17 +206,53 @@ TEST_CASE("session loan: what old takes back ends in new") {
   CHECK(both.next.active() == 0);
 }
 
-TEST_CASE("session loan: one that ends in new is gone at the commit, counted by nobody") {
+TEST_CASE("session loan: those that end in new are gone in old, and have not moved") {
+  Generations both({.idle_timeout = 150ms});
+  UdpPeer clients[3];
+  for (UdpPeer& client : clients) both.open(client);
+  both.lend();
+  REQUIRE(both.until([&] { return both.next.sessions() == 0; }));
+  CHECK(both.until([&] { return both.old.active() == 0 && both.old.sessions() == 0; }));
+  both.lender->commit();
+  fixture::settle(both.next.worker.loop);
+  CHECK(both.next.active() == 0);
+  CHECK(both.old.worker.stats->private_moves().out == 0);
+  CHECK(both.next.worker.stats->private_moves().in == 0);
+}
+
+TEST_CASE("session loan: one that has ended in new may come back there while it is lent") {
   Generations both({.idle_timeout = 150ms});
   UdpPeer client;
   both.open(client);
   both.lend();
-  REQUIRE(both.until([&] { return both.next.sessions() == 0; }));
-  CHECK(both.old.active() == 1);
+  REQUIRE(both.until([&] { return both.old.sessions() == 0; }));
+  client.send_to(both.old.worker.address(), "again");
+  CHECK(both.heard_by(both.upstream) == "again");
+  CHECK(both.next.active() == 1);
   both.lender->commit();
-  CHECK(both.old.active() == 0);
   fixture::settle(both.next.worker.loop);
-  CHECK(both.next.active() == 0);
+  CHECK(both.next.active() == 1);
+  CHECK(both.next.worker.stats->private_moves().in == 0);
+}
+
+TEST_CASE("session loan: of who says that what was not lent has ended nothing is believed") {
+  Generations both;
+  UdpPeer client;
+  both.open(client);
+  auto ends = proto::make_pair();
+  REQUIRE(ends);
+  const proxy::SessionLender lender({.loop = both.old.worker.loop.ref(),
+                                     .channel = std::move(ends->first),
+                                     .sockets = {both.old.worker.listening.fd()},
+                                     .listeners = both.old.listeners,
+                                     .counters = both.old.counters,
+                                     .hooks = both.hooks});
+  proto::Channel liar(both.next.worker.loop.ref(), std::move(ends->second), "liar");
+  proto::SessionBatch batch;
+  batch.add_sessions()->set_listener("front");
+  liar.notify(proto::SESSIONS_ENDED, batch);
+  CHECK(both.until([&] { return lender.over(); }));
+  CHECK(both.old.sessions() == 1);
 }
 
 TEST_CASE("session loan: the idle timeout goes on where it was") {
