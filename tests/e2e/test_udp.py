@@ -535,6 +535,33 @@ def test_more_workers_cost_no_answer(start, address):
                 assert client.recv(100) == b"a late answer"
 
 
+def test_added_workers_cost_clients_a_second_place_until_the_first_session_is_idle(start, address,
+                                                                                    udp_echoer):
+    def config(workers):
+        return relay_udp(address, udp_echoer.address, workers=workers, supervisor=QUICK,
+                         listener={"idle_timeout": "3s", "max_connections": 128})
+
+    baton = start(config(1))
+    with contextlib.ExitStack() as stack:
+        clients = opened(stack, address, 64)
+        baton.write(config(4))
+        baton.reload("--wait-drained")
+
+        def after_asking():
+            for client in clients:
+                assert udp.ask(client, b"on") == b"on"
+            return active(baton)
+
+        assert 64 < after_asking() <= 128
+        wait_until(lambda: after_asking() == 64, 10, "the first ones are idle")
+        # No socket is ever given up, so the kernel spreads nobody again.
+        for workers in (2, 4):
+            baton.write(config(workers))
+            baton.reload("--wait-drained")
+            assert after_asking() == 64
+    assert dropped(baton) == 0
+
+
 def test_what_is_left_of_the_idle_timeout_moves(start, address, udp_echoer):
     baton = start(relay_udp(address, udp_echoer.address, supervisor=QUICK, listener={"idle_timeout": "1s"}))
     with udp.connect(address) as client:
