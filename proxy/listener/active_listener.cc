@@ -27,6 +27,7 @@ using std::chrono::milliseconds;
 // Fairness: connections that are open already have their turn after so many new ones.
 constexpr int kAcceptBatch = 16;
 constexpr milliseconds kLimitPause{5};
+constexpr milliseconds kDoubtPause{1};
 constexpr milliseconds kShortagePause{100};
 constexpr std::chrono::seconds kLogInterval{1};
 // How long handshakes that have begun may take to end in the queue of a socket that is to close.
@@ -161,6 +162,7 @@ void ActiveListener::on_limit(int fd) {
   pollfd queue{.fd = fd, .events = POLLIN};
   if (::poll(&queue, 1, 0) != 1) return;
   at_limit_ = true;
+  if (limit_.counts_twice()) return pause(kDoubtPause);
   if (limit_.reach()) stats_.connections_limited_total.add();
   pause(kLimitPause);
 }
@@ -284,12 +286,14 @@ std::unique_ptr<Session> ActiveListener::restore(TunnelState state, const MoveDe
   // Until the commit both generations count it: a moment in which neither does would let others in
   // beyond max_connections.
   stats_.connections_active.add();
+  limit_.arrives();
   held_.add();
   return session;
 }
 
 // Beyond max_connections, too: it was within the limit when it came.
 void ActiveListener::admit_moved(std::unique_ptr<Session> session) {
+  limit_.has_arrived();
   stats_.held.add();
   Session& admitted = *session.release();
   sessions_.push_back(admitted);
@@ -299,6 +303,7 @@ void ActiveListener::admit_moved(std::unique_ptr<Session> session) {
 void ActiveListener::forget_moved(std::unique_ptr<Session> session) {
   session.reset();
   stats_.connections_active.sub();
+  limit_.has_arrived();
   held_.remove();
 }
 

@@ -2,8 +2,8 @@
 //
 // Accepting stops, for all its sockets and with clients waiting in their queues, while
 //  - max_connections is reached and a client waits: looked at again when a connection of this
-//  worker ends, and every
-//    few milliseconds because another worker or generation may have room again;
+//    worker ends, and every few milliseconds because another worker or generation may have room
+//    again, and sooner while connections arrive from the generation before;
 //  - this process is short of memory or descriptors, of which the last kFdReserve are not for
 //    clients: for a short while.
 //

@@ -363,6 +363,20 @@ def test_a_generation_of_another_layout_says_what_it_has_moved_while_it_drains(s
     assert baton.status()["last_reload"]["moves"]["moved"] == 5
 
 
+def test_nobody_is_said_to_wait_for_max_connections_while_there_is_room(start, address, echoer):
+    """Both generations count a batch that moves, for a moment."""
+    baton = start(relay(address, echoer.address, supervisor=QUICK, listener={"max_connections": 310}))
+    clients = clients_of(address, 300)
+    for _ in range(10):
+        reload = baton.ask_in_background("reload")
+        while reload.poll() is None:
+            close_all(clients_of(address, 1))
+        assert reload.returncode == DONE
+        baton.wait_drained(moved_in=300)
+    assert baton.metric("baton_listener_connections_limited_total") == 0
+    close_all([*clients, *clients_of(address, 10)])
+
+
 @pytest.mark.parametrize("point", ["prepared", "answered"])
 def test_new_dies_before_the_commit_and_old_goes_on(start, address, echoer, point):
     """Whatever it has accepted is taken back; nothing is lost."""

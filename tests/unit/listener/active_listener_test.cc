@@ -47,6 +47,17 @@ std::vector<TestPeer> connect(const SingleWorker& worker, int count) {
   return clients;
 }
 
+// As another process has it.
+proxy::TunnelState copy_of(const proxy::TunnelState& state) {
+  proxy::TunnelState copy;
+  copy.downstream.fd.reset(::dup(state.downstream.fd.get()));
+  copy.upstream = std::make_unique<proxy::UpstreamLeg>();
+  copy.upstream->fd.reset(::dup(state.upstream->fd.get()));
+  copy.client = state.client;
+  copy.accepted = state.accepted;
+  return copy;
+}
+
 // Not one more descriptor for this process while it lives.
 struct NoDescriptors {
   NoDescriptors() {
@@ -130,6 +141,30 @@ TEST_CASE("listener: clients that wait at several workers are one time of waitin
   const auto begun = std::chrono::steady_clock::now();
   REQUIRE(worker.until([&] { return std::chrono::steady_clock::now() - begun > 50ms; }));
   CHECK(worker.listener_metric("connections_limited_total") == 1);
+}
+
+TEST_CASE("listener: a connection that both generations count for a moment is no limit reached") {
+  const ListeningSocket upstream = listen_on("127.0.0.1:0");
+  SingleWorker worker({.endpoints = {{.address = upstream.address}}, .max_connections = 2});
+  const TestPeer client = worker.connect();
+  const TestPeer server = worker.accept(upstream);
+  proxy::Session& session = worker.only_session();
+  REQUIRE(worker.until([&] { return session.freeze(); }));
+  worker.listener->take_out(session);
+  const std::unique_ptr<proxy::ActiveListener> there = worker.another_listener();
+  auto moved = there->restore(copy_of(session.state()), session.move_details());
+  REQUIRE(moved);
+  REQUIRE(worker.listener_metric("connections_active") == 2);
+  const TestPeer fresh(connect_to(worker.listening.address));
+  const auto begun = std::chrono::steady_clock::now();
+  REQUIRE(worker.until([&] { return std::chrono::steady_clock::now() - begun > 30ms; }));
+  CHECK(worker.listener_metric("connections_total") == 1);
+  there->admit_moved(std::move(moved));
+  worker.listener->has_moved(session);
+  CHECK(worker.until([&] { return worker.listener_metric("connections_total") == 2; }));
+  CHECK(worker.listener_metric("connections_limited_total") == 0);
+  const TestPeer waits(connect_to(worker.listening.address));
+  CHECK(worker.until([&] { return worker.listener_metric("connections_limited_total") == 1; }));
 }
 
 TEST_CASE("listener: without descriptors it waits instead of spinning, and then goes on") {
