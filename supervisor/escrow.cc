@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <functional>
 #include <iterator>
+#include <utility>
 
 #include "shared/os/log.h"
 #include "shared/os/socket_type.h"
@@ -24,11 +26,17 @@ class KeySet {
   std::vector<SocketKey> sorted_;
 };
 
+// Whether a unix path still is the file that its socket has made, as far as that can be told.
+bool is_at(const std::string& path, const FileId& file) {
+  const auto there = file_at(path);
+  return there ? *there == file : there.error().code != ENOENT && there.error().code != ENOTDIR;
+}
+
 }  // namespace
 
 void Escrow::put(const SocketKey& key, std::uint32_t index, std::uint64_t generation,
-                 os::UniqueFd fd) {
-  EscrowEntry entry{.key = key, .index = index, .added_by = generation};
+                 os::UniqueFd fd, std::optional<FileId> file) {
+  EscrowEntry entry{.key = key, .index = index, .added_by = generation, .file = file};
   const auto place = std::ranges::lower_bound(state_.escrow, entry, std::less());
   if (place != state_.escrow.end() && place->key == key && place->index == index) {
     if (place->fd == kNoFd) place->fd = state_.fds.add(std::move(fd));
@@ -48,9 +56,11 @@ Escrow::Entries Escrow::of(std::span<const SocketKey> keys) const {
   return found;
 }
 
-std::size_t Escrow::count(const SocketKey& key) const {
-  return std::ranges::equal_range(state_.escrow, key, {}, &EscrowEntry::key).size();
+std::span<const EscrowEntry> Escrow::entries_of(const SocketKey& key) const {
+  return std::ranges::equal_range(std::as_const(state_.escrow), key, {}, &EscrowEntry::key);
 }
+
+std::size_t Escrow::count(const SocketKey& key) const { return entries_of(key).size(); }
 
 std::vector<SocketKey> Escrow::narrower_than(std::span<const SocketKey> keys) const {
   const KeySet wanted(keys);
@@ -85,6 +95,21 @@ std::vector<SocketKey> Escrow::ours(std::span<const SocketKey> keys) const {
     return wildcard && same.contains(*wildcard);
   });
   return ours;
+}
+
+bool Escrow::is_reached(const EscrowEntry& entry) {
+  return entry.file && is_at(entry.key.unix_path(), *entry.file);
+}
+
+std::vector<SocketKey> Escrow::unreachable(std::span<const SocketKey> keys) const {
+  std::vector<SocketKey> found;
+  std::ranges::copy_if(keys, std::back_inserter(found), [this](const SocketKey& key) {
+    const auto entries = entries_of(key);
+    return std::ranges::any_of(entries,
+                               [](const EscrowEntry& each) { return each.file.has_value(); }) &&
+           std::ranges::none_of(entries, is_reached);
+  });
+  return found;
 }
 
 std::vector<SocketKey> Escrow::activated() const {
@@ -136,7 +161,8 @@ void Escrow::close_if(Leaves leaves) {
   std::erase_if(state_.escrow, [&](const EscrowEntry& entry) {
     if (!leaves(entry)) return false;
     std::string path = theirs.contains(entry.key) ? "" : entry.key.unix_path();
-    if (!path.empty()) paths.push_back(std::move(path));
+    if (!path.empty() && (!entry.file || is_at(path, *entry.file)))
+      paths.push_back(std::move(path));
     state_.fds.close(entry.fd);
     return true;
   });
@@ -155,6 +181,17 @@ void Escrow::keep_only(std::span<const SocketKey> keys) {
   const KeySet kept(all);
   close_if([&kept](const EscrowEntry& entry) { return !kept.contains(entry.key); });
   name_unwanted(keys);
+}
+
+void Escrow::drop_replaced() {
+  std::vector<SocketKey> reached;
+  for (const EscrowEntry& entry : state_.escrow) {
+    if (is_reached(entry) && count(entry.key) > 1) reached.push_back(entry.key);
+  }
+  if (reached.empty()) return;
+  const KeySet keys(reached);
+  close_if(
+      [&](const EscrowEntry& entry) { return keys.contains(entry.key) && !is_reached(entry); });
 }
 
 void Escrow::clear() {

@@ -6,11 +6,12 @@
 //
 // Thread: the supervisor's.
 // Owns: nothing; borrows the state, whose entries and descriptors it keeps in order.
-// Invariants: one entry a key and index; a unix socket's path exists as long as its entry, and is
-// removed with it unless the service manager has made it.
+// Invariants: one entry a key and index; a unix socket's path is removed with its last entry,
+// unless the service manager has made it, or somebody else has put another file there.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <span>
 #include <vector>
@@ -26,7 +27,9 @@ class Escrow {
 
   // Keeps a socket; one that is there already under this key and index stays, and `fd` is closed.
   // An entry without its socket, of a supervisor before this one, gets it.
-  void put(const SocketKey& key, std::uint32_t index, std::uint64_t generation, os::UniqueFd fd);
+  // `file`: that of a unix socket's path, of a socket that was bound just now.
+  void put(const SocketKey& key, std::uint32_t index, std::uint64_t generation, os::UniqueFd fd,
+           std::optional<FileId> file = std::nullopt);
 
   // Positions in state.escrow, in order.
   using Entries = std::vector<std::size_t>;
@@ -44,6 +47,8 @@ class Escrow {
   // address or to one that overlaps with it: a generation's, a narrower or a wildcard one's of the
   // escrow, or one that a supervisor before has left behind.
   std::vector<SocketKey> ours(std::span<const SocketKey> keys) const;
+  // Those of the keys that have sockets here of which the unix path leads to none any more.
+  std::vector<SocketKey> unreachable(std::span<const SocketKey> keys) const;
   // The keys under which the service manager has passed a socket.
   std::vector<SocketKey> activated() const;
   // Whether one of its sockets is this one, under whatever key.
@@ -55,6 +60,9 @@ class Escrow {
   // Closes every socket whose key is not among these, and unlinks unix paths nothing uses any more.
   // The service manager's addresses stay, and are named in the log once.
   void keep_only(std::span<const SocketKey> keys);
+  // Closes those that their unix path does not lead to, if it leads to another one here. Whoever
+  // serves has them as well, and accepts those who wait there.
+  void drop_replaced();
   // Closes all, those of the service manager as well.
   void clear();
 
@@ -62,6 +70,8 @@ class Escrow {
   template <class Leaves>
   void close_if(Leaves leaves);
   void name_unwanted(std::span<const SocketKey> keys);
+  std::span<const EscrowEntry> entries_of(const SocketKey& key) const;
+  static bool is_reached(const EscrowEntry& entry);
   std::vector<EscrowEntry>::iterator find(const SocketKey& key, std::uint32_t index);
 
   SupervisorState& state_;

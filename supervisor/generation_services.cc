@@ -59,8 +59,12 @@ void GenerationServices::put(const GenerationRecord& generation, const proto::So
   }
   for (int i = 0; i < sockets.sockets_size(); ++i) {
     const proto::SocketInfo& info = sockets.sockets(i);
-    escrow_.put(SocketKey::from_message(info.key()), info.index(), generation.id,
-                std::move(fds[static_cast<std::size_t>(i)]));
+    const SocketKey key = SocketKey::from_message(info.key());
+    const std::string path = key.unix_path();
+    std::optional<FileId> file;
+    if (const auto made = file_at(path); made && !path.empty()) file = *made;
+    escrow_.put(key, info.index(), generation.id, std::move(fds[static_cast<std::size_t>(i)]),
+                file);
   }
   responder.reply(proto::Done());
 }
@@ -95,9 +99,19 @@ void GenerationServices::get(const GenerationRecord& generation, const proto::So
       responder.partial(message, fds);
     } else {
       for (const SocketKey& key : escrow_.ours(keys)) key.to_message(*message.add_ours());
+      for (const SocketKey& key : unreachable(keys)) key.to_message(*message.add_unreachable());
       responder.reply(message, fds);
     }
   } while (next < found.size());
+}
+
+// Only where somebody serves while the path is found to be a stranger's: what replaces a generation
+// that has crashed serves all others without it.
+std::vector<SocketKey> GenerationServices::unreachable(std::span<const SocketKey> keys) const {
+  const bool is_reload = std::ranges::any_of(state_.generations, [](const auto& generation) {
+    return generation.second.role == Role::InCharge;
+  });
+  return is_reload ? escrow_.unreachable(keys) : std::vector<SocketKey>();
 }
 
 void GenerationServices::stats_text(const proto::StatsTextRequest& request,

@@ -4,6 +4,7 @@
 // Thread: the supervisor's. Borrows: state, escrow, region (all outlive every channel).
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "proto/channel.h"
@@ -27,6 +28,7 @@ class GenerationServices {
            const proto::Responder& responder);
   void get(const GenerationRecord& generation, const proto::SocketKeys& wanted,
            const proto::Responder& responder);
+  std::vector<SocketKey> unreachable(std::span<const SocketKey> keys) const;
   void stats_text(const proto::StatsTextRequest& request, const proto::Responder& responder);
 
   SupervisorState& state_;

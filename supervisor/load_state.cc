@@ -206,6 +206,8 @@ Loaded load_escrow(const proto::SavedState& saved, SupervisorState& state) {
                             .index = each.index(),
                             .fd = each.has_fd() ? each.fd() : kNoFd,
                             .added_by = each.added_by()});
+    if (!each.has_file()) continue;
+    state.escrow.back().file = {.device = each.file().device(), .inode = each.file().inode()};
   }
   if (!std::ranges::is_sorted(state.escrow, std::less())) return bad("the escrow is not in order");
   return {};

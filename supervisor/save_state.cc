@@ -93,6 +93,9 @@ void save(const EscrowEntry& entry, proto::SavedSocket& saved) {
   saved.set_index(entry.index);
   save_index(entry.fd, [&](FdIndex index) { saved.set_fd(index); });
   saved.set_added_by(entry.added_by);
+  if (!entry.file) return;
+  saved.mutable_file()->set_device(entry.file->device);
+  saved.mutable_file()->set_inode(entry.file->inode);
 }
 
 using SavedRejections = google::protobuf::RepeatedPtrField<proto::SavedReload::Rejected>;

@@ -26,6 +26,12 @@ FileId file_id(int fd) {
   return {.device = status.st_dev, .inode = status.st_ino};
 }
 
+os::Result<FileId> file_at(const std::string& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0) return os::errno_error("stat", path);
+  return FileId{.device = status.st_dev, .inode = status.st_ino};
+}
+
 double now() {
   const std::chrono::duration<double> since = std::chrono::system_clock::now().time_since_epoch();
   return since.count();

@@ -103,6 +103,16 @@ struct PresumedEnded {
   std::string token;
 };
 
+// What tells a file from another as long as both are open.
+struct FileId {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  friend bool operator==(const FileId&, const FileId&) = default;
+};
+
+FileId file_id(int fd);  // of nothing, if it is not open
+os::Result<FileId> file_at(const std::string& path);
+
 // As EscrowEntry::added_by: no generation, but the service manager (activation.h).
 inline constexpr std::uint64_t kActivated = 0;
 
@@ -111,6 +121,9 @@ struct EscrowEntry {
   std::uint32_t index = 0;  // worker i of M serves i, i+M, i+2M...
   FdIndex fd = kNoFd;
   std::uint64_t added_by = 0;  // generation, or kActivated
+  // Of a unix socket's path, which a bound socket keeps from being used again; unknown: the service
+  // manager has made it, or its generation has brought it back.
+  std::optional<FileId> file = std::nullopt;
 
   // The escrow's order; no two entries share a key and an index.
   friend bool operator<(const EscrowEntry& a, const EscrowEntry& b) {
@@ -142,15 +155,6 @@ struct WaitingClient {
   std::uint32_t request = 0;     // 0: none
   std::uint64_t generation = 0;  // whose drain it waits for; 0: it asked for the upgrade
 };
-
-// What tells a file from another as long as both are open.
-struct FileId {
-  std::uint64_t device = 0;
-  std::uint64_t inode = 0;
-  friend bool operator==(const FileId&, const FileId&) = default;
-};
-
-FileId file_id(int fd);  // of nothing, if it is not open
 
 struct LogSettings {
   std::string level = "info";

@@ -167,6 +167,7 @@ void Supervisor::take_charge() {
   pair.version = candidate->record().version;
   generations_.set_role(*candidate, Role::InCharge);
   escrow_.keep_only(candidate->record().keys);
+  escrow_.drop_replaced();
   generations_.forget_orphans();
   log::info("{} ({}) is in charge", candidate->name(), candidate->record().version);
 }

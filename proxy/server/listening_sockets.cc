@@ -41,7 +41,20 @@ os::Result<void> ListeningSockets::bind_missing(const std::vector<WantedSockets>
   return {};
 }
 
+os::Result<void> ListeningSockets::bind_unix(const WantedSockets& wanted) {
+  ByIndex& sockets = by_key_[proto::identity(wanted.key)];
+  if (!sockets.empty() && !unreachable_.contains(proto::identity(wanted.key))) return {};
+  auto fd = bind_stream_socket(wanted.address, GroupPlace::First);
+  if (!fd) return of_listener(wanted, fd.error());
+  std::uint32_t index = 0;
+  while (sockets.contains(index)) ++index;
+  if (!sockets.empty()) log::info("{} was removed: it is made again", wanted.address.text());
+  sockets.try_emplace(index, ListeningSocket{wanted.key, index, std::move(*fd), true});
+  return {};
+}
+
 os::Result<void> ListeningSockets::bind_rest_of(const WantedSockets& wanted) {
+  if (wanted.address.is_unix()) return bind_unix(wanted);
   ByIndex& sockets = by_key_[proto::identity(wanted.key)];
   const bool is_ours = ours_.contains(proto::identity(wanted.key));
   for (std::uint32_t index = 0; index < wanted.count; ++index) {

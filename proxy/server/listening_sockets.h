@@ -45,6 +45,9 @@ class ListeningSockets {
   // generation, or the supervisor.
   void note_ours(const proto::SocketKey& key) { ours_.insert(proto::identity(key)); }
 
+  // The unix path of the sockets that are here leads to none of them: another one is to be bound.
+  void note_unreachable(const proto::SocketKey& key) { unreachable_.insert(proto::identity(key)); }
+
   // Binds what is missing, but adds none to UDP sockets that are there already: a new one would
   // get its share of their clients' datagrams at once, and nobody reads it yet. Stream sockets that
   // belong to another user, a service manager's, stay as few as they are. On failure what was
@@ -72,9 +75,11 @@ class ListeningSockets {
   using ByIndex = std::map<std::uint32_t, ListeningSocket>;
 
   os::Result<void> bind_rest_of(const WantedSockets& wanted);
+  os::Result<void> bind_unix(const WantedSockets& wanted);
 
   std::map<std::string, ByIndex> by_key_;  // identity(key) -> sockets
   std::set<std::string> ours_;             // identity(key)
+  std::set<std::string> unreachable_;      // likewise
 };
 
 }  // namespace baton::proxy

@@ -275,7 +275,7 @@ std::vector<WorkerSocket> Server::select(const std::vector<proto::SocketKey>& ke
     for (const ListeningSocket* socket : sockets) {
       selected.push_back({.listener = wanted.listener,
                           .index = socket->index,
-                          .of = sockets.size(),
+                          .of = wanted.address.is_unix() ? 1 : sockets.size(),
                           .fd = socket->fd.get()});
     }
   }

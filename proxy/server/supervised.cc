@@ -100,8 +100,11 @@ void SupervisedGeneration::on_welcome(std::expected<proto::Welcome, proto::CallE
   build_.reached(StartPoint::Negotiated, generation_);
 
   if (!predecessor_) return ask_escrow();
+  // Old may have sockets of a unix path whose file was replaced before; the escrow knows which.
   std::vector<proto::SocketKey> keys;
-  for (const WantedSockets& wanted : server_->wanted()) keys.push_back(wanted.key);
+  for (const WantedSockets& wanted : server_->wanted()) {
+    if (!wanted.address.is_unix_path()) keys.push_back(wanted.key);
+  }
   predecessor_->inherit(hello(), std::move(keys), [this](std::vector<Predecessor::Socket> sockets) {
     inherit(std::move(sockets));
   });
@@ -197,6 +200,9 @@ void SupervisedGeneration::on_escrow(std::expected<proto::RawReply, proto::CallE
   }
   add_sockets(message.sockets(), reply->fds);
   for (const proto::SocketKey& key : message.ours()) server_->sockets().note_ours(key);
+  for (const proto::SocketKey& key : message.unreachable()) {
+    server_->sockets().note_unreachable(key);
+  }
   if (reply->partial) return;
   server_->take_narrower();
   bind_rest();

@@ -7,8 +7,9 @@ import socket
 import threading
 
 import pytest
-from harness import sockets
-from harness.baton import (FAILED, LISTENERS_ONLY_PROXY, NEXT_PROXY, OTHER_LAYOUT_PROXY, PROXY)
+from harness import processes, sockets
+from harness.baton import (CRASHING_PROXY, FAILED, LISTENERS_ONLY_PROXY, NEXT_PROXY, OTHER_LAYOUT_PROXY,
+                           PROXY)
 from harness.load import ShortClients
 from harness.ports import free_port
 from harness.tables import also, relay, saying
@@ -347,3 +348,111 @@ def test_a_stale_unix_socket_file_is_replaced(start, directory, liner):
     with sockets.connect(f"unix:{path}") as client:
         client.sendall(b"x\n")
         assert sockets.read_all(client) == b"answer to x\n"
+
+
+def on_path(directory):
+    """A path, its address, and how a client's line is answered there."""
+    path = directory / "front.sock"
+
+    def answer():
+        with sockets.connect(f"unix:{path}") as client:
+            client.sendall(b"x\n")
+            return sockets.read_all(client)
+
+    return path, f"unix:{path}", answer
+
+
+def test_a_unix_listeners_file_that_somebody_has_removed_is_there_again_after_a_reload(
+        start, directory, liner):
+    path, front, answer = on_path(directory)
+    baton = start(relay(front, liner.address, supervisor={"drain_time": "500ms"}))
+    processes.suspend(baton.in_charge()["pid"])
+    with sockets.connect(front) as waiting:
+        path.unlink()
+        baton.reload()
+        waiting.sendall(b"waited\n")
+        assert sockets.read_all(waiting) == b"answer to waited\n"
+    assert answer() == b"answer to x\n"
+    baton.wait_drained()
+    baton.reload("--wait-drained")
+    assert answer() == b"answer to x\n"
+    fds = [len(processes.fds(pid)) for pid in (baton.pid, baton.in_charge()["pid"])]
+    for _ in range(5):
+        path.unlink()
+        baton.reload("--wait-drained")
+        assert answer() == b"answer to x\n"
+    baton.reload("--wait-drained")
+    assert answer() == b"answer to x\n"
+    assert [len(processes.fds(pid)) for pid in (baton.pid, baton.in_charge()["pid"])] == fds
+    baton.stop()
+    assert not path.exists()
+
+
+def test_a_unix_listeners_file_is_known_by_the_supervisors_that_follow(start, directory, liner):
+    path, front, answer = on_path(directory)
+    baton = start(relay(front, liner.address))
+    baton.do("upgrade")
+    baton.kill_supervisor()
+    baton.start_again()
+    path.unlink()
+    baton.reload()
+    assert answer() == b"answer to x\n"
+    baton.kill_supervisor()
+    baton.start_again()
+    for _ in range(2):
+        baton.reload("--wait-drained")
+        assert answer() == b"answer to x\n"
+
+
+def test_a_strangers_socket_at_a_unix_listeners_path_is_refused_and_left_alone(
+        start, directory, address, liner):
+    path, front, answer = on_path(directory)
+    baton = start(relay(front, liner.address))
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as stranger:
+        stranger.bind(str(path))
+        stranger.listen()
+        refused = baton.ask("reload")
+        assert refused.code == FAILED, refused
+        assert f"{front} (in use by " in refused.err and f"pid {os.getpid()}" in refused.err, refused
+        assert baton.wait_drained()["id"] == 1
+        baton.write(relay(address, liner.address))
+        baton.reload("--wait-drained")
+        assert sockets.accepts(front)
+    # What the stranger has left behind is in nobody's use.
+    baton.write(relay(front, liner.address))
+    baton.reload()
+    assert answer() == b"answer to x\n"
+    path.unlink()
+    path.write_text("precious")
+    refused = baton.ask("reload")
+    assert refused.code == FAILED and f"is not a socket: {path}" in refused.err, refused
+    baton.stop()
+    assert path.read_text() == "precious"
+
+
+def test_a_unix_listeners_new_file_is_served_by_old_when_new_is_rolled_back(start, directory, liner):
+    path, front, answer = on_path(directory)
+    baton = start(relay(front, liner.address, supervisor={"probation": "20s"}))
+    for _ in range(3):
+        path.unlink()
+        assert baton.ask("reload", "--proxy", CRASHING_PROXY).code == FAILED
+        assert baton.wait_drained()["id"] == 1
+        assert answer() == b"answer to x\n"
+    for _ in range(2):
+        baton.reload("--wait-drained", "--proxy", PROXY, "--probation", "50ms")
+        assert answer() == b"answer to x\n"
+
+
+def test_a_crash_is_answered_even_if_a_stranger_has_a_unix_listeners_path(
+        start, directory, address, liner):
+    path, front, _ = on_path(directory)
+    baton = start(also(relay(address, liner.address), "unix", front))
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as stranger:
+        stranger.bind(str(path))
+        stranger.listen()
+        processes.kill(baton.in_charge()["pid"])
+        with sockets.connect(address) as client:
+            client.sendall(b"x\n")
+            assert sockets.read_all(client) == b"answer to x\n"

@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <unistd.h>
+
+#include <string>
 
 #include "proxy/server/bind.h"
 
@@ -173,4 +176,24 @@ TEST_CASE("listening sockets: a udp address that nobody reads is bound at once")
   REQUIRE(sockets.bind_missing({want}));
   CHECK(sockets.of(want.key).size() == 4);
   CHECK(sockets.bind_delayed({want}).empty());
+}
+
+TEST_CASE("listening sockets: another unix socket is bound only where the path leads to none") {
+  const std::string path = "/tmp/baton-listening-" + std::to_string(::getpid());
+  WantedSockets want = wanted(1);
+  want.address = *os::SocketAddress::parse("unix:" + path);
+  want.key = proto::stream_key(want.address);
+  auto first = proxy::bind_stream_socket(want.address, proxy::GroupPlace::First);
+  REQUIRE(first);
+  ListeningSockets sockets;
+  REQUIRE(sockets.add(info(want, 1), std::move(*first)));
+  ::unlink(path.c_str());
+  REQUIRE(sockets.bind_missing({want}));
+  CHECK(sockets.bound_here().empty());
+  sockets.note_unreachable(want.key);
+  REQUIRE(sockets.bind_missing({want}));
+  CHECK(sockets.of(want.key).size() == 2);
+  REQUIRE(sockets.bound_here().size() == 1);
+  CHECK(sockets.bound_here().front()->index == 0);
+  sockets.remove_unix_paths_bound_here();
 }

@@ -151,6 +151,76 @@ TEST_CASE("escrow: dropping closes the socket and unlinks its path, unless anoth
   CHECK_FALSE(std::filesystem::exists(directory / "used.sock"));
 }
 
+namespace {
+
+// An escrow whose entries have files at one path.
+struct UnixPath {
+  UnixPath() { replace(); }
+  // Somebody puts another file there; the one before stays, as one that a socket is bound to does.
+  FileId replace() {
+    ++files;
+    if (std::filesystem::exists(path)) {
+      std::filesystem::rename(path, path + std::to_string(files));
+    }
+    std::ofstream(path) << files;
+    return *file_at(path);
+  }
+  void put(std::uint32_t index) { escrow.put(key, index, 1, some_socket(), *file_at(path)); }
+  bool is_unreachable() { return escrow.unreachable(std::vector{key}) == std::vector{key}; }
+
+  TemporaryDirectory directory;
+  std::string path = directory / "a.sock";
+  SocketKey key = tcp("unix:" + path);
+  int files = 0;
+  SupervisorState state;
+  Escrow escrow{state};
+};
+
+}  // namespace
+
+TEST_CASE("escrow: a path that was removed or replaced leads to no socket, until there is one") {
+  UnixPath unix_path;
+  CHECK_FALSE(unix_path.is_unreachable());  // it has none
+  unix_path.put(0);
+  CHECK_FALSE(unix_path.is_unreachable());
+  unix_path.replace();
+  CHECK(unix_path.is_unreachable());
+  std::filesystem::remove(unix_path.path);
+  CHECK(unix_path.is_unreachable());
+  unix_path.replace();
+  unix_path.put(1);
+  CHECK_FALSE(unix_path.is_unreachable());
+}
+
+TEST_CASE("escrow: a socket whose file nobody knows is taken for the one at its path") {
+  UnixPath unix_path;
+  unix_path.escrow.put(unix_path.key, 0, 1, some_socket());
+  std::filesystem::remove(unix_path.path);
+  CHECK_FALSE(unix_path.is_unreachable());
+}
+
+TEST_CASE("escrow: a replaced socket is dropped once its path leads to another one") {
+  UnixPath unix_path;
+  unix_path.put(0);
+  unix_path.escrow.put(unix_path.key, 1, 1, some_socket());
+  unix_path.replace();
+  unix_path.escrow.drop_replaced();
+  CHECK(unix_path.state.escrow.size() == 2);
+  unix_path.put(2);
+  unix_path.escrow.drop_replaced();
+  REQUIRE(unix_path.state.escrow.size() == 1);
+  CHECK(unix_path.state.escrow.front().index == 2);
+  CHECK(std::filesystem::exists(unix_path.path));
+}
+
+TEST_CASE("escrow: a file that somebody else has put at the path stays") {
+  UnixPath unix_path;
+  unix_path.put(0);
+  unix_path.replace();
+  unix_path.escrow.clear();
+  CHECK(std::filesystem::exists(unix_path.path));
+}
+
 TEST_CASE("escrow: the service manager's addresses stay until the end, and so does the path") {
   TemporaryDirectory directory;
   std::ofstream(directory / "theirs.sock") << "";

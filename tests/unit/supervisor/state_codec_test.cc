@@ -90,7 +90,7 @@ SupervisorState full_state() {
                           .pair = 5,
                           .region_slot = 1};
   state.escrow = {{.key = kWeb, .index = 0, .fd = 8, .added_by = 7},
-                  {.key = kWeb, .index = 1, .fd = 9, .added_by = 8}};
+                  {.key = kWeb, .index = 1, .fd = 9, .added_by = 8, .file = FileId{1, 2}}};
   state.region_fd = 45;
   state.region_layout = 77;
   state.orphaned_slots = {5, 6};
@@ -154,6 +154,8 @@ TEST_CASE("state: what is written down is read back, every field of it") {
   CHECK(read.generations.at(8).channel_fd == -1);
   CHECK_FALSE(read.generations.at(8).drain_deadline.has_value());
   CHECK(read.escrow.at(1).added_by == 8);
+  CHECK(read.escrow.at(1).file == FileId{1, 2});
+  CHECK_FALSE(read.escrow.at(0).file.has_value());
   CHECK(read.orphaned_slots == state.orphaned_slots);
   CHECK(read.last_reload->phases.at(1).ms == 2.5);
   CHECK(read.last_reload->before == state.last_reload->before);
@@ -254,7 +256,8 @@ TEST_CASE("state: a time that is none is not known, and the rest counts") {
 }
 
 // The bytes of full_state() as a first release wrote them, which knew neither a reload's flags, nor
-// what it had moved, nor how its drain had begun: every later one must make sense of them.
+// what it had moved, nor how its drain had begun, nor sockets' files: every later one must make
+// sense of them.
 TEST_CASE("state: one that release 0.1.0 has written is read by this one") {
   std::ifstream file(RECORDED_STATE);
   std::string bytes;
@@ -271,6 +274,7 @@ TEST_CASE("state: one that release 0.1.0 has written is read by this one") {
   then.next_paths.reset();
   then.generations.at(7).drain_strategy.reset();
   then.generations.at(7).last_call = false;
+  then.escrow.at(1).file.reset();
   then.last_reload->before = {};
   then.last_reload->moves.reset();
   CHECK(encoded(decoded->state) == encoded(then));
