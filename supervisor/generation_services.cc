@@ -1,5 +1,7 @@
 #include "supervisor/generation_services.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <iterator>
 
@@ -99,10 +101,18 @@ void GenerationServices::get(const GenerationRecord& generation, const proto::So
       responder.partial(message, fds);
     } else {
       for (const SocketKey& key : escrow_.ours(keys)) key.to_message(*message.add_ours());
+      if (message.ours_size() > 0) name_processes(message);
       for (const SocketKey& key : unreachable(keys)) key.to_message(*message.add_unreachable());
       responder.reply(message, fds);
     }
   } while (next < found.size());
+}
+
+// Whoever may have sockets of ours: a service manager, too, until it has let go of the last ones.
+void GenerationServices::name_processes(proto::Sockets& message) const {
+  message.add_processes(::getpid());
+  if (!state_.left_behind.empty()) message.add_processes(::getppid());
+  for (const auto& [id, generation] : state_.generations) message.add_processes(generation.pid);
 }
 
 // Only where somebody serves while the path is found to be a stranger's: what replaces a generation

@@ -28,6 +28,7 @@ class GenerationServices {
            const proto::Responder& responder);
   void get(const GenerationRecord& generation, const proto::SocketKeys& wanted,
            const proto::Responder& responder);
+  void name_processes(proto::Sockets& message) const;
   std::vector<SocketKey> unreachable(std::span<const SocketKey> keys) const;
   void stats_text(const proto::StatsTextRequest& request, const proto::Responder& responder);
 

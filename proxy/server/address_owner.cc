@@ -8,8 +8,8 @@
 #include <cstring>
 #include <fstream>
 #include <memory>
-#include <set>
 #include <sstream>
+#include <utility>
 
 namespace baton::proxy {
 namespace {
@@ -86,26 +86,32 @@ void collect_sockets(const char* path, const SocketTable& table, const os::Socke
   }
 }
 
-bool holds_one_of(pid_t pid, const std::set<std::string>& links) {
+// Which of these links a process holds.
+std::set<std::string> held_by(pid_t pid, const std::set<std::string>& links) {
+  std::set<std::string> held;
   const std::string path = "/proc/" + std::to_string(pid) + "/fd";
   const Directory directory(::opendir(path.c_str()));
   while (const dirent* entry = directory ? ::readdir(directory.get()) : nullptr) {
     char target[64];
     const ssize_t length =
         ::readlink((path + "/" + entry->d_name).c_str(), target, sizeof target - 1);
-    if (length > 0 && links.contains(std::string(target, static_cast<std::size_t>(length)))) {
-      return true;
-    }
+    if (length <= 0) continue;
+    std::string link(target, static_cast<std::size_t>(length));
+    if (links.contains(link)) held.insert(std::move(link));
   }
-  return false;
+  return held;
 }
 
-AddressOwner owner_of(const std::set<std::string>& links) {
+AddressOwner owner_of(std::set<std::string> links, const std::set<pid_t>& but) {
+  for (const pid_t pid : but) {
+    for (const std::string& link : held_by(pid, links)) links.erase(link);
+  }
   if (links.empty()) return {.kind = AddressOwner::Kind::Nobody};
   const Directory processes(::opendir("/proc"));
   while (const dirent* entry = processes ? ::readdir(processes.get()) : nullptr) {
     const pid_t pid = std::atoi(entry->d_name);
-    if (pid <= 0 || pid == ::getpid() || !holds_one_of(pid, links)) continue;
+    if (pid <= 0 || pid == ::getpid() || but.contains(pid)) continue;
+    if (held_by(pid, links).empty()) continue;
     return {AddressOwner::Kind::Somebody, describe(pid)};
   }
   return {};
@@ -113,18 +119,18 @@ AddressOwner owner_of(const std::set<std::string>& links) {
 
 }  // namespace
 
-AddressOwner find_tcp_owner(const os::SocketAddress& address) {
+AddressOwner find_tcp_owner(const os::SocketAddress& address, const std::set<pid_t>& but) {
   std::set<std::string> links;
   collect_sockets("/proc/net/tcp", kTcp, address, links);
   collect_sockets("/proc/net/tcp6", kTcp, address, links);
-  return owner_of(links);
+  return owner_of(std::move(links), but);
 }
 
-AddressOwner find_udp_owner(const os::SocketAddress& address) {
+AddressOwner find_udp_owner(const os::SocketAddress& address, const std::set<pid_t>& but) {
   std::set<std::string> links;
   collect_sockets("/proc/net/udp", kUdp, address, links);
   collect_sockets("/proc/net/udp6", kUdp, address, links);
-  return owner_of(links);
+  return owner_of(std::move(links), but);
 }
 
 AddressOwner find_unix_owner(int connected_fd) {

@@ -4,6 +4,9 @@
 // /proc/net/tcp, udp, /proc/PID/fd; unix(7) SO_PEERCRED.
 #pragma once
 
+#include <sys/types.h>
+
+#include <set>
 #include <string>
 
 #include "shared/os/socket_address.h"
@@ -20,8 +23,9 @@ struct AddressOwner {
   std::string text;  // "nginx, pid 4711"; empty when unknown
 };
 
-AddressOwner find_tcp_owner(const os::SocketAddress& address);
-AddressOwner find_udp_owner(const os::SocketAddress& address);
+// Of sockets that none of these processes has.
+AddressOwner find_tcp_owner(const os::SocketAddress& address, const std::set<pid_t>& but);
+AddressOwner find_udp_owner(const os::SocketAddress& address, const std::set<pid_t>& but);
 // Of a connected or connecting unix stream socket's other end.
 AddressOwner find_unix_owner(int connected_fd);
 

@@ -32,8 +32,8 @@ os::Result<os::UniqueFd> open_inet(const os::SocketAddress& address, int type) {
   return fd;
 }
 
-AddressOwner find_owner(const os::SocketAddress& address, int type) {
-  return type == SOCK_STREAM ? find_tcp_owner(address) : find_udp_owner(address);
+AddressOwner find_owner(const os::SocketAddress& address, int type, const std::set<pid_t>& but) {
+  return type == SOCK_STREAM ? find_tcp_owner(address, but) : find_udp_owner(address, but);
 }
 
 // Where a datagram was sent to, so that the reply leaves from there. Before bind(2): the kernel
@@ -50,8 +50,10 @@ std::unexpected<os::Error> in_use(const os::SocketAddress& address, const std::s
 }
 
 // SO_REUSEPORT would let this process share the address of any other one of the same user, and each
-// would get a part of the traffic. A bind without it tells whether somebody listens there.
-os::Result<void> refuse_stranger(const os::SocketAddress& address, int type) {
+// would get a part of the traffic. A bind without it tells whether somebody listens there. With
+// processes of ours somebody may, unless it is known to be another one.
+os::Result<void> refuse_stranger(const os::SocketAddress& address, int type,
+                                 const std::set<pid_t>& ours) {
   // A listener that goes away while its owner is looked for: look again, but not for ever.
   constexpr int kMostLooks = 3;
   for (int look = 0; look < kMostLooks; ++look) {
@@ -59,15 +61,18 @@ os::Result<void> refuse_stranger(const os::SocketAddress& address, int type) {
     if (!probe) return std::unexpected(probe.error());
     if (::bind(probe->get(), address.data(), address.length()) == 0) return {};
     if (errno != EADDRINUSE) return os::errno_error("bind", address.text());
-    const AddressOwner owner = find_owner(address, type);
+    const AddressOwner owner = find_owner(address, type, ours);
+    const bool somebody = owner.kind == AddressOwner::Kind::Somebody;
+    if (!ours.empty() && !somebody) return {};
     if (owner.kind != AddressOwner::Kind::Nobody) return in_use(address, owner.text);
   }
   return in_use(address, {});
 }
 
-os::Result<os::UniqueFd> bind_inet(const os::SocketAddress& address, int type, GroupPlace place) {
+os::Result<os::UniqueFd> bind_inet(const os::SocketAddress& address, int type, GroupPlace place,
+                                   const std::set<pid_t>& ours) {
   if (place == GroupPlace::First) {
-    const auto free = refuse_stranger(address, type);
+    const auto free = refuse_stranger(address, type, ours);
     if (!free) return std::unexpected(free.error());
   }
   auto fd = open_inet(address, type);
@@ -76,7 +81,7 @@ os::Result<os::UniqueFd> bind_inet(const os::SocketAddress& address, int type, G
   if (type == SOCK_DGRAM) tell_destination(fd->get(), address);
   if (::bind(fd->get(), address.data(), address.length()) == 0) return fd;
   if (errno != EADDRINUSE) return os::errno_error("bind", address.text());
-  return in_use(address, find_owner(address, type).text);
+  return in_use(address, find_owner(address, type, ours).text);
 }
 
 // A socket file outlives its process; only a connection attempt tells whether anybody is behind it.
@@ -99,8 +104,9 @@ os::Result<void> remove_stale(const os::SocketAddress& address) {
 
 }  // namespace
 
-os::Result<os::UniqueFd> bind_stream_socket(const os::SocketAddress& address, GroupPlace place) {
-  if (!address.is_unix()) return bind_inet(address, SOCK_STREAM, place);
+os::Result<os::UniqueFd> bind_stream_socket(const os::SocketAddress& address, GroupPlace place,
+                                            const std::set<pid_t>& ours) {
+  if (!address.is_unix()) return bind_inet(address, SOCK_STREAM, place, ours);
   if (address.is_unix_path()) {
     if (const auto free = remove_stale(address); !free) return std::unexpected(free.error());
   }
@@ -112,9 +118,10 @@ os::Result<os::UniqueFd> bind_stream_socket(const os::SocketAddress& address, Gr
   return fd;
 }
 
-os::Result<os::UniqueFd> bind_datagram_socket(const os::SocketAddress& address, GroupPlace place) {
+os::Result<os::UniqueFd> bind_datagram_socket(const os::SocketAddress& address, GroupPlace place,
+                                              const std::set<pid_t>& ours) {
   if (address.is_unix()) return os::plain_error("not an address for datagrams:", address.text());
-  return bind_inet(address, SOCK_DGRAM, place);
+  return bind_inet(address, SOCK_DGRAM, place, ours);
 }
 
 }  // namespace baton::proxy

@@ -56,12 +56,14 @@ os::Result<void> ListeningSockets::bind_unix(const WantedSockets& wanted) {
 os::Result<void> ListeningSockets::bind_rest_of(const WantedSockets& wanted) {
   if (wanted.address.is_unix()) return bind_unix(wanted);
   ByIndex& sockets = by_key_[proto::identity(wanted.key)];
-  const bool is_ours = ours_.contains(proto::identity(wanted.key));
+  const auto ours = ours_.find(proto::identity(wanted.key));
+  const std::set<pid_t> processes = ours == ours_.end() ? std::set<pid_t>() : ours->second;
+  const bool joins = ours != ours_.end() && processes.empty();
   for (std::uint32_t index = 0; index < wanted.count; ++index) {
     if (sockets.contains(index)) continue;
-    const GroupPlace place = sockets.empty() && !is_ours ? GroupPlace::First : GroupPlace::Next;
-    auto fd = is_datagram(wanted) ? bind_datagram_socket(wanted.address, place)
-                                  : bind_stream_socket(wanted.address, place);
+    const GroupPlace place = sockets.empty() && !joins ? GroupPlace::First : GroupPlace::Next;
+    auto fd = is_datagram(wanted) ? bind_datagram_socket(wanted.address, place, processes)
+                                  : bind_stream_socket(wanted.address, place, processes);
     if (!fd && fd.error().code == EADDRINUSE && !sockets.empty() && !is_datagram(wanted)) {
       // Those of a service manager, which are another user's: nobody else may add to them.
       log::info("listener \"{}\": {} sockets for {} workers, which share them", wanted.name,

@@ -41,9 +41,11 @@ class ListeningSockets {
   // index is there already counts as taken, and the duplicate is closed.
   os::Result<void> add(const proto::SocketInfo& info, os::UniqueFd fd);
 
-  // No socket of this key is here, but whoever is bound to its address is no stranger: another
-  // generation, or the supervisor.
-  void note_ours(const proto::SocketKey& key) { ours_.insert(proto::identity(key)); }
+  // No socket of this key is here, but one of these processes may have some that are bound to its
+  // address: another generation, or the supervisor. Without processes: whoever has it may.
+  void note_ours(const proto::SocketKey& key, const std::set<pid_t>& processes) {
+    ours_[proto::identity(key)] = processes;
+  }
 
   // The unix path of the sockets that are here leads to none of them: another one is to be bound.
   void note_unreachable(const proto::SocketKey& key) { unreachable_.insert(proto::identity(key)); }
@@ -77,9 +79,9 @@ class ListeningSockets {
   os::Result<void> bind_rest_of(const WantedSockets& wanted);
   os::Result<void> bind_unix(const WantedSockets& wanted);
 
-  std::map<std::string, ByIndex> by_key_;  // identity(key) -> sockets
-  std::set<std::string> ours_;             // identity(key)
-  std::set<std::string> unreachable_;      // likewise
+  std::map<std::string, ByIndex> by_key_;        // identity(key) -> sockets
+  std::map<std::string, std::set<pid_t>> ours_;  // by identity(key)
+  std::set<std::string> unreachable_;            // identity(key)
 };
 
 }  // namespace baton::proxy

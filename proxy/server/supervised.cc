@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 
 #include "proto/control.pb.h"
 #include "proto/negotiation.h"
@@ -199,7 +200,9 @@ void SupervisedGeneration::on_escrow(std::expected<proto::RawReply, proto::CallE
     return fail("the supervisor's escrow: malformed reply");
   }
   add_sockets(message.sockets(), reply->fds);
-  for (const proto::SocketKey& key : message.ours()) server_->sockets().note_ours(key);
+  std::set<pid_t> processes(message.processes().begin(), message.processes().end());
+  if (!processes.empty()) processes.insert(::getpid());
+  for (const proto::SocketKey& key : message.ours()) server_->sockets().note_ours(key, processes);
   for (const proto::SocketKey& key : message.unreachable()) {
     server_->sockets().note_unreachable(key);
   }

@@ -1,5 +1,6 @@
 """The failure table of the design's section 3: what dies or hangs, when, and who notices."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -498,6 +499,39 @@ def test_an_address_in_use_by_a_stranger_is_named_and_old_goes_on(
     with sockets.connect(another_address) as client:
         client.sendall(b"x\n")
         assert sockets.read_all(client) == b"answer to x\n"
+
+
+def is_free(address, kind):
+    family, target = sockets.parse(address)
+    with socket.socket(family, kind) as probe, contextlib.suppress(OSError):
+        probe.bind(target)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_an_address_that_a_stranger_took_from_a_draining_generation_is_not_shared(
+        start, address, another_address, echoer, protocol):
+    base = staying(address, echoer.address, supervisor={"drain_time": "1h"})
+    both = also(base, "more", another_address, protocol=protocol)
+    baton = start(both)
+    kind = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}[protocol]
+    with sockets.connect(address) as held:
+        sockets.ask(held, b"keeps the first generation alive")
+        baton.write(base)
+        baton.reload()
+        wait_until(lambda: is_free(another_address, kind), 5, "old has closed its sockets")
+        with socket.socket(socket.AF_INET, kind) as stranger:
+            stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            stranger.bind(sockets.parse(another_address)[1])
+            if protocol == "tcp":
+                stranger.listen()
+            baton.write(both)
+            answer = baton.ask("reload")
+            assert answer.code == FAILED and f"{another_address} (in use by" in answer.err, answer
+            assert f"pid {os.getpid()}" in answer.err, answer
+        baton.reload()
+        sockets.ask(held, b"still here")
 
 
 def test_a_second_supervisor_does_not_share_the_first_ones_address(start, prepare, address, liner):

@@ -64,13 +64,14 @@ namespace {
 // "bound".
 std::string bind_elsewhere(const os::SocketAddress& where, const os::UniqueFd& held,
                            GroupPlace place,
-                           decltype(&bind_stream_socket) bind = bind_stream_socket) {
+                           decltype(&bind_stream_socket) bind = bind_stream_socket,
+                           const std::set<pid_t>& ours = {}) {
   int report[2];
   REQUIRE(::pipe(report) == 0);
   const pid_t child = ::fork();
   if (child == 0) {
     ::close(held.get());
-    const auto fd = bind(where, place);
+    const auto fd = bind(where, place, ours);
     const std::string text = fd ? "bound" : fd.error().text();
     [[maybe_unused]] const auto n = ::write(report[1], text.data(), text.size());
     ::_exit(0);
@@ -103,6 +104,20 @@ TEST_CASE("bind: an address that another process of ours still holds is joined")
   REQUIRE(::listen(held->get(), 1) == 0);
   const auto where = *os::SocketAddress::of_socket(held->get());
   CHECK(bind_elsewhere(where, *held, GroupPlace::Next) == "bound");
+}
+
+TEST_CASE(
+    "bind: an address that only processes of ours hold is joined, one of a stranger's is not") {
+  const auto held = bind_stream_socket(address("127.0.0.1:0"), GroupPlace::First);
+  REQUIRE(held);
+  REQUIRE(::listen(held->get(), 1) == 0);
+  const auto where = *os::SocketAddress::of_socket(held->get());
+  const auto among = [&](const std::set<pid_t>& ours) {
+    return bind_elsewhere(where, *held, GroupPlace::First, bind_stream_socket, ours);
+  };
+  CHECK(among({::getpid()}) == "bound");
+  const std::string refused = among({::getppid()});
+  CHECK(refused.find("pid " + std::to_string(::getpid())) != std::string::npos);
 }
 
 TEST_CASE("bind: v4 and v6 wildcards of one port do not collide") {
