@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <string>
 #include <utility>
 
 #include "shared/os/error.h"
+#include "shared/os/fd_limit.h"
 #include "shared/os/log.h"
 #include "shared/os/memfd.h"
 
@@ -59,6 +61,12 @@ std::expected<Packed, std::string> pack(Frame head, const google::protobuf::Mess
   head.body = bytes;
   packed.bytes = encode_frame(head);
   return packed;
+}
+
+// Who sent the message is told: the limit is this process's, and the sender knows what it takes.
+std::string lost_text() {
+  return "descriptors were lost: too many open files, the limit is " +
+         std::to_string(os::fd_limit()) + "; raise it (ulimit -n, LimitNOFILE=)";
 }
 
 }  // namespace
@@ -243,8 +251,7 @@ void Channel::Impl::on_fds_lost(const Datagram& datagram) {
   log::warning("{}: the descriptors of message {} are lost: too many open files", owner_->name_,
                frame->kind);
   if ((frame->flags & kReply) == 0) {
-    Responder(owner_->self_, frame->kind, frame->id)
-        .fail(ErrorReply::FAILED, "descriptors were lost: too many open files");
+    Responder(owner_->self_, frame->kind, frame->id).fail(ErrorReply::FAILED, lost_text());
     return;
   }
   const CallTable::Answer answer =
@@ -252,8 +259,7 @@ void Channel::Impl::on_fds_lost(const Datagram& datagram) {
   if (answer.match == CallTable::Match::Unknown) return fail("reply to a request never made");
   if (answer.match == CallTable::Match::Late) return;
   arm_deadline();
-  (*answer.handler)(std::unexpected(
-      CallError{CallError::Code::Failed, "descriptors were lost: too many open files"}));
+  (*answer.handler)(std::unexpected(CallError{CallError::Code::Failed, lost_text()}));
 }
 
 void Channel::Impl::dispatch(Datagram& datagram) {

@@ -11,6 +11,7 @@
 #include "shared/os/duration.h"
 #include "shared/os/format.h"
 #include "shared/os/log.h"
+#include "supervisor/fd_shortage.h"
 #include "supervisor/open_pair.h"
 #include "supervisor/reload_moves.h"
 #include "supervisor/version.h"
@@ -70,6 +71,11 @@ std::optional<std::string> Supervisor::reload(const ReloadPlan& plan,
   state_.reload_flags = plan.flags;
   failure_.clear();
   enter_phase("spawn");
+  if (auto shortage = fd_shortage(kFdsOfReload)) {
+    failure_ = std::move(*shortage);
+    report_failed();
+    return std::nullopt;
+  }
   if (plan.back_to_previous) {
     if (state_.previous == kNoPair) {
       failure_ = "there is nothing to go back to: no reload has been committed yet";

@@ -226,13 +226,15 @@ void SupervisedGeneration::bind_rest() {
 }
 
 void SupervisedGeneration::put_in_escrow() {
+  const std::vector<const ListeningSocket*> sockets = server_->sockets().bound_here();
+  const std::string purpose =
+      "the supervisor's escrow, for " + std::to_string(sockets.size()) + " sockets more: ";
   send_in_parts<proto::Sockets>(
-      server_->sockets().bound_here(),
-      [this](const proto::Sockets& part, std::span<const int> fds, bool last) {
+      sockets, [this, purpose](const proto::Sockets& part, std::span<const int> fds, bool last) {
         supervisor_->request<proto::Done>(
             proto::ESCROW_PUT, part, fds, kSupervisorAnswerTime,
-            [this, last](std::expected<proto::Done, proto::CallError> reply, proto::Fds) {
-              if (!reply) return fail("the supervisor's escrow: " + reply.error().text);
+            [this, last, purpose](std::expected<proto::Done, proto::CallError> reply, proto::Fds) {
+              if (!reply) return fail(purpose + reply.error().text);
               if (last) become_ready();
             });
       });

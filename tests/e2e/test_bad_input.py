@@ -1,7 +1,9 @@
 """Wrong configurations and unwelcome guests: each gets a clear answer, nobody else notices."""
 
+import contextlib
 import os
 import re
+import resource
 import signal
 import socket
 import struct
@@ -11,7 +13,8 @@ import pytest
 from harness import processes, sockets
 from harness.baton import DONE, FAILED, PROXY, REFUSED, SUPERVISOR, WRONG, run
 from harness.load import ShortClients
-from harness.tables import also, relay
+from harness.ports import free_port
+from harness.tables import also, relay, staying
 from harness.toml import dumps
 from harness.waiting import wait_until
 
@@ -168,6 +171,35 @@ def test_as_many_descriptors_as_it_says_it_needs_are_enough(start, directory, ad
     for _ in range(5):
         with sockets.connect(address) as client:
             sockets.ask(client, b"x")
+
+
+def test_a_reload_that_the_supervisor_has_too_few_descriptors_for_says_the_limit_and_the_need(
+        start, directory, address, echoer):
+    tables = staying(address, echoer.address, workers=1, supervisor={
+        "drain_time": "1h", "probation": "0s", "max_draining": 32})
+    baton = start(tables, wrapper=["sh", "-c", 'ulimit -n 100; exec "$@"', "sh"])
+    with contextlib.ExitStack() as draining:
+        for _ in range(30):
+            sockets.ask(draining.enter_context(sockets.connect(address)), b"keeps it")
+            answer = baton.ask("reload")
+            if answer.code != DONE:
+                break
+        said = re.search(r"the supervisor needs at least (\d+) open files.* the limit is 100;", answer.err)
+        assert answer.code == FAILED and said and 100 < int(said[1]) < 130, answer
+        assert baton.ask("reload").code == FAILED
+    baton.wait_drained()
+    baton.reload()
+
+
+def test_the_supervisors_soft_limit_is_raised_again_at_a_reload(start, address, echoer):
+    tables = relay(address, echoer.address)
+    baton = start(tables)
+    for i in range(20):
+        tables = also(tables, f"l{i}", f"127.0.0.1:{free_port()}")
+    baton.write(tables)
+    limit = len(processes.fds(baton.pid)) + 10
+    resource.prlimit(baton.pid, resource.RLIMIT_NOFILE, (limit, 1024))
+    baton.reload()
 
 
 def test_the_soft_limit_of_descriptors_is_raised_by_itself(start, address, echoer):
