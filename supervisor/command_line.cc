@@ -19,14 +19,13 @@ namespace {
 using Milliseconds = std::optional<std::chrono::milliseconds>;
 
 // A relative path is against the caller's directory. Error: that directory is gone.
-std::string absolute(const std::string& flag, const std::filesystem::path& path) {
-  std::error_code error;
-  static_cast<void>(std::filesystem::absolute(path, error));
-  if (error) {
-    throw CLI::ValidationError(
-        flag, "a relative path, but the current directory is not there (" + error.message() + ")");
+std::string absolute_or_throw(const std::string& flag, const std::filesystem::path& path) {
+  auto whole = absolute_path(path);
+  if (!whole) {
+    throw CLI::ValidationError(flag, "a relative path, but the current directory is not there (" +
+                                         os::error_text(whole.error().code) + ")");
   }
-  return absolute_path(path);
+  return std::move(*whole);
 }
 
 // Adds the options of each subcommand; each writes straight into the result.
@@ -72,7 +71,7 @@ class Grammar {
            [this](const std::string& path) {
              // A script's variable that is not set: not the usual supervisor is meant.
              if (path.empty()) throw CLI::ValidationError("--control", "the path is empty");
-             line_.control = absolute("--control", path);
+             line_.control = absolute_or_throw("--control", path);
            },
            os::format("Control socket [{}]", usual.value_or("none is known")))
         ->type_name("PATH");
@@ -85,7 +84,7 @@ class Grammar {
            flag,
            [&target, flag](const std::string& path) {
              if (path.empty()) throw CLI::ValidationError(flag, "the path is empty");
-             target = absolute(flag, path);
+             target = absolute_or_throw(flag, path);
            },
            description)
         ->type_name("FILE");

@@ -45,8 +45,10 @@ std::optional<fs::path> proxy_beside(const fs::path& supervisor) {
 
 }  // namespace
 
-std::string absolute_path(const fs::path& path) {
-  const fs::path whole = fs::absolute(path);
+os::Result<std::string> absolute_path(const fs::path& path) {
+  std::error_code error;
+  const fs::path whole = fs::absolute(path, error);
+  if (error) return std::unexpected(os::Error{error.value(), "getcwd", path.string()});
   const bool upwards = std::ranges::find(path, "..") != path.end();
   return upwards ? whole.string() : whole.lexically_normal().string();
 }
@@ -58,7 +60,7 @@ std::string own_path() {
       std::string_view(started).starts_with("/dev/fd/")) {
     return real_path().string();
   }
-  return absolute_path(started);
+  return absolute_path(started).value_or(real_path().string());
 }
 
 std::string program_at(const std::string& path) {

@@ -6,11 +6,14 @@
 #include <filesystem>
 #include <string>
 
+#include "shared/os/error.h"
+
 namespace baton::supervisor {
 
 // Against the working directory. Symbolic links stay: what they point to may change until the next
-// reload. With a "..", which may follow one, nothing is simplified.
-std::string absolute_path(const std::filesystem::path& path);
+// reload. With a "..", which may follow one, nothing is simplified. Error: it is relative, and the
+// working directory is gone.
+os::Result<std::string> absolute_path(const std::filesystem::path& path);
 
 // The path this program was started by; where it is, if that does not lead to it.
 std::string own_path();
