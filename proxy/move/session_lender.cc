@@ -131,14 +131,17 @@ void SessionLender::commit() {
 void SessionLender::hand_over() {
   if (!channel_.notify(proto::SESSIONS_COMMIT, proto::SessionsEvent())) return end();
   over_ = true;
-  std::uint64_t moved = 0;
+  // All give up their places before the first socket is closed, which takes longer: new counts them
+  // by now, and turns away clients for whom both together leave no room.
+  std::vector<std::unique_ptr<udp::Session>> moved;
+  moved.reserve(lent_.size());
   for (const Loan& loan : std::exchange(lent_, {})) {
     udp::Session* const session = loan.listener->sessions().find(loan.flow);
     if (session == nullptr || !session->frozen()) continue;
-    loan.listener->has_moved(*session);
-    ++moved;
+    moved.push_back(loan.listener->has_moved(*session));
   }
-  counters_.moved_out(moved);
+  counters_.moved_out(moved.size());
+  moved.clear();
   for (const proto::MoveVerdict reason : rejected_) counters_.rejected(reason);
   hooks_.reached(MovePoint::Committed);
   if (ended_) ended_();

@@ -203,7 +203,10 @@ void UdpListener::forget(Session& session) {
   const bool counted = !session.on_loan();
   sessions_.erase(session);
   delete &session;
-  if (!counted) return;
+  if (counted) give_up_place();
+}
+
+void UdpListener::give_up_place() {
   opener_.close();
   stats_.held.sub();
   held_.remove();
@@ -232,7 +235,11 @@ void UdpListener::take_back(const FlowKey& flow, bool was_lent) {
   if (was_lent || context_.idle == &drain_idle_) session->touch();
 }
 
-void UdpListener::has_moved(Session& session) { forget(session); }
+std::unique_ptr<Session> UdpListener::has_moved(Session& session) {
+  sessions_.erase(session);
+  give_up_place();
+  return std::unique_ptr<Session>(&session);
+}
 
 void UdpListener::ended_on_loan(const FlowKey& flow) {
   Session* const session = sessions_.find(flow);

@@ -85,7 +85,9 @@ class UdpListener final : public WorkerListener,
   // By the one that lends. A session that is gone by now is left alone.
   // `was_lent`: new may have carried its datagrams, so its idle time begins again.
   void take_back(const FlowKey& flow, bool was_lent);
-  void has_moved(Session& session);  // closes this process's copy of its socket, nothing else
+  // It has no place and is counted nowhere here any more. When it is destroyed, this process's copy
+  // of its socket is closed, and nothing else.
+  std::unique_ptr<Session> has_moved(Session& session);
   // It has ended on the other side. One that is back by now goes on.
   void ended_on_loan(const FlowKey& flow);
 
@@ -114,6 +116,7 @@ class UdpListener final : public WorkerListener,
   Session* open(SharedSocket& socket, std::size_t begin, std::size_t end);
   void close(Session& session);
   void forget(Session& session);
+  void give_up_place();
 
   ev::loop_ref loop_;
   const std::string& name_;

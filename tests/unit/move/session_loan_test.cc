@@ -140,6 +140,23 @@ TEST_CASE("session loan: at the commit the count moves, and old lets go of the s
   CHECK(fixture::open_descriptors() == lent - 3 - 1);
 }
 
+TEST_CASE("session loan: one that has moved has no place any more when its socket is closed") {
+  Generations both;
+  UdpPeer client;
+  both.open(client);
+  std::unique_ptr<proxy::udp::Session> moved;
+  both.old.listener().sessions().for_each([&](proxy::udp::Session& session) {
+    session.freeze();
+    moved = both.old.listener().has_moved(session);
+  });
+  REQUIRE(moved);
+  CHECK(both.old.active() == 0);
+  CHECK(both.old.worker.held.count() == 0);
+  const std::size_t before = fixture::open_descriptors();
+  moved.reset();
+  CHECK(fixture::open_descriptors() == before - 1);
+}
+
 TEST_CASE("session loan: a commit that comes early waits for the rest") {
   Generations both;
   std::vector<UdpPeer> clients(proxy::SessionLender::kLargestBatch * 2 + 1);
