@@ -70,7 +70,12 @@ void ServiceManager::reloading() {
                       std::chrono::duration_cast<std::chrono::microseconds>(now).count()));
 }
 
-void ServiceManager::stopping() { announce("STOPPING=1" + extension()); }
+// A supervisor that hangs in its drain is left to the stop's timeout, which has all the others
+// ended as well. The watchdog, which a sign of life that meets the stop has set again, would end
+// `service-stop` along with the supervisor.
+void ServiceManager::stopping() {
+  announce("STOPPING=1" + extension() + (watched_ ? "\nWATCHDOG_USEC=0" : ""));
+}
 
 void ServiceManager::changed() {
   if (present_ && !soon_.is_active()) soon_.start(os::seconds(kSoon));
@@ -86,7 +91,8 @@ void ServiceManager::announce(std::string words) {
 
 void ServiceManager::tick() {
   if (!flush()) return;
-  std::string lines = watched_ ? "\nWATCHDOG=1" : "";
+  std::string lines;
+  if (watched_ && state_.life.stage != Stage::Stopping) lines += "\nWATCHDOG=1";
   if (takes_its_time(state_.life.stage)) lines += extension();
   std::string status = service_status(state_, region_, now());
   if (status != told_status_) lines += "\nSTATUS=" + status;

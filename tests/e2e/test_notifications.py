@@ -108,6 +108,19 @@ def test_the_watchdog_is_told_that_the_loop_turns(notifying, manager):
     manager.wait_for(count=5, seconds=5, WATCHDOG="1")
 
 
+def test_a_stop_ends_the_watchdog_and_asks_for_time_instead(start, manager, address, echoer):
+    baton = start(tables.staying(address, echoer.address, supervisor={"drain_time": "1h"}),
+                  env={"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "200000"})
+    with sockets.connect(address) as client:
+        sockets.ask(client, b"held")
+        baton.process.send_signal(signal.SIGTERM)
+        assert manager.wait_for(STOPPING="1")[0].get("WATCHDOG_USEC") == "0"
+        manager.messages.clear()
+        manager.wait_for(count=5, EXTEND_TIMEOUT_USEC=True)
+        assert not manager.find(WATCHDOG=True)
+    assert baton.wait_gone() == 0
+
+
 def test_its_generations_do_not_know_of_it(notifying, manager):
     baton = notifying(WATCHDOG_USEC="200000", LISTEN_PID="1", LISTEN_FDS="0")
     baton.do("upgrade")
