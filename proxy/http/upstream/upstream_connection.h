@@ -100,7 +100,12 @@ class UpstreamConnection final : public boost::intrusive::list_base_hook<
   LegState leg_;
   Connection connection_;
   User* user_ = nullptr;
+  bool write_failed_ = false;
+  bool was_reset_ = false;
   Timeout idle_timeout_;
+  // Among all idle ones of the pool, in the order of their last use.
+  boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>
+      idle_order_;
   std::chrono::milliseconds keep_ = std::chrono::milliseconds::max();  // idle, at most
   std::uint64_t received_before_ = 0;  // of leg_.received_bytes: before this request
   std::uint32_t requests_served_ = 0;

@@ -12,7 +12,8 @@ UpstreamPool::UpstreamPool(const Options& options)
       scratch_(options.scratch),
       cluster_(options.cluster),
       config_(options.cluster.config().keepalive),
-      idle_timeouts_(options.timeouts.of(config_.idle_timeout)),
+      timeouts_(options.timeouts),
+      idle_timeouts_(timeouts_.of(config_.idle_timeout)),
       reaper_(options.loop) {
   reaper_.set<UpstreamPool, &UpstreamPool::reap>(this);
 }
@@ -44,6 +45,7 @@ UpstreamConnection& UpstreamPool::take_last(Idle::iterator list) {
   list->second.pop_back();
   if (list->second.empty()) spare_ = idle_.extract(list);
   --idle_count_;
+  connection.idle_order_.unlink();
   connection.idle_timeout_.disarm();
   return connection;
 }
@@ -64,28 +66,25 @@ bool UpstreamPool::full() const {
 }
 
 void UpstreamPool::give_back(UpstreamConnection& connection) {
-  if (!connection.reusable() || connection.keep_.count() == 0 || full()) return close(connection);
+  const bool fits = config_.max_idle_connections > 0 && !cluster_.too_many_open();
+  if (!connection.reusable() || connection.keep_.count() == 0 || !fits) return close(connection);
+  if (full()) discard(order_.front());
   connection.begin_idle();
   connection.circuit_ = cluster_.acquire_idle();
   connection.resume();
   connection.unlink();
   make_idle(connection);
-  if (connection.keep_ >= config_.idle_timeout) {
-    idle_timeouts_.arm(connection.idle_timeout_);
-  } else {
-    arm_idle_timeout(connection, CoarseClock::now());
-  }
+  idle_timeouts_of(connection).arm(connection.idle_timeout_);
 }
 
-// One that the endpoint keeps for less than the configured time counts as idle for longer already.
-void UpstreamPool::arm_idle_timeout(UpstreamConnection& connection,
-                                    CoarseClock::time_point idle_since) {
-  const auto ahead = config_.idle_timeout - std::min(config_.idle_timeout, connection.keep_);
-  idle_timeouts_.arm(connection.idle_timeout_, idle_since - ahead);
+TimeoutQueue& UpstreamPool::idle_timeouts_of(const UpstreamConnection& connection) {
+  const bool is_usual = connection.keep_ >= config_.idle_timeout;
+  return is_usual ? idle_timeouts_ : timeouts_.of(connection.keep_);
 }
 
 void UpstreamPool::make_idle(UpstreamConnection& connection) {
   list_of(*connection.endpoint()).push_back(connection);
+  order_.push_back(connection);
   ++idle_count_;
 }
 
@@ -110,6 +109,7 @@ void UpstreamPool::close(UpstreamConnection& connection) {
 
 void UpstreamPool::discard(UpstreamConnection& idle) {
   --idle_count_;
+  idle.idle_order_.unlink();
   idle.idle_timeout_.disarm();
   const void* const key = key_of(*idle.endpoint());
   close(idle);
@@ -117,12 +117,13 @@ void UpstreamPool::discard(UpstreamConnection& idle) {
 }
 
 void UpstreamPool::make_room() {
-  if (cluster_.too_many_open() && !idle_.empty()) discard(idle_.begin()->second.front());
+  if (cluster_.too_many_open() && !order_.empty()) discard(order_.front());
 }
 
 void UpstreamPool::close_idle() {
   for (auto& [endpoint, list] : idle_) {
     while (!list.empty()) {
+      list.back().idle_order_.unlink();
       list.back().idle_timeout_.disarm();
       close(list.back());
     }
@@ -145,7 +146,7 @@ UpstreamConnection* UpstreamPool::take_out() {
 void UpstreamPool::put_back(UpstreamConnection& connection) {
   connection.unlink();
   make_idle(connection);
-  arm_idle_timeout(connection, connection.last_activity());
+  idle_timeouts_of(connection).arm(connection.idle_timeout_, connection.last_activity());
   connection.connection_.thaw();
 }
 

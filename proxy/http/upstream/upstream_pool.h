@@ -6,7 +6,8 @@
 //
 // An idle connection has no place among the cluster's max_connections: a request on another worker,
 // which cannot use it, must not be refused for its sake.
-// The one that was used last is taken first, so that those beyond the need grow old and go.
+// The one that was used last is taken first, so that those beyond the need grow old and go; where
+// there are too many, the one that was used longest ago, to whichever endpoint, goes at once.
 //
 // Thread: its worker's. Owns: every connection that it has handed out, too, until it is closed.
 #pragma once
@@ -80,6 +81,11 @@ class UpstreamPool {
   using List =
       boost::intrusive::list<UpstreamConnection, boost::intrusive::constant_time_size<false>>;
   using Idle = std::unordered_map<const void*, List>;
+  using Order = boost::intrusive::list<
+      UpstreamConnection,
+      boost::intrusive::member_hook<UpstreamConnection, decltype(UpstreamConnection::idle_order_),
+                                    &UpstreamConnection::idle_order_>,
+      boost::intrusive::constant_time_size<false>>;
 
   // An endpoint is the same one in each snapshot of the members that names its address.
   static const void* key_of(const Endpoint& endpoint) {
@@ -90,7 +96,7 @@ class UpstreamPool {
   UpstreamConnection& take_last(Idle::iterator list);
   bool full() const;
   void make_idle(UpstreamConnection& connection);
-  void arm_idle_timeout(UpstreamConnection& connection, CoarseClock::time_point idle_since);
+  TimeoutQueue& idle_timeouts_of(const UpstreamConnection& connection);
   void discard(UpstreamConnection& idle);
   void reap(ev::prepare& watcher, int events);
   void dispose(UpstreamConnection* connection);
@@ -99,11 +105,13 @@ class UpstreamPool {
   Buffer& scratch_;
   Cluster& cluster_;
   const IdlePoolConfig& config_;
-  TimeoutQueue& idle_timeouts_;
+  TimeoutQueues& timeouts_;
+  TimeoutQueue& idle_timeouts_;  // of those whose endpoint has not said less
   // By key_of(); none is empty, so nothing is left of endpoints that have gone. The last used one
   // is the last.
   Idle idle_;
   Idle::node_type spare_;
+  Order order_;  // the one that was used last is the last
   List used_;
   List away_;  // perhaps another process's
   List closed_;
