@@ -193,6 +193,8 @@ void ConnectionManager::on_stream_end(AfterStream after) {
   switch (after) {
     case AfterStream::Reset:
       return close(CloseMode::Reset);
+    case AfterStream::Cut:
+      return close(CloseMode::Linger);
     case AfterStream::Close: {
       // Closing with input unread would reset the connection, and the answer on its way with it.
       const bool is_all = waiting_.empty() && (processed_ == nullptr || processed_->empty());

@@ -360,12 +360,19 @@ void Stream::reply_locally(const LocalReply& reply) {
   flush();
 }
 
+// A filter's timer may be due in the same iteration as what has ended the stream.
+void Stream::reset_stream() {
+  if (!ended()) end(AfterStream::Reset);
+}
+
 void Stream::on_upstream_failure(const UpstreamFailure& failure) {
   if (response_begun_) {
-    // What there is of it is sent, so that the client sees as much as we did.
+    // What there is of it is sent, so that the client sees as much as we did. A reset would take
+    // back what is on its way, so only a client that cannot tell the end otherwise gets one.
     flush_all();
-    if (!ended()) end(AfterStream::Reset);
-    return;
+    if (ended()) return;
+    return end(response_.framing == BodyFraming::UntilClose ? AfterStream::Reset
+                                                            : AfterStream::Cut);
   }
   reply_locally({.status = failure.status, .body = {}, .detail = failure.detail});
 }
@@ -574,7 +581,8 @@ void Stream::end(AfterStream after) {
   if (context_->access_log != nullptr) {
     info_.started = std::chrono::system_clock::now() - info_.duration;
   }
-  if (after == AfterStream::Reset && response_begun_) context_->stats.resets_total.add();
+  const bool incomplete = after == AfterStream::Reset || after == AfterStream::Cut;
+  if (incomplete && response_begun_) context_->stats.resets_total.add();
   if (after == AfterStream::Tunnel) context_->stats.upgrades_total.add();
   context_->stats.duration_microseconds.record(static_cast<std::uint64_t>(info_.duration.count()));
   context_->stats.requests_active.sub();

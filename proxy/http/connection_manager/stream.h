@@ -32,7 +32,8 @@ namespace baton::proxy::http {
 enum class AfterStream : std::uint8_t {
   KeepAlive,
   Close,   // what was sent arrives
-  Reset,   // the response has no end, and the client must see that
+  Cut,     // what was sent arrives, and by its framing it is not the whole response
+  Reset,   // the client must see that the response has no end
   Tunnel,  // take_tunnel()
 };
 
@@ -123,7 +124,7 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   void on_chain_full(Direction direction) override;
   void on_chain_drained(Direction direction) override;
   void reply_locally(const LocalReply& reply) override;
-  void reset_stream() override { end(AfterStream::Reset); }
+  void reset_stream() override;
   void on_chain_resumed() override { flush_all(); }
 
   void start(Host& host, HttpContext& context, Clock::time_point begun_at);

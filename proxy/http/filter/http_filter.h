@@ -108,7 +108,8 @@ class HttpFilter {
   virtual HttpFilterStatus encode_trailers(HeaderMap& /*trailers*/) {
     return HttpFilterStatus::Continue;
   }
-  // The request has ended, well or not; nothing follows but destruction.
+  // The request has ended, well or not; nothing follows but destruction. What might still call the
+  // filter's callbacks, such as a timer, ends here.
   virtual void on_stream_end() {}
 
  protected:

@@ -16,6 +16,7 @@ using std::chrono::steady_clock;
 
 // What a request may leave behind in its buffer for the next one that uses this object.
 constexpr std::size_t kKeptBytes = 4096;
+constexpr std::uint16_t kContinue = 100;
 
 constexpr UpstreamFailure kOverflow{503, ResponseFlag::UpstreamOverflow, "upstream_overflow"};
 constexpr UpstreamFailure kNobody{503, ResponseFlag::NoHealthyUpstream, "no_healthy_upstream"};
@@ -71,7 +72,8 @@ void UpstreamRequest::start(const Plan& plan) {
     const ConnectionLine line = shares_ ? ConnectionLine::None : ConnectionLine::Close;
     write_request_head(kept_, plan.head, plan.upgrade.empty() ? line : ConnectionLine::Upgrade);
   }
-  if (request_sent_) arm_timeout();
+  awaits_continue_ = plan.head.expects_continue && !request_sent_;
+  if (request_sent_ || awaits_continue_) arm_timeout();
   begin_attempt(Pick::Pooled);
 }
 
@@ -163,7 +165,7 @@ void UpstreamRequest::on_exhausted() {
 void UpstreamRequest::go_on_with(UpstreamConnection& connection) {
   connection_ = &connection;
   connection.use(*this);
-  if (!request_sent_) timeout_.disarm();
+  if (!request_sent_ && !awaits_continue_) timeout_.disarm();
   attempts_.connected();
   phase_ = Phase::AwaitingHead;
   info_.endpoint = connection.endpoint();
@@ -180,7 +182,7 @@ void UpstreamRequest::go_on_with(UpstreamConnection& connection) {
     response_.framing = BodyFraming::Tunnel;
     return sink_.on_response_head();
   }
-  if (request_sent_) arm_per_try_timeout();
+  if (request_sent_ || awaits_continue_) arm_per_try_timeout();
   if (!held_) send_kept();
 }
 
@@ -196,6 +198,7 @@ void UpstreamRequest::release_hold() {
 
 void UpstreamRequest::send_data(std::string_view data) {
   if (!active()) return;
+  if (awaits_continue_) wait_for_client();
   if (!chunked_) return pass_on(data);
   write_chunk(context_->out, data);
   if (!collecting_) pass_on_pieces();
@@ -216,6 +219,7 @@ void UpstreamRequest::pass_on_pieces() {
 void UpstreamRequest::send_end(const HeaderMap* trailers) {
   if (!active()) return;
   request_sent_ = true;
+  awaits_continue_ = false;
   if (chunked_) {
     write_last_chunk(context_->out, trailers);
     pass_on_pieces();
@@ -242,14 +246,29 @@ void UpstreamRequest::pass_on(std::string_view bytes) {
   write(bytes);
 }
 
-// A failure means that the endpoint has gone. Reading tells so, and before that what it had said:
-// it may answer in full and close while the request is still being sent.
 void UpstreamRequest::write(std::string_view bytes) {
-  static_cast<void>(connection_->write(bytes));
-  if (connection_->full()) sink_.on_request_blocked();
+  connection_->write(bytes);
+  if (!connection_->full()) return;
+  if (!request_sent_ && !timeout_.armed()) wait_for_endpoint();
+  sink_.on_request_blocked();
+}
+
+// While the endpoint takes no more, it is not the client that the request waits for.
+void UpstreamRequest::wait_for_endpoint() {
+  sent_before_ = connection_->sent_bytes();
+  arm_timeout();
+}
+
+// It is the client's turn to send the rest.
+void UpstreamRequest::wait_for_client() {
+  awaits_continue_ = false;
+  if (phase_ != Phase::AwaitingHead) return;
+  timeout_.disarm();
+  per_try_timeout_.disarm();
 }
 
 void UpstreamRequest::on_upstream_flushed() {
+  if (phase_ == Phase::AwaitingHead && !request_sent_) wait_for_client();
   if (phase_ == Phase::AwaitingHead || phase_ == Phase::Body) sink_.on_request_writable();
 }
 
@@ -268,7 +287,9 @@ void UpstreamRequest::on_upstream_data(Buffer& data, EndOfStream end) {
   }
   if (connection_ != connection) return;
   if (!input.empty()) pending_.append(input.view());
-  if (end == EndOfStream::Yes) return on_closed_by_endpoint(Closed::Cleanly);
+  if (end == EndOfStream::Yes) {
+    return on_closed_by_endpoint(connection->was_reset() ? Closed::Reset : Closed::Cleanly);
+  }
   sink_.on_response_pause();
 }
 
@@ -307,6 +328,7 @@ bool UpstreamRequest::read_head(Buffer& input) {
     outcome_ = Outcome::ServerError;
     fail(kFlood);
   } else {
+    if (awaits_continue_ && response_.status == kContinue) wait_for_client();
     sink_.on_interim_head();
   }
   return true;
@@ -437,6 +459,10 @@ void UpstreamRequest::arm_per_try_timeout() {
 
 void UpstreamRequest::on_timeout() {
   if (phase_ == Phase::Body && response_paused_) return arm_timeout();
+  // It takes the request, though slowly.
+  const bool takes_it = phase_ == Phase::AwaitingHead && !request_sent_ && !awaits_continue_ &&
+                        connection_->sent_bytes() != sent_before_;
+  if (takes_it) return wait_for_endpoint();
   context_->stats.timeouts_total.add();
   outcome_ = Outcome::ServerError;
   if (connector_) {

@@ -168,6 +168,8 @@ class UpstreamRequest final : private UpstreamConnection::User,
   void pass_on_pieces();
   void pass_on(std::string_view bytes);
   void write(std::string_view bytes);
+  void wait_for_endpoint();
+  void wait_for_client();
   void arm_timeout();
   void arm_per_try_timeout();
   void on_timeout();
@@ -204,16 +206,19 @@ class UpstreamRequest final : private UpstreamConnection::User,
   Attempts attempts_;
   AnsweredRequest answered_;
   bool connect_ = false;
-  bool shares_ = true;         // its connections serve others, too
-  bool chunked_ = false;       // how the request's body is framed
-  bool request_sent_ = false;  // all of it, as far as this object is concerned
-  bool repeatable_ = false;    // by its method, or because the route says so
-  bool kept_all_ = true;       // kept_ has all that was sent
+  bool shares_ = true;            // its connections serve others, too
+  bool chunked_ = false;          // how the request's body is framed
+  bool request_sent_ = false;     // all of it, as far as this object is concerned
+  bool repeatable_ = false;       // by its method, or because the route says so
+  bool kept_all_ = true;          // kept_ has all that was sent
+  bool awaits_continue_ = false;  // the client sends no body before the endpoint has spoken
   bool response_paused_ = false;
   bool held_ = false;
   bool collecting_ = false;  // context_->out may hold pieces of this request
   Phase phase_ = Phase::Idle;
   std::uint8_t interim_responses_ = 0;
+  std::uint64_t sent_before_ =
+      0;                  // of the connection, when timeout_ was armed for want of progress
   unsigned used_in_ = 0;  // the loop's iteration in which the connection was given to this
 
   Buffer kept_;     // what an attempt has to send, or has sent and may have to again
@@ -232,7 +237,8 @@ class UpstreamRequest final : private UpstreamConnection::User,
   Buffer tunnelled_;                       // bytes behind the head that opened a tunnel
   TimeoutQueue* timeout_queue_ = nullptr;  // null: no timeout
   // Both begin when all of the request is there: a client may take its time to send it. The route's
-  // runs as well while there is no connection: then it is not the client that keeps it waiting.
+  // runs as well while it is not the client that keeps the request waiting: there is no connection,
+  // or the endpoint takes no more of it. Both run while the client waits to be told to go on.
   Timeout timeout_;          // the route's: until the head, whatever the number of attempts, and
                              // between pieces of the body
   Timeout per_try_timeout_;  // until the head of this attempt; connecting is limited by itself

@@ -44,6 +44,12 @@ void UpstreamConnection::endpoint_keeps(std::chrono::seconds time) {
   }
 }
 
+void UpstreamConnection::write(std::string_view bytes) {
+  if (connection_.write(bytes) == WriteStatus::Ok) return;
+  was_reset_ = was_reset_ || errno == ECONNRESET;
+  write_failed_ = true;
+}
+
 bool UpstreamConnection::is_quiet() const {
   char byte = 0;
   return ::recv(leg_.fd.get(), &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) < 0 &&

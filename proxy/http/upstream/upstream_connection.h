@@ -68,13 +68,20 @@ class UpstreamConnection final : public boost::intrusive::list_base_hook<
   // How many requests it has served before this one.
   std::uint32_t requests_served() const { return requests_served_; }
   // Both ends are open, nothing waits to be sent, and nothing was received that nobody wants.
-  bool reusable() const { return connection_.started() && !leg_.read_ended && leg_.unsent.empty(); }
+  bool reusable() const {
+    return connection_.started() && !leg_.read_ended && leg_.unsent.empty() && !write_failed_;
+  }
   // Whether nothing waits to be read, not even the end; a system call.
   bool is_quiet() const;
 
   void use(User& user) { user_ = &user; }
 
-  WriteStatus write(std::string_view bytes) { return connection_.write(bytes); }
+  // A failure means that the endpoint has gone. Reading tells so, and before that what it had said:
+  // it may answer in full and close while the request is still being sent. But a reset is told once
+  // only: what reading takes for an orderly end then is none.
+  void write(std::string_view bytes);
+  bool was_reset() const { return was_reset_; }
+  std::uint64_t sent_bytes() const { return leg_.sent_bytes; }
   bool full() const { return connection_.full(); }
   void pause() { connection_.pause(PauseReason::Filter); }
   void resume() { connection_.resume(PauseReason::Filter); }

@@ -51,7 +51,7 @@ TEST_CASE("upstream: a flood of interim responses becomes a 502") {
   CHECK(rig.contains(rig.client, "HTTP/1.1 502 Bad Gateway\r\n"));
 }
 
-TEST_CASE("upstream: one that closes before its answer is a 502, in the middle of it a reset") {
+TEST_CASE("upstream: one that closes before its answer is a 502, in the middle of it the end") {
   SUBCASE("before") {
     HttpRig rig;
     TestPeer server = rig.ask();
@@ -65,7 +65,8 @@ TEST_CASE("upstream: one that closes before its answer is a 502, in the middle o
     REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel"));
     REQUIRE(rig.contains(rig.client, "hel"));
     server.close();
-    CHECK(rig.worker->sees(rig.client, Peer::Reset));
+    CHECK(rig.worker->sees(rig.client, Peer::Ended));
+    CHECK(rig.client.received().ends_with("\r\n\r\nhel"));
     CHECK(rig.http_metric("resets_total") == 1);
   }
 }
@@ -97,6 +98,38 @@ TEST_CASE("upstream: one that never answers is a 504 after the route's timeout")
   CHECK(rig.starts_with(rig.client, "HTTP/1.1 504 Gateway Timeout\r\n"));
   CHECK(rig.worker->until([&] { return server.read() != Peer::Open; }));
   CHECK(rig.worker->cluster_metric("timeouts_total") == 1);
+}
+
+TEST_CASE("upstream: nor is one that waits for an upstream to read it kept for longer") {
+  HttpRig rig(forwarded({.timeout = 50ms}));
+  const std::string head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n";
+  TestPeer server;
+  SUBCASE("it takes no more of the body") {
+    server = rig.ask(head + "\r\n");
+    const std::string piece(1 << 20, 'x');
+    CHECK(rig.worker->until([&] {
+      rig.client.write(piece);
+      rig.client.read();
+      return !rig.client.received().empty();
+    }));
+  }
+  SUBCASE("it does not say that the client may go on") {
+    server = rig.ask(head + "Expect: 100-continue\r\n\r\n");
+  }
+  CHECK(rig.starts_with(rig.client, "HTTP/1.1 504 Gateway Timeout\r\n"));
+  CHECK(rig.worker->cluster_metric("timeouts_total") == 1);
+}
+
+TEST_CASE("upstream: a client that was told to go on may take its time") {
+  HttpRig rig(forwarded({.timeout = 50ms}));
+  TestPeer server =
+      rig.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+  REQUIRE(rig.send(server, "HTTP/1.1 100 Continue\r\n\r\n"));
+  REQUIRE(rig.contains(rig.client, "HTTP/1.1 100 Continue\r\n\r\n"));
+  const auto long_after = std::chrono::steady_clock::now() + 150ms;
+  CHECK(rig.worker->until([&] { return std::chrono::steady_clock::now() > long_after; }));
+  REQUIRE(rig.send("ok"));
+  CHECK(rig.contains(server, "\r\n\r\nok"));
 }
 
 TEST_CASE("upstream: an upload that gets no connection is a 504 after the route's timeout") {
@@ -340,7 +373,7 @@ TEST_CASE("upstream: a request counts once for outlier detection, as what became
     REQUIRE(rig.send(server, head + "\r\nContent-Length: 5\r\n\r\nhel"));
     REQUIRE(rig.contains(rig.client, "hel"));
     server.close();
-    REQUIRE(rig.worker->sees(rig.client, Peer::Reset));
+    REQUIRE(rig.worker->sees(rig.client, Peer::Ended));
   };
   const auto ejections = [&] { return rig.worker->cluster_metric("ejections_total"); };
   fail_with("HTTP/1.1 500 Oops");
@@ -351,12 +384,35 @@ TEST_CASE("upstream: a request counts once for outlier detection, as what became
 
 TEST_CASE("upstream: a reset is not the end of a body that ends with its connection") {
   HttpRig rig;
-  TestPeer server = rig.ask();
+  Peer seen = Peer::Ended;
+  std::string request = kGet;
+  SUBCASE("in chunks, for HTTP/1.1") {}
+  SUBCASE("by the end of the connection, for HTTP/1.0") {
+    request = "GET / HTTP/1.0\r\nHost: a\r\n\r\n";
+    seen = Peer::Reset;
+  }
+  TestPeer server = rig.ask(request);
   REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\n\r\nhalf"));
   REQUIRE(rig.contains(rig.client, "half"));
   server.reset();
-  CHECK(rig.worker->sees(rig.client, Peer::Reset));
+  CHECK(rig.worker->sees(rig.client, seen));
+  CHECK(rig.client.received().ends_with(seen == Peer::Ended ? "half\r\n" : "half"));
+}
+
+TEST_CASE("upstream: nor is one that is found out by writing") {
+  bool client_first = false;
+  SUBCASE("the reset has come first") {}
+  SUBCASE("the rest of the request has come first") { client_first = true; }
+  HttpRig rig;
+  TestPeer server = rig.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n");
+  REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\n\r\nhalf"));
+  REQUIRE(rig.contains(rig.client, "half"));
+  if (!client_first) server.reset();
+  rig.client.write("more");
+  if (client_first) server.reset();
+  CHECK(rig.worker->sees(rig.client, Peer::Ended));
   CHECK(rig.client.received().ends_with("half\r\n"));
+  CHECK(rig.worker->cluster_metric("resets_total") == 1);
 }
 
 TEST_CASE("upstream: the limit of request bodies is none of responses") {
@@ -385,6 +441,19 @@ TEST_CASE("upstream: idle connections to others do not use up the limit") {
     REQUIRE(rig.send(server, "HTTP/1.1 204 No Content\r\n\r\n"));
     CHECK(rig.starts_with(rig.client, "HTTP/1.1 204 No Content\r\n"));
   }
+}
+
+TEST_CASE("upstream: where too many are idle the one that was used longest ago goes") {
+  proxy::ClusterConfig cluster;
+  cluster.keepalive.max_idle_connections = 1;
+  HttpRig rig({}, cluster, 2);
+  TestPeer first = rig.ask(kGet, 0);
+  REQUIRE(rig.send(first, "HTTP/1.1 204 No Content\r\n\r\n"));
+  REQUIRE(rig.contains(rig.client, "\r\n\r\n"));
+  TestPeer second = rig.ask(kGet, 1);
+  REQUIRE(rig.send(second, "HTTP/1.1 204 No Content\r\n\r\n"));
+  CHECK(rig.worker->sees(first, Peer::Ended));
+  CHECK(second.read() == Peer::Open);
 }
 
 TEST_CASE("upstream: of a request whose body is malformed nothing is sent on a kept connection") {

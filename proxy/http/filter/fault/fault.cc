@@ -65,6 +65,8 @@ void Fault::on_delay_over(ev::timer&, int) {
   plan_.abort == Abort::No ? callbacks().continue_decoding() : abort();
 }
 
+void Fault::on_stream_end() { timer_.reset(); }
+
 void Fault::abort() {
   callbacks().stream_info().flags.set(ResponseFlag::FaultInjected);
   shared_.aborts_total.add();

@@ -35,6 +35,7 @@ class Fault final : public HttpFilter {
   Fault(const FaultPlan& plan, const Shared& shared) : plan_(plan), shared_(shared) {}
 
   HttpFilterStatus decode_headers(RequestHead& head, EndOfStream end) override;
+  void on_stream_end() override;
 
  private:
   void on_delay_over(ev::timer& timer, int events);
