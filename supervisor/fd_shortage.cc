@@ -1,11 +1,11 @@
 #include "supervisor/fd_shortage.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
 
 #include <vector>
 
 #include "shared/os/fd_limit.h"
+#include "shared/os/format.h"
 #include "shared/os/unique_fd.h"
 
 namespace baton::supervisor {
@@ -29,7 +29,7 @@ std::optional<std::string> fd_shortage(std::uint64_t more) {
   const std::uint64_t limit = os::raise_fd_limit();
   const std::uint64_t free = free_fds(more);
   if (free == more) return std::nullopt;
-  return fmt::format(
+  return os::format(
       "the supervisor needs at least {} open files for a reload, but the limit is {}; raise it "
       "(ulimit -n, LimitNOFILE=), or lower max_draining: each generation that drains takes four",
       limit + more - free, limit);
