@@ -128,6 +128,7 @@ bool Escrow::holds_file(const FileId& file) const {
 }
 
 Escrow::Entries Escrow::added_by(std::uint64_t generation, std::span<const SocketKey> keys) const {
+  if (generation == kActivated) return {};
   Entries found = of(keys);
   std::erase_if(found, [&](std::size_t i) { return state_.escrow[i].added_by != generation; });
   return found;
@@ -140,7 +141,9 @@ std::vector<EscrowEntry>::iterator Escrow::find(const SocketKey& key, std::uint3
 }
 
 void Escrow::hand_over(const SocketKey& key, std::uint32_t index, std::uint64_t to) {
-  if (const auto entry = find(key, index); entry != state_.escrow.end()) entry->added_by = to;
+  const auto entry = find(key, index);
+  if (entry == state_.escrow.end() || entry->added_by == kActivated) return;
+  entry->added_by = to;
   state_.touch();
 }
 

@@ -35,9 +35,10 @@ class Escrow {
   using Entries = std::vector<std::size_t>;
   Entries of(std::span<const SocketKey> keys) const;
   std::size_t count(const SocketKey& key) const;
-  // What a generation has added under these keys.
+  // What a generation has added under these keys; never what the service manager has passed.
   Entries added_by(std::uint64_t generation, std::span<const SocketKey> keys) const;
-  // Another generation is the owner of this one now; nothing if it is there no more.
+  // Another generation is the owner of this one now; nothing if it is there no more, or the service
+  // manager's, whose it stays.
   void hand_over(const SocketKey& key, std::uint32_t index, std::uint64_t to);
   void drop(const SocketKey& key, std::uint32_t index);
 

@@ -271,7 +271,10 @@ void Supervisor::return_sockets() {
     std::ranges::move(escrow_.narrower_than(keys), std::back_inserter(keys));
   }
   escrow_.keep_only(keys);
-  const Escrow::Entries added = escrow_.added_by(candidate_id_, keys);
+  // After a takeover the last one that was started may be the one in charge itself.
+  const Escrow::Entries added = candidate_id_ == in_charge->record().id
+                                    ? Escrow::Entries()
+                                    : escrow_.added_by(candidate_id_, keys);
   if (added.empty()) return feed({EventKind::InChargeResumed});
   for (std::size_t next = 0; next < added.size(); next += kSocketsPerResume) {
     const std::size_t count = std::min(added.size() - next, kSocketsPerResume);

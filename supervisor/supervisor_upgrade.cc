@@ -139,7 +139,9 @@ RunResult Supervisor::resume(const std::string& binary_path, const std::string& 
   adopt_generations();
   GenerationProcess* in_charge = generations_.in_charge();
   GenerationProcess* candidate = generations_.candidate();
-  if (candidate != nullptr) candidate_id_ = candidate->record().id;
+  // The last one that was started, which may have ended meanwhile, or be about to: what it has
+  // added is returned all the same.
+  candidate_id_ = candidate != nullptr ? candidate->record().id : state_.next_generation - 1;
   // What was told to stop is not started again: only what `run` is given now.
   if (state_.life.stage == Stage::Stopping) state_.good = state_.previous = kNoPair;
   const lifecycle::Survivors survivors{

@@ -244,5 +244,19 @@ TEST_CASE("escrow: the service manager's addresses stay until the end, and so do
   CHECK(std::filesystem::exists(directory / "theirs.sock"));
 }
 
+TEST_CASE("escrow: no generation has added the service manager's sockets, nor gets them") {
+  SupervisorState state;
+  Escrow escrow(state);
+  const std::vector keys{tcp("a:1")};
+  escrow.put(keys.front(), 0, kActivated, some_socket());
+  escrow.put(keys.front(), 1, 2, some_socket());
+  CHECK(escrow.added_by(kActivated, keys).empty());
+  CHECK(escrow.added_by(2, keys).size() == 1);
+  escrow.hand_over(keys.front(), 0, 1);
+  escrow.hand_over(keys.front(), 1, 1);
+  CHECK(escrow.activated() == keys);
+  CHECK(escrow.added_by(1, keys).size() == 1);
+}
+
 }  // namespace
 }  // namespace baton::supervisor
