@@ -21,6 +21,7 @@ GenerationStep starting(Event event) {
       return {State::Starting, Action::Refuse};
     case Event::Empty:
     case Event::DeadlinePassed:
+    case Event::LeftAlone:
       return {State::Starting, Action::None};
   }
   return {State::Starting, Action::Refuse};
@@ -40,6 +41,7 @@ GenerationStep ready(Event event) {
     case Event::Warmed:
     case Event::Empty:
     case Event::DeadlinePassed:
+    case Event::LeftAlone:
       return {State::Ready, Action::None};
   }
   return {State::Ready, Action::Refuse};
@@ -61,6 +63,7 @@ GenerationStep serving(Event event) {
     case Event::Warmed:
     case Event::Empty:
     case Event::DeadlinePassed:
+    case Event::LeftAlone:
       return {State::Serving, Action::None};
   }
   return {State::Serving, Action::Refuse};
@@ -69,6 +72,8 @@ GenerationStep serving(Event event) {
 GenerationStep paused(Event event) {
   switch (event) {
     case Event::Resume:
+    // Nobody accepts, and nobody could give the order to.
+    case Event::LeftAlone:
       return {State::Serving, Action::ResumeAccepting};
     case Event::Drain:
       return {State::Draining, Action::BeginDrain};
@@ -100,6 +105,7 @@ GenerationStep draining(Event event) {
       return {State::Draining, Action::Refuse};
     case Event::Warmed:
     case Event::SupervisorLost:
+    case Event::LeftAlone:
       return {State::Draining, Action::None};
   }
   return {State::Draining, Action::Refuse};

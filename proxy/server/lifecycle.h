@@ -6,6 +6,7 @@
 //                                        ▲───resume───────┘               ▲
 //                                        └───────────drain (stop)─────────┘
 //
+// A paused one that is left alone goes back to Serving by itself.
 // The generation never decides its own end because a message failed: it leaves only when told to
 // drain, or when it has lost the supervisor before it ever served.
 // Thread: none; pure.
@@ -26,6 +27,7 @@ enum class GenerationEvent {
   Empty,           // a drain holds no connection any more
   DeadlinePassed,  // of the drain
   SupervisorLost,
+  LeftAlone,  // neither the supervisor nor a next generation is there
 };
 
 enum class GenerationAction {

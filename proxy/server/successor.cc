@@ -8,11 +8,12 @@
 namespace baton::proxy {
 
 Successor::Successor(EventLoop& loop, os::UniqueFd channel, proto::Hello self,
-                     const ListeningSockets& sockets, std::function<void()> met)
+                     const ListeningSockets& sockets, Events events)
     : channel_(loop.ref(), std::move(channel), "next generation"),
       self_(std::move(self)),
       sockets_(sockets),
-      met_(std::move(met)) {
+      events_(std::move(events)) {
+  channel_.on_close([this](const std::string&) { events_.gone(); });
   channel_.handle<proto::Hello>(
       proto::MEET, [this](const proto::Hello& hello, proto::Fds, const proto::Responder& answer) {
         const auto agreement = proto::negotiate(self_, hello);
@@ -25,7 +26,7 @@ Successor::Successor(EventLoop& loop, os::UniqueFd channel, proto::Hello self,
         workers_ = hello.workers();
         log::debug("generation {} ({}) introduced itself", hello.generation(), hello.build());
         answer.reply(self_);
-        met_();
+        events_.met();
       });
   channel_.handle<proto::ListenersRequest>(
       proto::LISTENERS_GET,

@@ -17,9 +17,13 @@ namespace baton::proxy {
 
 class Successor {
  public:
-  // `met`: it has introduced itself.
+  // `met`: it has introduced itself. `gone`: it is not connected any more.
+  struct Events {
+    std::function<void()> met;
+    std::function<void()> gone;
+  };
   Successor(EventLoop& loop, os::UniqueFd channel, proto::Hello self,
-            const ListeningSockets& sockets, std::function<void()> met);
+            const ListeningSockets& sockets, Events events);
 
   // False: it has died, or was cut off for what it sent.
   bool connected() const { return channel_.open(); }
@@ -38,7 +42,7 @@ class Successor {
   proto::Channel channel_;
   proto::Hello self_;
   const ListeningSockets& sockets_;
-  std::function<void()> met_;
+  Events events_;
   bool takes_connections_ = false;
   bool borrows_sessions_ = false;
   std::size_t workers_ = 0;

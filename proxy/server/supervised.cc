@@ -373,11 +373,15 @@ void SupervisedGeneration::order_resume(const proto::Resume& order, proto::Fds f
                                         const proto::Responder& answer) {
   if (advance(GenerationEvent::Resume, answer) != GenerationAction::ResumeAccepting) return;
   add_sockets(order.added(), fds);
+  const auto served = resume([answer] { answer.reply(proto::Done()); });
+  if (!served) answer.fail(proto::ErrorReply::FAILED, served.error().text());
+}
+
+os::Result<void> SupervisedGeneration::resume(std::function<void()> done) {
   server_->take_narrower();
   server_->take_sessions_back();
   lending_ = false;
-  const auto served = server_->serve([answer] { answer.reply(proto::Done()); });
-  if (!served) answer.fail(proto::ErrorReply::FAILED, served.error().text());
+  return server_->serve(std::move(done));
 }
 
 void SupervisedGeneration::order_drain(const proto::Drain& order, const proto::Responder& answer) {
@@ -413,11 +417,13 @@ void SupervisedGeneration::order_ping(const proto::Responder& answer) {
 
 void SupervisedGeneration::introduce(const proto::Introduce& order, proto::Fds fds) {
   if (fds.empty() || !server_) return;
+  std::erase_if(successors_, [](const auto& each) { return !each->connected(); });
   const auto met = [this, in_charge = order.in_charge()] {
     if (in_charge && state_ == GenerationState::Draining && !leaving_) hand_over_connections();
   };
   successors_.push_back(
-      std::make_unique<Successor>(loop_, std::move(fds.front()), hello(), server_->sockets(), met));
+      std::make_unique<Successor>(loop_, std::move(fds.front()), hello(), server_->sockets(),
+                                  Successor::Events{met, [this] { resume_if_alone(); }}));
 }
 
 // Connections only: the datagrams of its UDP sessions are this generation's already.
@@ -513,11 +519,26 @@ void SupervisedGeneration::on_supervisor_lost(const std::string& reason) {
   log::warning("the supervisor is gone ({}); this generation is {}", reason, state_name(state_));
   const bool served = state_ == GenerationState::Serving || state_ == GenerationState::Paused ||
                       state_ == GenerationState::Draining;
+  resume_if_alone();
   if (!homecoming_ || !served || leaving_) return on_supervisor_gone();
   homecoming_->start();
   if (state_ == GenerationState::Paused) {
     patience_.start(os::seconds(kPausedPatience));
   }
+}
+
+// Without a supervisor that could call it back, one that has paused for a generation that has died
+// does so by itself, whichever of the two has gone first.
+void SupervisedGeneration::resume_if_alone() {
+  const bool followed =
+      std::ranges::any_of(successors_, [](const auto& each) { return each->connected(); });
+  if (followed || supervisor_->open() || leaving_) return;
+  const GenerationStep next = step(state_, GenerationEvent::LeftAlone);
+  if (next.action != GenerationAction::ResumeAccepting) return;
+  log::warning("neither the supervisor nor the next generation is there: serving again");
+  state_ = next.state;
+  patience_.stop();
+  if (const auto served = resume([] {}); !served) log::error("{}", served.error().text());
 }
 
 // Nobody has replaced it in time, or nobody who does could be found.

@@ -72,6 +72,8 @@ class SupervisedGeneration {
   MoveHooks move_hooks() const;
   void on_supervisor_lost(const std::string& reason);
   void on_supervisor_gone() noexcept;
+  void resume_if_alone();
+  os::Result<void> resume(std::function<void()> done);
   Homecoming::Belongings belongings();
   void on_home(os::UniqueFd channel);
   void on_deadline(ev::timer&, int) noexcept;

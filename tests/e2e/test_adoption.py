@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import struct
 import subprocess
@@ -226,6 +227,32 @@ def test_killed_in_probation_together_with_new_old_resumes(start, address, liner
         baton.kill_supervisor()
         processes.kill(new)
         reload.communicate(timeout=20)
+        baton.start_again()
+        assert baton.wait_drained()["id"] == 1
+        load.wait_for_more(20)
+        tally = load.stop()
+    assert not tally.refused() and len(tally.failures) <= 8, tally
+    assert not baton.status()["last_reload"]["ok"]
+
+
+@pytest.mark.parametrize("first", ["the supervisor", "new"])
+def test_killed_in_probation_together_with_new_old_serves_before_another_supervisor_comes(
+        start, address, liner, first):
+    baton = start(relay(address, liner.address, supervisor={"probation": "1h"}))
+    with ShortClients(address) as load:
+        reload = baton.ask_in_background("reload")
+        baton.wait_generation(1, "paused")
+        new = baton.wait_generation(2, "serving")["pid"]
+        if first == "new":
+            os.kill(baton.pid, signal.SIGSTOP)
+            processes.kill(new)
+            baton.kill_supervisor()
+        else:
+            baton.kill_supervisor()
+            processes.kill(new)
+        reload.communicate(timeout=20)
+        baton.wait_for_log("serving again")
+        load.wait_for_more(20)
         baton.start_again()
         assert baton.wait_drained()["id"] == 1
         load.wait_for_more(20)

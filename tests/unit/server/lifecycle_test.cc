@@ -12,8 +12,8 @@ using A = GenerationAction;
 
 namespace {
 
-constexpr std::array kEvents{E::Warmed, E::Serve, E::Pause,          E::Resume,
-                             E::Drain,  E::Empty, E::DeadlinePassed, E::SupervisorLost};
+constexpr std::array kEvents{E::Warmed, E::Serve,          E::Pause,          E::Resume,   E::Drain,
+                             E::Empty,  E::DeadlinePassed, E::SupervisorLost, E::LeftAlone};
 
 struct Row {
   S state;
@@ -25,6 +25,7 @@ const std::array kTable{
     //             Pause               Resume
     //             Drain               Empty
     //             DeadlinePassed      SupervisorLost
+    //             LeftAlone
     Row{S::Starting,
         {{{S::Ready, A::None},
           {S::Starting, A::Refuse},
@@ -33,7 +34,8 @@ const std::array kTable{
           {S::Exited, A::Exit},
           {S::Starting, A::None},
           {S::Starting, A::None},
-          {S::Exited, A::Exit}}}},
+          {S::Exited, A::Exit},
+          {S::Starting, A::None}}}},
     Row{S::Ready,
         {{{S::Ready, A::None},
           {S::Serving, A::StartAccepting},
@@ -42,13 +44,15 @@ const std::array kTable{
           {S::Exited, A::Exit},
           {S::Ready, A::None},
           {S::Ready, A::None},
-          {S::Exited, A::Exit}}}},
+          {S::Exited, A::Exit},
+          {S::Ready, A::None}}}},
     Row{S::Serving,
         {{{S::Serving, A::None},
           {S::Serving, A::Refuse},
           {S::Paused, A::PauseAccepting},
           {S::Serving, A::ResumeAccepting},
           {S::Draining, A::BeginDrain},
+          {S::Serving, A::None},
           {S::Serving, A::None},
           {S::Serving, A::None},
           {S::Serving, A::None}}}},
@@ -60,7 +64,8 @@ const std::array kTable{
           {S::Draining, A::BeginDrain},
           {S::Paused, A::None},
           {S::Paused, A::None},
-          {S::Draining, A::BeginDrain}}}},
+          {S::Draining, A::BeginDrain},
+          {S::Serving, A::ResumeAccepting}}}},
     Row{S::Draining,
         {{{S::Draining, A::None},
           {S::Draining, A::Refuse},
@@ -69,9 +74,11 @@ const std::array kTable{
           {S::Draining, A::RetuneDrain},
           {S::Exited, A::Exit},
           {S::Exited, A::CutAndExit},
+          {S::Draining, A::None},
           {S::Draining, A::None}}}},
     Row{S::Exited,
         {{{S::Exited, A::None},
+          {S::Exited, A::None},
           {S::Exited, A::None},
           {S::Exited, A::None},
           {S::Exited, A::None},
@@ -105,8 +112,8 @@ TEST_CASE("generation life cycle: an order that is refused changes nothing") {
 }
 
 TEST_CASE("generation life cycle: one that serves never ends without an order or a successor") {
-  for (const E event :
-       {E::Warmed, E::Serve, E::Resume, E::Empty, E::DeadlinePassed, E::SupervisorLost}) {
+  for (const E event : {E::Warmed, E::Serve, E::Resume, E::Empty, E::DeadlinePassed,
+                        E::SupervisorLost, E::LeftAlone}) {
     CHECK(step(S::Serving, event).state == S::Serving);
   }
 }

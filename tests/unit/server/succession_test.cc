@@ -24,6 +24,10 @@ proto::Hello hello(std::uint64_t generation) {
   return result;
 }
 
+Successor::Events no_events() {
+  return {.met = [] {}, .gone = [] {}};
+}
+
 struct Succession {
   Succession() {
     auto pair = proto::make_pair();
@@ -90,7 +94,7 @@ TEST_CASE("succession: the new generation gets the sockets it asks for, and only
   Succession test;
   const auto asked = test.hold(3);
   test.hold(2);
-  const Successor successor(test.loop, std::move(test.old_end), hello(1), test.held, [] {});
+  const Successor successor(test.loop, std::move(test.old_end), hello(1), test.held, no_events());
   const auto sockets = test.inherit({asked});
   REQUIRE(sockets.size() == 3);
   for (const auto& socket : sockets) CHECK(proto::verify_socket(socket.fd.get(), asked));
@@ -99,13 +103,13 @@ TEST_CASE("succession: the new generation gets the sockets it asks for, and only
 TEST_CASE("succession: more sockets than fit into one message all arrive") {
   Succession test;
   const auto asked = test.hold(600);
-  const Successor successor(test.loop, std::move(test.old_end), hello(1), test.held, [] {});
+  const Successor successor(test.loop, std::move(test.old_end), hello(1), test.held, no_events());
   CHECK(test.inherit({asked}).size() == 600);
 }
 
 TEST_CASE("succession: an old generation that knows nothing of the address passes nothing") {
   Succession test;
-  const Successor successor(test.loop, std::move(test.old_end), hello(1), test.held, [] {});
+  const Successor successor(test.loop, std::move(test.old_end), hello(1), test.held, no_events());
   CHECK(test.inherit({proto::stream_key(*os::SocketAddress::parse("127.0.0.1:1"))}).empty());
 }
 
@@ -126,7 +130,7 @@ TEST_CASE("succession: no common protocol means no sockets, not a failure") {
   auto ancient = hello(1);
   ancient.set_protocol_min(proto::kProtocolMax + 1);
   ancient.set_protocol_max(proto::kProtocolMax + 1);
-  const Successor successor(test.loop, std::move(test.old_end), ancient, test.held, [] {});
+  const Successor successor(test.loop, std::move(test.old_end), ancient, test.held, no_events());
   CHECK(test.inherit({asked}).empty());
 }
 
@@ -143,7 +147,7 @@ TEST_CASE(
   old_hello.add_features(std::string(proto::kFeatureSessions));
   proto::Hello new_hello = old_hello;
   new_hello.set_workers(3);
-  Successor successor(both.loop, std::move(both.old_end), old_hello, both.held, [] {});
+  Successor successor(both.loop, std::move(both.old_end), old_hello, both.held, no_events());
   both.predecessor->inherit(new_hello, {}, [&](auto) { both.loop.stop(); });
   both.loop.run();
   CHECK(both.predecessor->will_lend_sessions());
@@ -163,7 +167,7 @@ TEST_CASE(
 
 TEST_CASE("succession: an old generation that does not lend sessions is not waited for") {
   Succession both;
-  Successor successor(both.loop, std::move(both.old_end), hello(1), both.held, [] {});
+  Successor successor(both.loop, std::move(both.old_end), hello(1), both.held, no_events());
   CHECK(both.inherit({}).empty());
   CHECK_FALSE(both.predecessor->will_lend_sessions());
   CHECK(successor.borrowing_workers() == 0);
@@ -180,12 +184,25 @@ TEST_CASE("succession: nor one that has died") {
 TEST_CASE("succession: a later generation that only introduces itself is known, and asks nothing") {
   Succession both;
   bool met = false;
-  const Successor successor(both.loop, std::move(both.old_end), hello(1), both.held, [&] {
-    met = true;
-    both.loop.stop();
-  });
+  bool gone = false;
+  const Successor successor(both.loop, std::move(both.old_end), hello(1), both.held,
+                            {.met =
+                                 [&] {
+                                   met = true;
+                                   both.loop.stop();
+                                 },
+                             .gone =
+                                 [&] {
+                                   gone = true;
+                                   both.loop.stop();
+                                 }});
   both.predecessor->meet(hello(3));
   both.loop.run();
   CHECK(met);
   CHECK(both.predecessor->connected());
+  CHECK_FALSE(gone);
+  both.predecessor.reset();
+  both.loop.run();
+  CHECK(gone);
+  CHECK_FALSE(successor.connected());
 }
