@@ -94,6 +94,7 @@ void forget_process(SupervisorState& state) {
     generation.channel_requests = 0;
     generation.reported_gauges.clear();  // they report them anew
   }
+  region::KeptCounts(state.kept_metrics).forget_gauges();
   state.clients.clear();
 }
 

@@ -213,6 +213,25 @@ Loaded load_escrow(const proto::SavedState& saved, SupervisorState& state) {
   return {};
 }
 
+// One that makes no sense is left out: nothing serves less well for it.
+void load_kept_metrics(const proto::SavedState& saved, SupervisorState& state) {
+  for (const proto::SavedMetric& each : saved.kept_metrics()) {
+    region::KeptMetric kept;
+    kept.sample.description = {.name = each.name(),
+                               .labels = each.labels(),
+                               .help = each.help(),
+                               .kind = static_cast<region::MetricKind>(each.kind()),
+                               .unit = static_cast<region::MetricUnit>(each.unit())};
+    kept.sample.cells.assign(each.cells().begin(), each.cells().end());
+    for (const auto& user : each.users()) {
+      if (user.slot() < region::kSlots) kept.users[user.slot()] = user.share();
+    }
+    const std::vector<std::int64_t> cells(kept.sample.cells.size());
+    if (kept.users.empty() || !region::is_well_formed(kept.sample.description, cells)) continue;
+    state.kept_metrics[region::full_name(kept.sample.description)] = std::move(kept);
+  }
+}
+
 }  // namespace
 
 std::expected<DecodedState, std::string> load_state(const proto::SavedState& saved) {
@@ -252,6 +271,7 @@ std::expected<DecodedState, std::string> load_state(const proto::SavedState& sav
   for (const auto load_part : {load_pairs, load_generations, load_escrow}) {
     if (auto done = load_part(saved, state); !done) return std::unexpected(done.error());
   }
+  load_kept_metrics(saved, state);
   for (const auto& each : saved.descriptors()) {
     if (each.index() >= kMaxFds || each.number() < 0) return bad("a descriptor out of range");
     decoded.descriptors.emplace_back(each.index(), each.number());

@@ -132,6 +132,21 @@ void save(const LastReload& reload, proto::SavedReload& saved) {
   if (reload.moves) save(*reload.moves, *saved.mutable_moves());
 }
 
+void save(const region::KeptMetric& kept, proto::SavedMetric& saved) {
+  const region::MetricDescription& description = kept.sample.description;
+  saved.set_name(description.name);
+  saved.set_labels(description.labels);
+  saved.set_help(description.help);
+  saved.set_kind(static_cast<std::uint32_t>(description.kind));
+  saved.set_unit(static_cast<std::uint32_t>(description.unit));
+  for (const std::uint64_t cell : kept.sample.cells) saved.add_cells(cell);
+  for (const auto& [slot, share] : kept.users) {
+    auto& user = *saved.add_users();
+    user.set_slot(slot);
+    user.set_share(share);
+  }
+}
+
 void save(const WaitingClient& client, proto::SavedClient& saved) {
   saved.set_fd(client.fd);
   saved.set_kind(client.kind);
@@ -177,6 +192,7 @@ void save_state(const SupervisorState& state, proto::SavedState& saved) {
     stored.set_inode(file.inode);
   }
   saved.set_program(state.program);
+  for (const auto& [name, kept] : state.kept_metrics) save(kept, *saved.add_kept_metrics());
   save_index(state.memory, [&](FdIndex index) { saved.set_memory(index); });
 }
 

@@ -18,6 +18,7 @@
 #include <tuple>
 #include <vector>
 
+#include "shared/region/kept_counts.h"
 #include "supervisor/control_socket.h"
 #include "supervisor/fd_table.h"
 #include "supervisor/lifecycle.h"
@@ -190,6 +191,9 @@ struct SupervisorState {
   std::vector<EscrowEntry> escrow;  // by key, then index
   int region_fd = -1;               // the Region's own
   std::uint64_t region_layout = 0;
+  // Reported metrics that the region has no room for. They change without a new revision: what the
+  // last seconds have added is lost with a supervisor that is killed.
+  region::KeptMetrics kept_metrics;
   FdIndex memory = kNoFd;                // StateMemory, if the service manager is to keep it
   std::map<std::string, FileId> stored;  // what the service manager keeps, by name
   // Of this process only: addresses of sockets which the manager kept until this process began,

@@ -52,13 +52,12 @@ region::MetricSample generation_sample(const GenerationRecord& generation) {
           .cells = {1}};
 }
 
-bool is_kind(std::uint32_t kind) {
-  return kind >= static_cast<std::uint32_t>(MetricKind::Counter) &&
-         kind <= static_cast<std::uint32_t>(MetricKind::Histogram);
-}
-
-bool is_unit(std::uint32_t unit) {
-  return unit <= static_cast<std::uint32_t>(MetricUnit::Microseconds);
+MetricDescription description_of(const proto::StatsDelta::Metric& metric) {
+  return {.name = metric.name(),
+          .labels = metric.labels(),
+          .help = metric.help(),
+          .kind = static_cast<MetricKind>(metric.kind()),
+          .unit = static_cast<MetricUnit>(metric.unit())};
 }
 
 }  // namespace
@@ -88,6 +87,7 @@ os::Result<std::unique_ptr<SupervisorRegion>> SupervisorRegion::replace(Supervis
   auto result = create(state);
   if (!result) return result;
   state.orphaned_slots.clear();
+  state.kept_metrics.clear();
   for (auto& [id, generation] : state.generations) {
     generation.shares_region = false;
     if (const auto claimed = (*result)->claim_slot(generation); !claimed) {
@@ -122,7 +122,7 @@ os::Result<std::unique_ptr<SupervisorRegion>> SupervisorRegion::with_lane(
 
 SupervisorRegion::SupervisorRegion(SupervisorState& state, std::unique_ptr<region::Region> region,
                                    region::Lane lane)
-    : state_(state), region_(std::move(region)), lane_(std::move(lane)) {
+    : state_(state), region_(std::move(region)), lane_(std::move(lane)), kept_(state.kept_metrics) {
   state_.region_fd = region_->fd();
   state_.region_layout = layout();
 }
@@ -185,7 +185,7 @@ MoveCount SupervisorRegion::moves(const GenerationRecord& generation) const {
 
 MoveTotals SupervisorRegion::move_totals() const {
   MoveTotals totals;
-  const auto samples = region::snapshot(*region_);
+  const auto samples = this->samples();
   if (!samples) return totals;
   constexpr std::string_view kBegin = "reason=\"";
   for (const region::MetricSample& sample : *samples) {
@@ -206,12 +206,17 @@ void SupervisorRegion::reclaim(const GenerationRecord& generation) {
     log::error("cannot free the lanes of generation {}: {}", generation.id, done.error().text());
   }
   for (const auto& [cell, value] : generation.reported_gauges) lane_.gauge(cell).sub(value);
+  kept_.reclaim_dead(generation.region_slot);
 }
 
-void SupervisorRegion::forget(std::uint32_t slot) {
-  if (const auto done = region_->forget(slot); !done) {
+bool SupervisorRegion::forget(std::uint32_t slot) {
+  const auto done = region_->forget(slot);
+  if (!done) {
     log::error("cannot free slot {} of the region: {}", slot, done.error().text());
+    return false;
   }
+  kept_.forget(slot);
+  return true;
 }
 
 void SupervisorRegion::count_reload(ReloadResult result) {
@@ -226,41 +231,44 @@ bool SupervisorRegion::add(GenerationRecord& generation, const proto::StatsDelta
   table.count_moved_out(generation.region_slot, delta.moved_out());
   bool all = true;
   for (const proto::StatsDelta::Metric& metric : delta.metrics()) {
-    if (!is_kind(metric.kind()) || !is_unit(metric.unit())) {
-      all = false;
-      continue;
-    }
-    const MetricDescription description{.name = metric.name(),
-                                        .labels = metric.labels(),
-                                        .help = metric.help(),
-                                        .kind = static_cast<MetricKind>(metric.kind()),
-                                        .unit = static_cast<MetricUnit>(metric.unit())};
-    if (static_cast<std::uint32_t>(metric.cells_size()) != region::cells_of(description.kind)) {
-      all = false;
-      continue;
-    }
-    // In the name of the generation: when it has gone, and nobody else uses them, they go too.
-    const auto id = region_->directory().find_or_add(description, generation.region_slot);
-    if (!id) {
-      all = false;
-      continue;
-    }
-    if (description.kind == MetricKind::Gauge) {
-      lane_.gauge(id->first_cell).add(metric.cells(0));
-      generation.reported_gauges[id->first_cell] += metric.cells(0);
-      continue;
-    }
-    for (int i = 0; i < metric.cells_size(); ++i) {
-      lane_.counter(id->first_cell + static_cast<std::uint32_t>(i))
-          .add(static_cast<std::uint64_t>(metric.cells(i)));
-    }
+    const MetricDescription description = description_of(metric);
+    const std::span<const std::int64_t> cells(metric.cells().data(),
+                                              static_cast<std::size_t>(metric.cells_size()));
+    const bool added =
+        region::is_well_formed(description, cells) && add(generation, description, cells);
+    all = all && added;
   }
   return all;
 }
 
+bool SupervisorRegion::add(GenerationRecord& generation, const MetricDescription& description,
+                           std::span<const std::int64_t> cells) {
+  if (kept_.holds(description)) return kept_.add(generation.region_slot, description, cells);
+  // In the name of the generation: when it has gone, and nobody else uses them, they go too.
+  const auto id = region_->directory().find_or_add(description, generation.region_slot);
+  if (!id) return kept_.add(generation.region_slot, description, cells);
+  if (description.kind == MetricKind::Gauge) {
+    lane_.gauge(id->first_cell).add(cells[0]);
+    generation.reported_gauges[id->first_cell] += cells[0];
+    return true;
+  }
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    if (cells[i] == 0) continue;
+    lane_.counter(id->first_cell + static_cast<std::uint32_t>(i))
+        .add(static_cast<std::uint64_t>(cells[i]));
+  }
+  return true;
+}
+
+os::Result<std::vector<region::MetricSample>> SupervisorRegion::samples() const {
+  auto samples = region::snapshot(*region_);
+  if (samples) region::merge(*samples, kept_.samples());
+  return samples;
+}
+
 os::Result<std::string> SupervisorRegion::text(proto::StatsFormat format,
                                                const std::string& filter) {
-  auto samples = region::snapshot(*region_);
+  auto samples = this->samples();
   if (!samples) return std::unexpected(samples.error());
   for (const auto& [id, generation] : state_.generations) {
     samples->push_back(generation_sample(generation));

@@ -7,12 +7,16 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "proto/control.pb.h"
 #include "proto/generation.pb.h"
 #include "shared/os/error.h"
+#include "shared/region/kept_counts.h"
 #include "shared/region/region.h"
+#include "shared/region/sample.h"
 #include "supervisor/move_count.h"
 #include "supervisor/state.h"
 
@@ -47,17 +51,19 @@ class SupervisorRegion {
 
   // The process has ended: its gauges are zeroed, its lanes free, its counters stay.
   void reclaim(const GenerationRecord& generation);
-  // ... and nobody waits for its metrics.
-  void forget(std::uint32_t slot);
+  // ... and nobody waits for its metrics. False: the slot is not free yet; to be tried again.
+  bool forget(std::uint32_t slot);
 
   enum class ReloadResult : std::uint8_t { Ok, Failed, RolledBack };
   void count_reload(ReloadResult result);
   void count_crash();
 
-  // Counts that a generation could not make in the region itself. False: some did not fit.
+  // Counts that a generation could not make in the region itself; kept in the state if there is no
+  // room in it. False: some are malformed.
   bool add(GenerationRecord& generation, const proto::StatsDelta& delta);
 
-  // Every metric in use, the supervisor's own about generations included. Error: a bad filter.
+  // Every metric in use, the supervisor's own about generations included. Errors: a bad
+  // filter (code 0); the region cannot be read.
   os::Result<std::string> text(proto::StatsFormat format, const std::string& filter);
 
  private:
@@ -67,10 +73,14 @@ class SupervisorRegion {
       SupervisorState& state, std::unique_ptr<region::Region> region);
   os::Result<void> count_reported_gauges();
   os::Result<void> resolve_counters();
+  bool add(GenerationRecord& generation, const region::MetricDescription& description,
+           std::span<const std::int64_t> cells);
+  os::Result<std::vector<region::MetricSample>> samples() const;
 
   SupervisorState& state_;
   std::unique_ptr<region::Region> region_;
   region::Lane lane_;
+  region::KeptCounts kept_;
   region::Counter reloads_[3];
   region::Counter crashes_;
 };

@@ -109,6 +109,14 @@ SupervisorState full_state() {
   state.clients = {{.fd = 46, .kind = 1, .request = 17, .generation = 7}};
   state.version = "0.1.0";
   state.memory = 10;
+  state.kept_metrics["now{a=\"b\"}"] = {
+      .sample = {.description = {.name = "now",
+                                 .labels = "a=\"b\"",
+                                 .help = "For tests.",
+                                 .kind = region::MetricKind::Gauge,
+                                 .unit = region::MetricUnit::Bytes},
+                 .cells = {5}},
+      .users = {{2, 6}, {3, -1}}};
   state.stored = {{"baton-fd-8", {.device = 8, .inode = 1234}}};
   return state;
 }
@@ -163,6 +171,14 @@ TEST_CASE("state: what is written down is read back, every field of it") {
   CHECK(read.clients.at(0).request == 17);
   CHECK(read.memory == 10);
   CHECK(read.stored == state.stored);
+  REQUIRE(read.kept_metrics.size() == 1);
+  const auto& [name, kept] = *read.kept_metrics.begin();
+  CHECK(name == state.kept_metrics.begin()->first);
+  CHECK(name == region::full_name(kept.sample.description));
+  CHECK(kept.sample.description.help == "For tests.");
+  CHECK(kept.sample.description.unit == region::MetricUnit::Bytes);
+  CHECK(kept.sample.cells == std::vector<std::uint64_t>{5});
+  CHECK(kept.users == state.kept_metrics.begin()->second.users);
 }
 
 TEST_CASE("state: every enumerator survives") {
@@ -256,8 +272,8 @@ TEST_CASE("state: a time that is none is not known, and the rest counts") {
 }
 
 // The bytes of full_state() as a first release wrote them, which knew neither a reload's flags, nor
-// what it had moved, nor how its drain had begun, nor sockets' files: every later one must make
-// sense of them.
+// what it had moved, nor how its drain had begun, nor sockets' files, nor kept metrics: every later
+// one must make sense of them.
 TEST_CASE("state: one that release 0.1.0 has written is read by this one") {
   std::ifstream file(RECORDED_STATE);
   std::string bytes;
@@ -277,6 +293,7 @@ TEST_CASE("state: one that release 0.1.0 has written is read by this one") {
   then.escrow.at(1).file.reset();
   then.last_reload->before = {};
   then.last_reload->moves.reset();
+  then.kept_metrics.clear();
   CHECK(encoded(decoded->state) == encoded(then));
 }
 

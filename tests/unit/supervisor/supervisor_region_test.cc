@@ -92,6 +92,46 @@ TEST_CASE_FIXTURE(ForeignFixture,
   CHECK(shows("baton_generation{id=\"1\",state=\"starting\",version=\"\"} 1"));
 }
 
+// Takes all places of the directory, in the name of a slot of its own.
+void fill(SupervisorRegion& region, SupervisorState& state) {
+  GenerationRecord& other = state.generations[2];
+  other.id = 2;
+  REQUIRE(region.claim_slot(other));
+  proto::StatsDelta many;
+  for (std::uint32_t i = 0; i < region::Geometry().entries; ++i) {
+    const std::string name = "filler" + std::to_string(i) + "_total";
+    *many.add_metrics() = delta(name, region::MetricKind::Counter, 1).metrics(0);
+  }
+  REQUIRE(region.add(other, many));
+}
+
+TEST_CASE_FIXTURE(ForeignFixture, "region: what it has no room for is counted all the same") {
+  fill(*region, state);
+  CHECK(region->add(generation, delta("seen_total", region::MetricKind::Counter, 3)));
+  CHECK(region->add(generation, delta("seen_total", region::MetricKind::Counter, 4)));
+  CHECK(region->add(generation, delta("now", region::MetricKind::Gauge, 5)));
+  CHECK(shows("seen_total 7"));
+  CHECK(shows("now 5"));
+  CHECK(state.kept_metrics.contains("seen_total"));
+
+  // The next supervisor goes on with it, and so does the region, when it has room again.
+  os::UniqueFd kept(::dup(region->fd()));
+  region.reset();
+  region = SupervisorRegion::attach(state, std::move(kept)).value();
+  region->forget(state.generations.at(2).region_slot);
+  CHECK(region->add(generation, delta("seen_total", region::MetricKind::Counter, 1)));
+  CHECK(region->add(generation, delta("now", region::MetricKind::Gauge, 1)));
+  CHECK(shows("seen_total 8"));
+  CHECK(shows("now 6"));
+
+  region->reclaim(generation);
+  CHECK(shows("seen_total 8"));
+  CHECK(shows("now 0"));
+  region->forget(generation.region_slot);
+  CHECK_FALSE(shows("seen_total 8"));
+  CHECK_FALSE(shows("now 0"));
+}
+
 TEST_CASE_FIXTURE(ForeignFixture,
                   "region: the next supervisor goes on counting where this one was") {
   CHECK(region->add(generation, delta("seen_total", region::MetricKind::Counter, 3)));
