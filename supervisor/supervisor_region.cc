@@ -163,10 +163,14 @@ void SupervisorRegion::publish(const GenerationRecord& generation) {
 }
 
 std::uint64_t SupervisorRegion::connections(const GenerationRecord& generation) const {
-  if (generation.shares_region) return region_->connections_of(generation.region_slot);
+  // Both: one that shares the region reports what its threads without a lane hold.
+  std::int64_t held = 0;
+  if (generation.shares_region) {
+    held += static_cast<std::int64_t>(region_->connections_of(generation.region_slot));
+  }
   const auto reported = generation.reported_gauges.find(region::kHeldCell);
-  if (reported == generation.reported_gauges.end() || reported->second < 0) return 0;
-  return static_cast<std::uint64_t>(reported->second);
+  if (reported != generation.reported_gauges.end()) held += reported->second;
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(held, 0));
 }
 
 std::uint64_t SupervisorRegion::moved_in(const GenerationRecord& generation) const {

@@ -179,7 +179,9 @@ static_assert(std::is_standard_layout_v<Header> && std::is_standard_layout_v<Gen
 // How large each part is. Copied out of the header once it has been checked, so that whatever
 // happens to the header later cannot lead anyone out of bounds.
 struct Geometry {
-  std::uint32_t lanes = 256;
+  // For 64 workers in each of the generations that may run at once by default: one in charge, one
+  // that starts, eight that drain, and some at their last call. Unused ones cost nothing.
+  std::uint32_t lanes = kLargestLanes;
   std::uint32_t cells_per_lane = kLargestCellsPerLane;
   std::uint32_t entries = 8192;
   std::uint32_t endpoints = 4096;

@@ -55,6 +55,28 @@ TEST_CASE_FIXTURE(ForeignFixture, "region: held connections are known without a 
   CHECK(region->connections(generation) == 9);
 }
 
+TEST_CASE_FIXTURE(ForeignFixture, "region: what threads without a lane hold counts as well") {
+  generation.shares_region = true;
+  const auto mapped = region::Region::attach(os::UniqueFd(::dup(region->fd()))).value();
+  const region::Lane lane = mapped->claim_lane(generation.region_slot, 0).value();
+  lane.held().add(3);
+  const std::string held = region::held_connections_metric().name;
+  CHECK(region->add(generation, delta(held, region::MetricKind::Gauge, 9)));
+  CHECK(region->connections(generation) == 12);
+}
+
+TEST_CASE("region: there is a lane for each of 64 workers of ten generations") {
+  SupervisorState state;
+  const auto region = SupervisorRegion::create(state).value();
+  const auto mapped = region::Region::attach(os::UniqueFd(::dup(region->fd()))).value();
+  std::vector<region::Lane> lanes;
+  for (std::uint32_t i = 0; i < 640; ++i) {
+    auto lane = mapped->claim_lane(1 + i / 64, i % 64);
+    REQUIRE(lane);
+    lanes.push_back(std::move(*lane));
+  }
+}
+
 TEST_CASE_FIXTURE(ForeignFixture,
                   "region: moves that are reported add up in the generation's row") {
   proto::StatsDelta moves;
