@@ -18,7 +18,7 @@ std::string identity(const std::string& name, const std::string& labels) {
 
 }  // namespace
 
-StatsReporter::StatsReporter(ev::loop_ref loop, const StatsStore& store, proto::Channel& supervisor)
+StatsReporter::StatsReporter(ev::loop_ref loop, StatsStore& store, proto::Channel& supervisor)
     : store_(store), supervisor_(&supervisor), tick_(loop), patience_(loop) {
   tick_.set<StatsReporter, &StatsReporter::on_tick>(this);
   patience_.set<StatsReporter, &StatsReporter::flushed>(this);
@@ -34,6 +34,7 @@ void StatsReporter::go_on(proto::Channel& supervisor) {
     if (description.kind != region::MetricKind::Gauge) continue;
     reported_.erase(identity(description.name, description.labels));
   }
+  store_.forget_reported_gauges();
   start();
 }
 
@@ -115,6 +116,12 @@ void StatsReporter::acknowledge(const proto::StatsDelta& delta) {
   reported_moves_.in += delta.moved_in();
   reported_moves_.out += delta.moved_out();
   for (const auto& metric : delta.metrics()) {
+    const std::vector<std::uint64_t> change(metric.cells().begin(), metric.cells().end());
+    store_.note_reported({.name = metric.name(),
+                          .labels = metric.labels(),
+                          .help = {},
+                          .kind = static_cast<region::MetricKind>(metric.kind())},
+                         change);
     std::vector<std::uint64_t>& cells = reported_[identity(metric.name(), metric.labels())];
     cells.resize(static_cast<std::size_t>(metric.cells_size()));
     for (int i = 0; i < metric.cells_size(); ++i) {

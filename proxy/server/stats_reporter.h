@@ -21,7 +21,7 @@ namespace baton::proxy {
 
 class StatsReporter {
  public:
-  StatsReporter(ev::loop_ref loop, const StatsStore& store, proto::Channel& supervisor);
+  StatsReporter(ev::loop_ref loop, StatsStore& store, proto::Channel& supervisor);
 
   // Reports every second from now on.
   void start();
@@ -39,7 +39,7 @@ class StatsReporter {
   proto::StatsDelta delta_since_last() const;
   void acknowledge(const proto::StatsDelta& delta);
 
-  const StatsStore& store_;
+  StatsStore& store_;
   proto::Channel* supervisor_;
   ev::timer tick_;
   ev::timer patience_;  // how long a flush may take

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,16 @@ class PrivateMetrics {
   // The metric of this name, labels and kind, made when there is none.
   Resolved resolve(const region::MetricDescription& description);
   std::uint64_t sum(std::uint32_t cell) const;
+
+  // Somebody else counts this change as well from now on. Gauges will be reported anew: nobody
+  // does.
+  void note_reported(const region::MetricDescription& description,
+                     std::span<const std::uint64_t> change);
+  void forget_reported_gauges();
+  // The same as sum() and samples(), without what was reported.
+  std::uint64_t unreported_sum(std::uint32_t cell) const;
+  std::vector<region::MetricSample> unreported_samples() const;
+
   std::vector<region::MetricSample> samples() const;
 
  private:
@@ -50,14 +61,18 @@ class PrivateMetrics {
     std::uint32_t first_cell;
   };
 
-  std::uint64_t locked_sum(std::uint32_t cell) const;
+  enum class Part { All, Unreported };
+  std::uint64_t locked_sum(std::uint32_t cell, Part part) const;
+  std::vector<region::MetricSample> samples_of(Part part) const;
+  static std::string key_of(const region::MetricDescription& description);
 
   mutable std::mutex mutex_;
   std::vector<Metric> metrics_;
   std::map<std::string, std::uint32_t> first_cells_;
   std::uint32_t cells_used_ = 0;
   std::vector<const Lane*> lanes_;
-  std::vector<std::uint64_t> retired_;  // what ended lanes counted, by cell; may be short
+  std::vector<std::uint64_t> retired_;   // what ended lanes counted, by cell; may be short
+  std::vector<std::uint64_t> reported_;  // by cell; may be short
 };
 
 }  // namespace baton::proxy

@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "proxy/stats/private_metrics.h"
@@ -33,6 +34,11 @@ class Store final : public StatsStore {
   std::unique_ptr<StatsLane> claim_lane() override;
   std::uint64_t sum(MetricId id) const override;
   std::vector<PrivateMetric> private_metrics() const override { return private_.samples(); }
+  void note_reported(const MetricDescription& description,
+                     std::span<const std::uint64_t> change) override {
+    private_.note_reported(description, change);
+  }
+  void forget_reported_gauges() override { private_.forget_reported_gauges(); }
   void count_moved_in(std::uint64_t connections) override;
   void count_moved_out(std::uint64_t connections) override;
   Moves private_moves() const override { return {.in = moved_in_, .out = moved_out_}; }
@@ -123,7 +129,7 @@ std::uint64_t Store::sum(MetricId id) const {
     const std::scoped_lock lock(mutex_);
     if (const auto found = twins_.find(id.first_cell); found != twins_.end()) twin = found->second;
   }
-  return region_->lanes().sum(id.first_cell) + (twin ? private_.sum(*twin) : 0);
+  return region_->lanes().sum(id.first_cell) + (twin ? private_.unreported_sum(*twin) : 0);
 }
 
 std::uint32_t Store::twin_of(std::uint32_t region_cell) {
@@ -152,7 +158,20 @@ std::string Store::prometheus_text() const {
       log::warning("statistics without the region's: {}", shared.error().text());
     }
   }
-  region::merge(samples, private_.samples());
+  // What the supervisor has counted of a metric that is in the region is in the region.
+  std::set<std::string> shared;
+  for (const region::MetricSample& sample : samples) {
+    shared.insert(region::full_name(sample.description));
+  }
+  const auto in_region = [&shared](const region::MetricSample& sample) {
+    return shared.contains(region::full_name(sample.description));
+  };
+  std::vector<region::MetricSample> all = private_.samples();
+  std::vector<region::MetricSample> unreported = private_.unreported_samples();
+  std::erase_if(all, in_region);
+  std::erase_if(unreported, std::not_fn(in_region));
+  region::merge(samples, unreported);
+  region::merge(samples, all);
   return region::prometheus_text(std::move(samples));
 }
 

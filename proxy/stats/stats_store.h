@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -59,6 +60,11 @@ class StatsStore {
   // What private memory holds now, absolute, for StatsDelta reports and for standalone export.
   using PrivateMetric = region::MetricSample;
   virtual std::vector<PrivateMetric> private_metrics() const = 0;
+  // The supervisor has counted this change of a private metric, so that it is not to be added to
+  // what the region holds any more; but gauges, once it will be told of them anew.
+  virtual void note_reported(const region::MetricDescription& description,
+                             std::span<const std::uint64_t> change) = 0;
+  virtual void forget_reported_gauges() = 0;
 
   // Connections from the generation before, and to the next one: for this generation's row in the
   // region, or for StatsDelta reports. Any thread.

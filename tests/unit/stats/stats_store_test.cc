@@ -173,6 +173,47 @@ TEST_CASE("stats: a thread for whom no lane is left counts in private memory, su
   CHECK(store->prometheus_text().find("requests_total 6\n") != std::string::npos);
 }
 
+TEST_CASE("stats: what the supervisor has counted of a stand-in is not counted twice") {
+  const auto region = make_region({.lanes = 2, .cells_per_lane = 512, .entries = 8});
+  const auto store = open_in(*region);
+  const MetricId requests = store->resolve(kRequests);
+  const MetricId active = store->resolve(kActive);
+  const auto in_region = store->claim_lane();
+  const auto beside = store->claim_lane();
+  in_region->counter(requests).add(1);
+  beside->counter(requests).add(2);
+  beside->gauge(active).add(3);
+
+  // As the supervisor does with a report.
+  const region::Lane supervisor = region->claim_lane(region::kSupervisorSlot, 0).value();
+  supervisor.counter(requests.first_cell).add(2);
+  supervisor.gauge(active.first_cell).add(3);
+  store->note_reported(kRequests, std::vector<std::uint64_t>{2});
+  store->note_reported(kActive, std::vector<std::uint64_t>{3});
+  beside->counter(requests).add(4);
+  CHECK(store->sum(requests) == 7);
+  CHECK(store->sum(active) == 3);
+  CHECK(store->prometheus_text().find("requests_total 7\n") != std::string::npos);
+  CHECK(private_value(*store, "requests_total") == 6);
+
+  // The next supervisor begins with no gauges.
+  supervisor.gauge(active.first_cell).sub(3);
+  store->forget_reported_gauges();
+  CHECK(store->sum(active) == 3);
+  CHECK(store->sum(requests) == 7);
+}
+
+TEST_CASE("stats: what the region has no room for is shown in full, reported or not") {
+  const auto region = make_region({.lanes = 4, .cells_per_lane = 512, .entries = 1});
+  const auto store = open_in(*region);
+  const MetricId id = store->resolve(kRequests);
+  REQUIRE(id.in_process);
+  const auto lane = store->claim_lane();
+  lane->counter(id).add(5);
+  store->note_reported(kRequests, std::vector<std::uint64_t>{5});
+  CHECK(store->prometheus_text().find("requests_total 5\n") != std::string::npos);
+}
+
 TEST_CASE("stats: a region of another layout, or none at all, is refused politely") {
   const auto region = make_region();
   const auto other = open_in(*region, region::kLayoutVersion + 1);
