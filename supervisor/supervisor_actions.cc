@@ -331,7 +331,9 @@ void Supervisor::report_committed() {
 
 void Supervisor::report_failed() {
   using Result = SupervisorRegion::ReloadResult;
-  if (!reload_) return;
+  // What a supervisor before this one has left unfinished is in last_reload already; who asks for
+  // its end while the one in charge is called back waits for it here.
+  if (!reload_) return answer_roll_backs(state_.last_reload.value_or(LastReload()));
   reload_->set_reason(failure_);
   reload_->failed(aftermath(reload_->record().rolled_back));
   const LastReload& record = reload_->record();
