@@ -137,6 +137,8 @@ void Supervisor::send_pause() {
   in_charge->pause(generations_.candidate()->record().keys,
                    [this, in_charge](const std::optional<std::string>& error) {
                      if (in_charge->record().role != Role::InCharge) return;
+                     // It is not waited for any more: what comes now is no answer to a RESUME.
+                     if (state_.life.stage != lifecycle::Stage::Pausing) return;
                      if (error) {
                        failure_ = os::format("{} did not pause: {}", in_charge->name(), *error);
                        log::error("{}", failure_);
