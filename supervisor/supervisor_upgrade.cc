@@ -169,6 +169,13 @@ RunResult Supervisor::resume(const std::string& binary_path, const std::string& 
 // Those that run go on; those that have ended meanwhile leave what they have counted.
 void Supervisor::adopt_generations() {
   std::vector<std::uint64_t> ended;
+  std::vector<SocketKey> served;
+  if (state_.life.stage != Stage::Stopping) {
+    for (const auto& [id, record] : state_.generations) {
+      if (record.role != Role::InCharge && record.role != Role::Candidate) continue;
+      served.insert(served.end(), record.keys.begin(), record.keys.end());
+    }
+  }
   for (auto& [id, record] : state_.generations) {
     if (record.pidfd == kNoFd) {
       ended.push_back(id);
@@ -181,7 +188,7 @@ void Supervisor::adopt_generations() {
         std::max(0.0, record.drain_deadline.value_or(0) - now()));
     generations_.drain(*generations_.with_id(id),
                        std::chrono::ceil<std::chrono::milliseconds>(left),
-                       drain_strategy_of(record), {});
+                       drain_strategy_of(record), kept_at_drain(served));
   }
   for (const std::uint64_t id : ended) {
     const bool crashed = state_.generations.at(id).role == Role::InCharge;
