@@ -168,9 +168,12 @@ int stop_command(const CommandLine& line) {
     request.set_drain_time_ms(static_cast<std::uint64_t>(line.flags.drain_time->count()));
   }
   const auto reply = (*client)->ask<proto::CommandReply>(proto::STOP, request, kNoDeadline);
-  // Gone is what was asked for, however the last words got lost.
   if (!reply && reply.error().exit_status != kNoSupervisor) return complain(reply.error());
-  if ((*client)->wait_for_end(kAnswerTime)) return kDone;
+  if ((*client)->wait_for_end(kAnswerTime)) {
+    // Its last words may get lost; but one that ends in order takes its socket along before.
+    if (reply || ::access(line.control.c_str(), F_OK) != 0) return kDone;
+    return complain({kFailed, "the supervisor died before it had stopped everything"});
+  }
   return complain({kFailed, reply ? "the supervisor has stopped its generations but does not end"
                                   : "the connection to the supervisor was lost, and it goes on"});
 }

@@ -185,6 +185,18 @@ TEST_CASE("stop: in the middle of a reload there is one clear answer each") {
   }
 }
 
+TEST_CASE("stop: a supervisor that is killed on its way has not stopped everything") {
+  Rig rig;
+  rig.configure("# at drain do ignore");
+  rig.start();
+  const pid_t stop = rig.ask_in_background("stop", {"--drain-time", "1h"});
+  rig.wait_for_log("asks to stop");
+  ::kill(rig.pid(), SIGKILL);
+  const Outcome outcome = rig.finish(stop);
+  CHECK(outcome.exit_status == 1);
+  CHECK_MESSAGE(contains(outcome.err, "died before it had stopped everything"), outcome.err);
+}
+
 TEST_CASE("commands: nobody there, wrong usage, wrong filter") {
   Rig rig;
   rig.configure();
