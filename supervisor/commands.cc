@@ -83,7 +83,11 @@ void Commands::status(const proto::Responder& client) {
 
 void Commands::stats(const proto::StatsRequest& request, const proto::Responder& client) {
   const auto text = supervisor_.region().text(request.format(), request.filter());
-  if (!text) return client.fail(ErrorReply::BAD_REQUEST, text.error().text());
+  if (!text) {
+    const bool bad_filter = text.error().code == 0;
+    return client.fail(bad_filter ? ErrorReply::BAD_REQUEST : ErrorReply::FAILED,
+                       text.error().text());
+  }
   const auto file = os::create_sealed_memfd("baton-stats", *text);
   if (!file) return client.fail(ErrorReply::FAILED, file.error().text());
   const int fds[] = {file->get()};
