@@ -77,8 +77,8 @@ void Responder::send(std::uint16_t flags, const google::protobuf::MessageLite& b
   if (!wanted() || *answered_) return;
   const std::shared_ptr<Channel*> channel = channel_.lock();
   if (!channel) return;
-  *answered_ = (flags & kPartial) == 0;
-  (*channel)->impl_->answer(kind_, flags, id_, body, fds);
+  const bool failed = !(*channel)->impl_->answer(kind_, flags, id_, body, fds);
+  *answered_ = failed || (flags & kPartial) == 0;
 }
 
 }  // namespace baton::proto

@@ -15,8 +15,8 @@ namespace {
 
 // Datagrams handled per wake-up, so that a talkative peer does not starve the loop's other work.
 constexpr int kBatch = 16;
-// How often, and how long, a message is tried again whose descriptors the kernel refuses because
-// too many are in flight. A request gives up at its own deadline if that is sooner.
+// How often, and how long, a message is tried again that the kernel refuses for a shortage of its
+// own. A request gives up at its own deadline if that is sooner.
 constexpr ev::tstamp kRetrySeconds = 0.01;
 constexpr std::chrono::seconds kRetryLimit{10};
 
@@ -62,6 +62,9 @@ std::expected<Packed, std::string> pack(Frame head, const google::protobuf::Mess
   packed.bytes = encode_frame(head);
   return packed;
 }
+
+// The kernel will take the message later: too many descriptors are in flight, or it has no memory.
+bool is_shortage(int error) { return error == ETOOMANYREFS || error == ENOBUFS || error == ENOMEM; }
 
 // Who sent the message is told: the limit is this process's, and the sender knows what it takes.
 std::string lost_text() {
@@ -113,20 +116,30 @@ void Channel::Impl::request(std::uint16_t kind, const google::protobuf::MessageL
     return deliver_later(calls_.take(id), {CallError::Code::BadRequest, packed.error()});
   }
   arm_deadline();
-  transmit(std::move(packed->bytes), packed->fds, id);
+  if (const auto taken = transmit(std::move(packed->bytes), packed->fds, id); !taken) {
+    refuse(id, taken.error().text());
+  }
 }
 
-void Channel::Impl::answer(std::uint16_t kind, std::uint16_t flags, std::uint32_t id,
+bool Channel::Impl::answer(std::uint16_t kind, std::uint16_t flags, std::uint32_t id,
                            const google::protobuf::MessageLite& body, std::span<const int> fds) {
-  if (!open()) return;
-  auto packed = pack({.kind = kind, .flags = flags, .id = id}, body, fds);
-  if (!packed) {
-    ErrorReply error;
-    error.set_code(ErrorReply::FAILED);
-    error.set_text("the answer does not fit: " + packed.error());
-    packed = pack({.kind = kind, .flags = kReply | kError, .id = id}, error, {});
+  if (!open()) return true;
+  std::string reason;
+  if (const auto packed = pack({.kind = kind, .flags = flags, .id = id}, body, fds); !packed) {
+    reason = "the answer does not fit: " + packed.error();
+  } else if (const auto taken = transmit(packed->bytes, packed->fds, 0); !taken) {
+    reason = "the answer could not be sent: " + taken.error().text();
+  } else {
+    return true;
   }
-  transmit(std::move(packed->bytes), packed->fds, 0);
+  ErrorReply error;
+  error.set_code(ErrorReply::FAILED);
+  error.set_text(reason);
+  if (const auto packed = pack({.kind = kind, .flags = kReply | kError, .id = id}, error, {})) {
+    // It needs no descriptor, so that it can be queued.
+    static_cast<void>(transmit(packed->bytes, packed->fds, 0));
+  }
+  return false;
 }
 
 bool Channel::Impl::notify(std::uint16_t kind, const google::protobuf::MessageLite& body,
@@ -137,39 +150,46 @@ bool Channel::Impl::notify(std::uint16_t kind, const google::protobuf::MessageLi
     log::error("{}: event {} not sent: {}", owner_->name_, kind, packed.error());
     return false;
   }
-  transmit(std::move(packed->bytes), packed->fds, 0);
+  if (const auto taken = transmit(std::move(packed->bytes), packed->fds, 0); !taken) {
+    log::error("{}: event {} not sent: {}", owner_->name_, kind, taken.error().text());
+    return false;
+  }
   return open() && !peer_gone_;
 }
 
-void Channel::Impl::transmit(std::string bytes, std::span<const int> fds, std::uint32_t request) {
-  if (peer_gone_) return;
+// Error: it is neither sent nor queued, and the channel goes on.
+os::Result<void> Channel::Impl::transmit(std::string bytes, std::span<const int> fds,
+                                         std::uint32_t request) {
+  if (peer_gone_) return {};
   if (!queue_.empty()) return enqueue(std::move(bytes), fds, request);
   const IoStatus status = send_datagram(socket_.get(), std::as_bytes(std::span(bytes)), fds);
   const int error = errno;
-  const bool crowded = status == IoStatus::Failed && error == ETOOMANYREFS;
-  if (crowded && gives_up_ && request != 0) return refuse(request, os::error_text(error));
+  const bool crowded = status == IoStatus::Failed && is_shortage(error);
+  if (crowded && gives_up_ && request != 0) {
+    return os::plain_error(os::error_text(error));
+  }
   if (crowded || status == IoStatus::WouldBlock) {
-    enqueue(std::move(bytes), fds, request);
-    if (queue_.empty()) return;  // it could not be queued, which has been dealt with
+    if (auto queued = enqueue(std::move(bytes), fds, request); !queued) return queued;
   }
   sent(status, error);
+  return {};
 }
 
-// It is not sent; 0: an event, of which nobody else would learn that it is missing.
 void Channel::Impl::refuse(std::uint32_t request, const std::string& why) {
   const CallTable::Handler handler = calls_.take(request);
-  if (!handler) return lose(why);
+  if (!handler) return;
   arm_deadline();
   deliver_later(handler, {CallError::Code::Failed, why});
 }
 
-void Channel::Impl::enqueue(std::string bytes, std::span<const int> fds, std::uint32_t request) {
-  const auto queued = queue_.push(std::move(bytes), fds, request);
-  if (!queued) return refuse(request, queued.error().text());
+os::Result<void> Channel::Impl::enqueue(std::string bytes, std::span<const int> fds,
+                                        std::uint32_t request) {
+  if (auto queued = queue_.push(std::move(bytes), fds, request); !queued) return queued;
   if (queue_.bytes() > kMaxQueuedBytes || queue_.fds() > kMaxQueuedFds) {
     fail("does not read: " + std::to_string(queue_.bytes()) + " bytes and " +
          std::to_string(queue_.fds()) + " descriptors queued");
   }
+  return {};
 }
 
 void Channel::Impl::flush() noexcept {
@@ -180,7 +200,7 @@ void Channel::Impl::flush() noexcept {
 // What becomes of the watchers after a send, or a number of them.
 void Channel::Impl::sent(IoStatus status, int error) {
   if (!open()) return;
-  if (status == IoStatus::Failed && error == ETOOMANYREFS) return retry_later();
+  if (status == IoStatus::Failed && is_shortage(error)) return retry_later(error);
   refused_since_.reset();
   retry_.stop();
   switch (status) {
@@ -206,11 +226,11 @@ void Channel::Impl::sent(IoStatus status, int error) {
 }
 
 // The socket may well be writable, so that watching it would spin.
-void Channel::Impl::retry_later() {
+void Channel::Impl::retry_later(int error) {
   const auto now = Clock::now();
   if (!refused_since_) refused_since_ = now;
   if (now - *refused_since_ > kRetryLimit) {
-    return lose("send: " + os::error_text(ETOOMANYREFS));
+    return lose("send: " + os::error_text(error));
   }
   write_.stop();
   retry_.start(kRetrySeconds);

@@ -38,7 +38,8 @@ class Channel::Impl {
   void request(std::uint16_t kind, const google::protobuf::MessageLite& body,
                std::span<const int> fds, std::chrono::milliseconds deadline,
                RawReplyHandler on_reply);
-  void answer(std::uint16_t kind, std::uint16_t flags, std::uint32_t id,
+  // False: it could not be sent, which has been answered instead.
+  bool answer(std::uint16_t kind, std::uint16_t flags, std::uint32_t id,
               const google::protobuf::MessageLite& body, std::span<const int> fds);
   bool notify(std::uint16_t kind, const google::protobuf::MessageLite& body,
               std::span<const int> fds);
@@ -62,12 +63,12 @@ class Channel::Impl {
     CallError error;
   };
 
-  void transmit(std::string bytes, std::span<const int> fds, std::uint32_t request);
+  os::Result<void> transmit(std::string bytes, std::span<const int> fds, std::uint32_t request);
   void refuse(std::uint32_t request, const std::string& why);
-  void enqueue(std::string bytes, std::span<const int> fds, std::uint32_t request);
+  os::Result<void> enqueue(std::string bytes, std::span<const int> fds, std::uint32_t request);
   void flush() noexcept;
   void sent(IoStatus status, int error);
-  void retry_later();
+  void retry_later(int error);
 
   void on_readable() noexcept;
   void dispatch(Datagram& datagram);

@@ -158,9 +158,30 @@ TEST_CASE(
           if (!outcome.ended_with(Code::Failed)) return 3;
           if (!rig.near->open()) return 4;
           if (baton::test::open_fds() != before) return 5;
-          // An event has nobody to be reported to.
-          rig.near->notify(PING, Ping(), fds);
-          return rig.run_until([&] { return rig.closed == 1; }) ? 0 : 6;
+          // An event has nobody to be reported to but who sends it.
+          if (rig.near->notify(PING, Ping(), fds)) return 6;
+          rig.settle();
+          return rig.near->open() && baton::test::open_fds() == before ? 0 : 7;
+        }) == 0);
+}
+
+TEST_CASE("full peer: an answer whose descriptors cannot be queued is a failure, once") {
+  CHECK(baton::test::in_child([] {
+          Rig rig;
+          Channel& far = rig.answer();
+          Outcome outcome;
+          far.handle<SocketKeys>(ESCROW_GET, [&](const SocketKeys&, Fds, const Responder& answer) {
+            fill(far);
+            baton::test::leave_free_fds(3);
+            const std::vector<int> fds(10, far.fd());
+            answer.partial(Sockets(), fds);
+            answer.reply(Sockets());
+          });
+          rig.near->request<Sockets>(ESCROW_GET, SocketKeys(), {}, kLong, outcome.recorder());
+          if (!rig.run_until([&] { return outcome.calls == 1; })) return 1;
+          rig.settle();
+          if (!outcome.ended_with(Code::Failed) || outcome.calls != 1) return 2;
+          return rig.near->open() && far.open() ? 0 : 3;
         }) == 0);
 }
 
