@@ -1,7 +1,6 @@
 #include "shared/os/process.h"
 
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <poll.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -13,6 +12,7 @@
 #include <sstream>
 #include <string_view>
 
+#include "shared/os/close_at_exec.h"
 #include "shared/os/memfd.h"
 
 namespace baton::os {
@@ -28,8 +28,6 @@ int duplicate(int fd, int lowest) {
   if (copy < 0 && errno == EINVAL) errno = EMFILE;  // `lowest` is beyond the limit
   return copy;
 }
-
-void close_all_at_exec() { ::syscall(SYS_close_range, kFirstFd, ~0U, CLOSE_RANGE_CLOEXEC); }
 
 std::vector<char*> argv_of(const std::vector<std::string>& arguments) {
   std::vector<char*> argv;
@@ -92,7 +90,7 @@ class Exec {
       high_[i] = duplicate(inherited_[i].source, above);
       if (high_[i] < 0) return false;
     }
-    close_all_at_exec();
+    close_all_at_exec(kFirstFd);
     for (std::size_t i = 0; i < high_.size(); ++i) {
       if (::dup3(high_[i], inherited_[i].target, O_CLOEXEC) < 0) return false;
       if (!keep_over_exec(inherited_[i].target)) return false;
@@ -156,12 +154,12 @@ void release_signals() {
 Error replace_program(const ReplaceOptions& options) {
   const std::string name = options.arguments.empty() ? "" : options.arguments.front();
   std::vector<char*> argv = argv_of(options.arguments);
-  close_all_at_exec();
+  close_all_at_exec(kFirstFd);
   bool kept = true;
   for (const int fd : options.kept) kept = keep_over_exec(fd) && kept;
   if (kept) ::syscall(SYS_execveat, options.binary_fd, "", argv.data(), environ, AT_EMPTY_PATH);
   auto error = errno_error("run", name);
-  close_all_at_exec();
+  close_all_at_exec(kFirstFd);
   return std::move(error.error());
 }
 
