@@ -1,6 +1,7 @@
 #include "supervisor/generation_set.h"
 
 #include <set>
+#include <utility>
 
 #include "shared/os/seconds.h"
 #include "supervisor/open_pair.h"
@@ -20,7 +21,7 @@ os::Result<GenerationProcess*> GenerationSet::spawn(PairId pair, const SpawnSett
   }
   auto process = GenerationProcess::spawn(loop_, state_, record, observer_, settings);
   if (!process) {
-    region_.forget(record.region_slot);
+    forget_metrics(record.region_slot);
     state_.generations.erase(id);
     return std::unexpected(process.error());
   }
@@ -116,15 +117,20 @@ void GenerationSet::bury(std::uint64_t id, Metrics metrics) {
   if (metrics == Metrics::KeepForReplacement) {
     state_.orphaned_slots.push_back(record.region_slot);
   } else {
-    region_.forget(record.region_slot);
+    forget_metrics(record.region_slot);
   }
   state_.generations.erase(id);
   state_.touch();
 }
 
+// What fails, because whoever holds a lock of the region is stopped, is tried again with the
+// orphans.
+void GenerationSet::forget_metrics(std::uint32_t slot) {
+  if (!region_.forget(slot)) state_.orphaned_slots.push_back(slot);
+}
+
 void GenerationSet::forget_orphans() {
-  for (const std::uint32_t slot : state_.orphaned_slots) region_.forget(slot);
-  state_.orphaned_slots.clear();
+  for (const std::uint32_t slot : std::exchange(state_.orphaned_slots, {})) forget_metrics(slot);
   state_.touch();
 }
 

@@ -59,6 +59,7 @@ class GenerationSet {
 
  private:
   GenerationProcess* of(Role role) const;
+  void forget_metrics(std::uint32_t slot);
 
   ev::loop_ref loop_;
   SupervisorState& state_;

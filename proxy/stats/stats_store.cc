@@ -1,6 +1,9 @@
 #include "proxy/stats/stats_store.h"
 
 #include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -15,6 +18,10 @@
 
 namespace baton::proxy {
 namespace {
+
+// How long the region's directory is left alone once its lock could not be had: whoever holds it is
+// stopped, and to wait anew for each metric would use up the time of a start.
+constexpr std::chrono::seconds kStuckTime{30};
 
 using region::Cell;
 using region::MetricDescription;
@@ -53,11 +60,14 @@ class Store final : public StatsStore {
   std::uint32_t twin_of(std::uint32_t region_cell);
 
  private:
+  os::Result<MetricId> find_in_region(const MetricDescription& description);
+
   const std::unique_ptr<region::Region> region_;
   const std::uint32_t slot_;
   PrivateMetrics private_;
   std::atomic<std::uint64_t> moved_in_ = 0;
   std::atomic<std::uint64_t> moved_out_ = 0;
+  std::chrono::steady_clock::time_point stuck_until_;  // of resolve()
 
   mutable std::mutex mutex_;  // guards what follows
   std::uint32_t lanes_claimed_ = 0;
@@ -89,9 +99,20 @@ class StoreLane final : public StatsLane {
   PrivateMetrics::Lane private_;
 };
 
+os::Result<MetricId> Store::find_in_region(const MetricDescription& description) {
+  const auto now = std::chrono::steady_clock::now();
+  if (now < stuck_until_) return os::plain_error("the region's directory is locked");
+  const auto id = region_->directory().find_or_add(description, slot_);
+  if (!id && id.error().code == ETIMEDOUT) {
+    log::warning("counting in process memory: {}", id.error().text());
+    stuck_until_ = std::chrono::steady_clock::now() + kStuckTime;
+  }
+  return id;
+}
+
 MetricId Store::resolve(const MetricDescription& description) {
   if (region_) {
-    const auto id = region_->directory().find_or_add(description, slot_);
+    const auto id = find_in_region(description);
     if (id) {
       const std::scoped_lock lock(mutex_);
       described_[id->first_cell] = description;

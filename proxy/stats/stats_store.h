@@ -51,7 +51,7 @@ class StatsStore {
   virtual region::Region* region() = 0;
   virtual std::uint32_t slot() const = 0;
 
-  // Never fails: a full region counts in private memory.
+  // Never fails: when the region is full, or its lock is not to be had, it is private memory.
   virtual region::MetricId resolve(const region::MetricDescription& description) = 0;
   virtual std::unique_ptr<StatsLane> claim_lane() = 0;
   // The sum over all lanes (all live generations' when in the region): for limits.

@@ -3,8 +3,11 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 
+#include <chrono>
+#include <future>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "shared/region/region.h"
@@ -212,6 +215,30 @@ TEST_CASE("stats: what the region has no room for is shown in full, reported or 
   lane->counter(id).add(5);
   store->note_reported(kRequests, std::vector<std::uint64_t>{5});
   CHECK(store->prometheus_text().find("requests_total 5\n") != std::string::npos);
+}
+
+TEST_CASE("stats: a stopped holder of the directory's lock is waited for once, not for each") {
+  const auto region = make_region();
+  const auto store = open_in(*region);
+  REQUIRE_FALSE(store->resolve(kRequests).in_process);
+  std::promise<void> held;
+  std::promise<void> enough;
+  std::thread holder([&] {
+    bool first = true;
+    static_cast<void>(region->directory().visit([&](const region::DirectoryView&) {
+      if (!std::exchange(first, false)) return;
+      held.set_value();
+      enough.get_future().wait();
+    }));
+  });
+  held.get_future().wait();
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 20; ++i) {
+    CHECK(store->resolve({.name = "m" + std::to_string(i)}).in_process);
+  }
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(10));
+  enough.set_value();
+  holder.join();
 }
 
 TEST_CASE("stats: a region of another layout, or none at all, is refused politely") {
