@@ -60,18 +60,22 @@ class TimeoutQueue {
     armed_.push_back(timeout);
     if (!timer_.is_active()) start_timer();
   }
-  // As if it had been armed at `since`, which is not later than now. Looks for its place from the
-  // end, so that many are quick in the order of their `since`.
+  // As if it had been armed at `since`, which is not later than now.
   void arm(Timeout& timeout, CoarseClock::time_point since);
   // When that was. Of one that was armed here last, even if it has expired.
   CoarseClock::time_point armed_at(const Timeout& timeout) const { return timeout.due_ - time_; }
 
  private:
+  using List = boost::intrusive::list<Timeout, boost::intrusive::constant_time_size<false>>;
+
+  Timeout* next();  // to expire; null: nothing is armed
   void start_timer();
   void on_timer();
 
   const std::chrono::milliseconds time_;
-  boost::intrusive::list<Timeout, boost::intrusive::constant_time_size<false>> armed_;
+  List armed_;  // by the time they are due
+  // Those due earlier than one that had been armed before them; empty ones go when they are due.
+  std::map<CoarseClock::time_point, List> late_;
   ev::timer timer_;  // active while anything is armed, or a little longer
 };
 

@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <ctime>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -67,4 +70,17 @@ TEST_CASE("timeout queue: one that is overdue expires at once, ahead of a timer 
   fixture::settle(waiting.loop);
   CHECK(waiting.expired == std::vector{2});
   CHECK(waiting.all[0]->timeout.armed());
+}
+
+TEST_CASE("timeout queue: many are armed quickly, whatever the order of their times") {
+  constexpr int kMany = 50'000;
+  Waiting waiting;
+  for (int i = 0; i < kMany; ++i) waiting.add(i);
+  const auto now = CoarseClock::now();
+  const std::clock_t begin = std::clock();
+  for (int i = 0; i < kMany; ++i) waiting.queue.arm(waiting.all[i]->timeout, now - 1ms * i);
+  const auto spent = std::clock() - begin;
+  CHECK(spent < CLOCKS_PER_SEC);
+  REQUIRE(waiting.have_expired(kMany));
+  CHECK(std::ranges::is_sorted(waiting.expired, std::greater()));
 }
