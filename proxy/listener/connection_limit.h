@@ -20,26 +20,39 @@ class ConnectionLimit {
   }
 
   // A connection from the generation before, which counts it, too, until the commit and a moment
-  // longer.
-  void arrives() { arriving_.fetch_add(1, std::memory_order_relaxed); }
+  // longer. One that is neither committed nor given up for long is doubted no more: that generation
+  // may have stopped in between.
+  void arrives() {
+    begun_.store(now(), std::memory_order_relaxed);
+    arriving_.fetch_add(1, std::memory_order_release);
+  }
   void has_arrived() {
-    last_.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
+    ended_.store(now(), std::memory_order_relaxed);
     arriving_.fetch_sub(1, std::memory_order_release);
   }
   bool counts_twice() const {
-    if (arriving_.load(std::memory_order_acquire) > 0) return true;
-    const Clock::time_point last{Clock::duration(last_.load(std::memory_order_relaxed))};
-    return Clock::now() - last < kMoment;
+    const bool arriving = arriving_.load(std::memory_order_acquire) > 0;
+    return (arriving && is_recent(begun_, kLongestArrival)) || is_recent(ended_, kMoment);
   }
+
+  // Far more than a round trip between two workers.
+  static constexpr std::chrono::milliseconds kLongestArrival{500};
 
  private:
   using Clock = std::chrono::steady_clock;
   // For the generation before to let go of a batch, be it that it does not run at once.
   static constexpr std::chrono::milliseconds kMoment{50};
 
+  static Clock::rep now() { return Clock::now().time_since_epoch().count(); }
+  static bool is_recent(const std::atomic<Clock::rep>& then, Clock::duration time) {
+    return now() - then.load(std::memory_order_relaxed) < time.count();
+  }
+
   std::atomic<bool> reached_ = false;
   std::atomic<std::uint32_t> arriving_ = 0;
-  std::atomic<Clock::rep> last_ = 0;
+  // When the last one did.
+  std::atomic<Clock::rep> begun_ = 0;
+  std::atomic<Clock::rep> ended_ = 0;
 };
 
 }  // namespace baton::proxy

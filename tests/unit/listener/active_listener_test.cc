@@ -295,3 +295,19 @@ TEST_CASE("listener: the local and the remote address of a connection are its ow
   CHECK(client.received() ==
         os::SocketAddress::of_socket(client.fd())->text() + " " + worker.listening.address.text());
 }
+
+TEST_CASE("connection limit: one that arrives is doubted for a while, and no longer") {
+  using proxy::ConnectionLimit;
+  ConnectionLimit limit;
+  CHECK_FALSE(limit.counts_twice());
+  const auto begin = std::chrono::steady_clock::now();
+  const auto deadline = begin + 20s;
+  limit.arrives();
+  CHECK(limit.counts_twice());
+  while (limit.counts_twice() && std::chrono::steady_clock::now() < deadline) {
+  }
+  CHECK_FALSE(limit.counts_twice());
+  CHECK(std::chrono::steady_clock::now() - begin >= ConnectionLimit::kLongestArrival);
+  limit.has_arrived();
+  CHECK(limit.counts_twice());
+}
