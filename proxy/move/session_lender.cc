@@ -8,6 +8,12 @@
 #include "shared/os/log.h"
 
 namespace baton::proxy {
+namespace {
+
+// After one for which there were no descriptors. Clients' datagrams wait meanwhile.
+constexpr ev::tstamp kShortageSeconds = 0.01;
+
+}  // namespace
 
 SessionLender::SessionLender(Options options)
     : listeners_(options.listeners),
@@ -18,6 +24,8 @@ SessionLender::SessionLender(Options options)
       channel_(options.loop, std::move(options.channel), "next generation's worker") {
   next_.set<SessionLender, &SessionLender::offer_next>(this);
   channel_.on_close([this](const std::string&) { end(); });
+  // Sessions do not stand still for it.
+  channel_.give_up_when_crowded();
   channel_.handle<proto::SessionBatch>(proto::SESSIONS_ENDED,
                                        [this](const proto::SessionBatch& batch, const proto::Fds&,
                                               const proto::Responder&) { on_ended(batch); });
@@ -84,17 +92,20 @@ void SessionLender::on_answer(const Answer& answer) {
     return on_failure({proto::CallError::Code::Malformed, "malformed verdicts"});
   }
   settle(*answer);
+  batch_size_ = std::min(2 * batch_size_, kLargestBatch);
   next_.start(0);
 }
 
-// Failed: their descriptors have not arrived, or could not be sent.
+// Failed: their descriptors have not arrived, or could not be sent. Fewer may find room, or these
+// later; one for which there is none by itself stays.
 void SessionLender::on_failure(const proto::CallError& error) {
   log::warning("{} sessions are not taken over: {}", offered_.size(), error.text);
   if (error.code != proto::CallError::Code::Failed) return end();
   counters_.returned(offered_.size());
+  if (offered_.size() > 1) left_.insert(left_.end(), offered_.rbegin(), offered_.rend());
+  batch_size_ = std::max(offered_.size() / 2, std::size_t{1});
   take_back(offered_, false);
-  batch_size_ = std::max(batch_size_ / 2, std::size_t{1});
-  next_.start(0);
+  next_.start(kShortageSeconds);
 }
 
 void SessionLender::settle(const proto::MoveVerdicts& verdicts) {

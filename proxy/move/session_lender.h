@@ -85,7 +85,7 @@ class SessionLender {
   std::vector<Loan> offered_;  // no answer yet
   std::vector<Loan> lent_;
   std::vector<proto::MoveVerdict> rejected_;  // counted at the commit
-  std::size_t batch_size_ = kLargestBatch;
+  std::size_t batch_size_ = kLargestBatch;    // less after a shortage, until it has passed
   bool all_offered_ = false;
   bool committed_ = false;
   bool over_ = false;

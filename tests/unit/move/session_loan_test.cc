@@ -252,6 +252,37 @@ TEST_CASE("session loan: one that has ended in new may come back there while it 
   CHECK(both.next.worker.stats->private_moves().in == 0);
 }
 
+TEST_CASE("session loan: a shortage that passes costs no session its move") {
+  Generations both;
+  std::vector<UdpPeer> clients(proxy::SessionLender::kLargestBatch + 6);
+  for (UdpPeer& client : clients) both.open(client);
+  auto ends = proto::make_pair();
+  REQUIRE(ends);
+  std::vector<int> sizes;
+  bool all = false;
+  proto::Channel next(both.next.worker.loop.ref(), std::move(ends->second), "test");
+  next.handle<proto::SessionBatch>(
+      proto::SESSIONS_LEND,
+      [&](const proto::SessionBatch& batch, const proto::Fds&, const proto::Responder& answer) {
+        sizes.push_back(batch.sessions_size());
+        if (sizes.size() <= 2) return answer.fail(proto::ErrorReply::FAILED, "too many open files");
+        proto::MoveVerdicts verdicts;
+        for (int i = 0; i < batch.sessions_size(); ++i) verdicts.add_verdicts(proto::MOVE_ACCEPTED);
+        answer.reply(verdicts);
+      });
+  next.handle<proto::SessionsEvent>(
+      proto::SESSIONS_LENT,
+      [&](const proto::SessionsEvent&, const proto::Fds&, const proto::Responder&) { all = true; });
+  const proxy::SessionLender lender({.loop = both.old.worker.loop.ref(),
+                                     .channel = std::move(ends->first),
+                                     .sockets = {both.old.worker.listening.fd()},
+                                     .listeners = both.old.listeners,
+                                     .counters = both.old.counters,
+                                     .hooks = both.hooks});
+  REQUIRE(both.until([&] { return all; }));
+  CHECK(sizes == std::vector{64, 32, 16, 32, 22});
+}
+
 TEST_CASE("session loan: of who says that what was not lent has ended nothing is believed") {
   Generations both;
   UdpPeer client;
