@@ -13,7 +13,7 @@ namespace baton::proxy {
 namespace {
 
 // How often those are looked at again that could not move.
-constexpr ev::tstamp kLookAgainSeconds = 0.02;
+constexpr std::chrono::milliseconds kLookAgain{20};
 // How often one is offered for which there were no descriptors.
 constexpr ev::tstamp kShortageSeconds = 1;
 // The most that lies between two batches of which neither is answered, though new lives.
@@ -85,6 +85,7 @@ void Departures::finish(std::function<void()> done) {
   finished();
   if (over_ || asks_for_life_) return done();
   finished_ = std::move(done);
+  looking_ = false;  // but from the beginning
   last_time_.start(os::seconds(kLastTime));
   if (!waiting()) next_.start(0);
 }
@@ -97,7 +98,7 @@ void Departures::finished() {
 void Departures::pass() {
   if (over_ || asks_for_life_ || waiting()) return;
   set_moving(Moving::Now);
-  look_at_all_ = look_at_all_ || finished_ || next_.loop.now() >= look_again_;
+  if (!looking_ && (finished_ || CoarseClock::now() >= look_again_)) begin_to_look();
   proto::MoveBatch batch;
   std::vector<int> fds;
   take_out_upstreams();
@@ -108,7 +109,13 @@ void Departures::pass() {
   }
   if (waiting()) return offer(batch, fds);
   finished();
-  next_.start(std::max(look_again_ - next_.loop.now(), 0.0));
+  next_.start(std::max(os::seconds(look_again_ - CoarseClock::now()), 0.0));
+}
+
+void Departures::begin_to_look() {
+  looking_ = true;
+  unseen_.clear();
+  for (const auto& listener : listeners_) unseen_.push_back(listener->sessions().size());
 }
 
 // From within an event of the connection: it is frozen in the next slice, which follows at once
@@ -141,23 +148,26 @@ void Departures::take_out_upstreams() {
 }
 
 void Departures::collect_connections(proto::MoveBatch& batch, std::vector<int>& fds) {
-  for (const auto& listener : listeners_) {
-    if (!collect(*listener, batch, fds)) return;
+  for (std::size_t i = 0; i < listeners_.size(); ++i) {
+    if (!collect(*listeners_[i], unseen_[i], batch, fds)) return;
   }
   // All of them have been looked at.
-  if (!std::exchange(look_at_all_, false)) return;
-  look_again_ = next_.loop.now() + kLookAgainSeconds;
+  if (!std::exchange(looking_, false)) return;
+  look_again_ = CoarseClock::now() + kLookAgain;
 }
 
-// False: the batch is full.
-bool Departures::collect(ActiveListener& listener, proto::MoveBatch& batch, std::vector<int>& fds) {
+// False: the batch is full. What does not move goes to the end of the list, so that no slice looks
+// at it a second time.
+bool Departures::collect(ActiveListener& listener, std::size_t& unseen, proto::MoveBatch& batch,
+                         std::vector<int>& fds) {
   auto& sessions = listener.sessions();
-  for (auto next = sessions.begin(); next != sessions.end();) {
+  unseen = std::min(unseen, sessions.size());
+  while (!sessions.empty()) {
+    Session& session = sessions.front();
+    if (!session.boards() && unseen == 0) return true;
     if (travellers_.size() == std::min(batch_size_, share_)) return false;
-    Session& session = *next++;
-    if (!look_at_all_ && !session.boards()) return true;
-    if (session.stays()) continue;
-    if (session.freeze()) {
+    if (!session.boards()) --unseen;
+    if (!session.stays() && session.freeze()) {
       listener.take_out(session);
       travellers_.push_back({&listener, &session});
       write_record(listener.config().name, session.state(), session.move_details(),
@@ -166,6 +176,8 @@ bool Departures::collect(ActiveListener& listener, proto::MoveBatch& batch, std:
       // Not for what it is at, then, but for a filter: it would wait behind each answer in vain.
       session.set_stays(true);
       listener.let_go_on(session);
+    } else {
+      sessions.splice(sessions.end(), sessions, sessions.iterator_to(session));
     }
   }
   return true;
@@ -209,7 +221,7 @@ void Departures::on_failure(const proto::CallError& error) {
     return next_.start(kShortageSeconds);
   }
   batch_size_ = std::max<std::size_t>(half, 1);
-  next_.start(kLookAgainSeconds);
+  next_.start(os::seconds(kLookAgain));
 }
 
 void Departures::abort() {

@@ -44,6 +44,7 @@
 #include "proxy/listener/active_listener.h"
 #include "proxy/move/move_counters.h"
 #include "proxy/move/move_hooks.h"
+#include "proxy/network/coarse_clock.h"
 #include "proxy/worker/drain_state.h"
 
 namespace baton::proxy {
@@ -99,12 +100,14 @@ class Departures {
   // Of the slice that is on its way, until the next one.
   proto::Channel& channel() { return channels_[turn_]; }
   void pass();
+  void begin_to_look();
   void on_boarding();
   void on_slow_answer();
   void finished();
   void take_out_upstreams();
   void collect_connections(proto::MoveBatch& batch, std::vector<int>& fds);
-  bool collect(ActiveListener& listener, proto::MoveBatch& batch, std::vector<int>& fds);
+  bool collect(ActiveListener& listener, std::size_t& unseen, proto::MoveBatch& batch,
+               std::vector<int>& fds);
   void offer(proto::MoveBatch& batch, std::span<const int> fds);
   bool waiting() const { return !travellers_.empty() || !upstreams_.empty(); }
   void on_answer(const Answer& answer);
@@ -132,8 +135,11 @@ class Departures {
   // The most of either kind in a slice, so that each counterpart gets some of them.
   const std::size_t share_;
   const std::size_t upstream_share_;
-  bool look_at_all_ = true;  // in the next slice, not only at those that board
-  ev::tstamp look_again_ = 0;
+  // Slices look at all connections in turn, not only at those that board; per listener, how many at
+  // the front of its list none has looked at yet.
+  bool looking_ = false;
+  std::vector<std::size_t> unseen_;
+  CoarseClock::time_point look_again_;  // at all of them
   bool asks_for_life_ = false;
   ev::tstamp pause_seconds_ = 0;  // ahead of the next batch, once new has shown that it lives
   bool over_ = false;             // nobody is offered any more

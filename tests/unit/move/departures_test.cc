@@ -350,3 +350,30 @@ TEST_CASE("departures: one of several counterparts fails") {
     CHECK(departure.listeners.front()->sessions().size() == 4);
   }
 }
+
+TEST_CASE("departures: those that cannot move stand in no other's way") {
+  Departure departure;
+  std::list<TestPeer> busy;
+  for (int i = 0; i < 3; ++i) {
+    busy.push_back(departure.worker().connect());
+    REQUIRE(departure.rig.send(busy.back(), kGet));
+  }
+  std::list<TestPeer> servers;
+  for (int i = 0; i < 3; ++i) servers.push_back(departure.rig.accept());
+  std::list<TestPeer> idle;
+  for (int i = 0; i < 40; ++i) idle.push_back(departure.worker().connect());
+  departure.depart();
+  REQUIRE(departure.is_offered(32));  // with that of the rig
+  // They were ahead of the others, and are behind them now.
+  auto& sessions = departure.listeners.front()->sessions();
+  REQUIRE(sessions.size() == 12);
+  CHECK_FALSE(sessions.back().freeze());
+  departure.answer(proto::MOVE_ACCEPTED);
+  REQUIRE(departure.is_offered(9));
+  departure.answer(proto::MOVE_ACCEPTED);
+  CHECK(departure.worker().until([&] { return departure.commits == 2; }));
+  CHECK(sessions.size() == 3);
+  // In a later round.
+  REQUIRE(departure.rig.send(servers.front(), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
+  CHECK(departure.worker().until([&] { return !departure.unanswered.empty(); }));
+}
