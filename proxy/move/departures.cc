@@ -47,8 +47,6 @@ Departures::Departures(Options options)
       drain_(options.drain),
       hooks_(options.hooks),
       settled_(std::move(options.settled)),
-      share_(share_of(sessions_of(listeners_), options.channels.size())),
-      upstream_share_(share_of(idle_upstreams_of(http_), options.channels.size())),
       next_(options.loop),
       prompt_(options.loop),
       last_time_(options.loop) {
@@ -98,6 +96,7 @@ void Departures::finished() {
 void Departures::pass() {
   if (over_ || asks_for_life_ || waiting()) return;
   set_moving(Moving::Now);
+  if (turn_ == 0) share_out();
   if (!looking_ && (finished_ || CoarseClock::now() >= look_again_)) begin_to_look();
   proto::MoveBatch batch;
   std::vector<int> fds;
@@ -110,6 +109,13 @@ void Departures::pass() {
   if (waiting()) return offer(batch, fds);
   finished();
   next_.start(std::max(os::seconds(look_again_ - CoarseClock::now()), 0.0));
+}
+
+// What is there changes all the time, but not while each counterpart has its turn.
+void Departures::share_out() {
+  if (channels_.size() == 1) return;
+  share_ = share_of(sessions_of(listeners_), channels_.size());
+  upstream_share_ = share_of(idle_upstreams_of(http_), channels_.size());
 }
 
 void Departures::begin_to_look() {
@@ -190,6 +196,7 @@ void Departures::on_answer(const Answer& answer) {
     return on_failure({proto::CallError::Code::Malformed, "malformed verdicts"});
   }
   pause_seconds_ = 0;
+  batch_size_ = std::min(2 * batch_size_, kLargestBatch);
   settle(*answer);
   if (retired_) return settled_(*this);
   if (!over_) next_.start(0);
@@ -221,7 +228,7 @@ void Departures::on_failure(const proto::CallError& error) {
     return next_.start(kShortageSeconds);
   }
   batch_size_ = std::max<std::size_t>(half, 1);
-  next_.start(os::seconds(kLookAgain));
+  next_.start(too_large ? 0 : os::seconds(kLookAgain));
 }
 
 void Departures::abort() {

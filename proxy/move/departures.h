@@ -100,6 +100,7 @@ class Departures {
   // Of the slice that is on its way, until the next one.
   proto::Channel& channel() { return channels_[turn_]; }
   void pass();
+  void share_out();
   void begin_to_look();
   void on_boarding();
   void on_slow_answer();
@@ -131,10 +132,10 @@ class Departures {
   std::vector<TravellingUpstream> upstreams_;
   bool upstreams_travel_ = true;  // new knows what they are
   std::uint64_t batch_ = 0;
-  std::size_t batch_size_ = kLargestBatch;
+  std::size_t batch_size_ = kLargestBatch;  // less after a failure, until it goes well again
   // The most of either kind in a slice, so that each counterpart gets some of them.
-  const std::size_t share_;
-  const std::size_t upstream_share_;
+  std::size_t share_ = kLargestBatch;
+  std::size_t upstream_share_ = kLargestBatch;
   // Slices look at all connections in turn, not only at those that board; per listener, how many at
   // the front of its list none has looked at yet.
   bool looking_ = false;

@@ -308,7 +308,7 @@ TEST_CASE("departures: each of several counterparts gets its share") {
   }
   SUBCASE("of many") {
     REQUIRE(move(200));
-    CHECK(departure.sizes == std::vector{32, 32, 32, 32, 32, 32, 8});
+    CHECK(departure.sizes == std::vector{32, 32, 32, 32, 32, 32, 3, 3, 2});
   }
   for (std::size_t i = 1; i < departure.asked.size(); ++i) {
     CHECK(departure.asked[i] == (departure.asked[i - 1] + 1) % 3);
@@ -349,6 +349,21 @@ TEST_CASE("departures: one of several counterparts fails") {
     CHECK(departure.sizes.size() == 1);
     CHECK(departure.listeners.front()->sessions().size() == 4);
   }
+}
+
+TEST_CASE("departures: a slice is small after a shortage, and grows again when it has passed") {
+  Departure departure;
+  std::list<TestPeer> clients;
+  for (int i = 1; i < 64; ++i) clients.push_back(departure.worker().connect());
+  departure.depart();
+  REQUIRE(departure.is_offered(32));
+  departure.unanswered.back().fail(proto::ErrorReply::FAILED, "too many open files");
+  departure.unanswered.clear();
+  REQUIRE(departure.worker().until([&] {
+    if (!departure.unanswered.empty()) departure.answer(proto::MOVE_ACCEPTED);
+    return departure.commits == 3;
+  }));
+  CHECK(departure.sizes == std::vector{32, 16, 16, 32});
 }
 
 TEST_CASE("departures: those that cannot move stand in no other's way") {
