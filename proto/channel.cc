@@ -38,6 +38,12 @@ bool Channel::open() const { return impl_->open(); }
 bool Channel::closed_by_peer() const { return impl_->closed_by_peer(); }
 int Channel::fd() const { return impl_->fd(); }
 void Channel::give_up_when_crowded() { impl_->give_up_when_crowded(); }
+
+void Channel::set_last_words(std::uint16_t kind, const google::protobuf::MessageLite& body) {
+  impl_->set_last_words(kind, body);
+}
+
+void Channel::clear_last_words() { impl_->clear_last_words(); }
 std::size_t Channel::queued_bytes() const { return impl_->queued_bytes(); }
 
 std::uint32_t Channel::last_request() const { return impl_->last_request(); }

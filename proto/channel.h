@@ -161,6 +161,12 @@ class Channel {
   bool notify(std::uint16_t kind, const google::protobuf::MessageLite& body,
               std::span<const int> fds = {});
 
+  // An event that the peer gets if this side ends the channel for what went wrong: a peer that only
+  // sees it end could not tell that from this process's death. It is sent if there is room for it;
+  // what is queued is not. Holds until set anew or cleared.
+  void set_last_words(std::uint16_t kind, const google::protobuf::MessageLite& body);
+  void clear_last_words();
+
   // Closes without calling on_close; open requests are answered Closed. Idempotent.
   void close();
   // As close(), but for what the peer did: on_close is called with the reason.

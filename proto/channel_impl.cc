@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "shared/os/check.h"
 #include "shared/os/error.h"
 #include "shared/os/fd_limit.h"
 #include "shared/os/log.h"
@@ -155,6 +156,12 @@ bool Channel::Impl::notify(std::uint16_t kind, const google::protobuf::MessageLi
     return false;
   }
   return open() && !peer_gone_;
+}
+
+void Channel::Impl::set_last_words(std::uint16_t kind, const google::protobuf::MessageLite& body) {
+  const std::string bytes = body.SerializeAsString();
+  BATON_CHECK(bytes.size() + kFrameHeadBytes <= kMaxDatagramBytes);
+  last_words_ = encode_frame({.kind = kind, .flags = 0, .id = 0, .fds = 0, .body = bytes});
 }
 
 // Error: it is neither sent nor queued, and the channel goes on.
@@ -380,6 +387,7 @@ void Channel::Impl::close() {
 void Channel::Impl::fail(const std::string& reason) {
   if (!open()) return;
   log::warning("{}: channel closed: {}", owner_->name_, reason);
+  say_last_words();
   close_socket();
   close_reason_ = reason;
   end_calls(reason);
@@ -388,6 +396,7 @@ void Channel::Impl::fail(const std::string& reason) {
 // As fail(), for ends that are no fault of what the peer sent.
 void Channel::Impl::lose(const std::string& reason) {
   log::debug("{}: {}", owner_->name_, reason);
+  say_last_words();
   close_socket();
   close_reason_ = reason;
   end_calls(reason);
@@ -396,6 +405,11 @@ void Channel::Impl::lose(const std::string& reason) {
 void Channel::Impl::lose_to_peer() {
   closed_by_peer_ = true;
   lose("has closed the channel");
+}
+
+void Channel::Impl::say_last_words() {
+  if (last_words_.empty() || peer_gone_ || closed_by_peer_) return;
+  send_datagram(socket_.get(), std::as_bytes(std::span(last_words_)), {});
 }
 
 void Channel::Impl::end_calls(const std::string& reason) {

@@ -45,6 +45,8 @@ class Channel::Impl {
               std::span<const int> fds);
 
   void give_up_when_crowded() { gives_up_ = true; }
+  void set_last_words(std::uint16_t kind, const google::protobuf::MessageLite& body);
+  void clear_last_words() { last_words_.clear(); }
 
   void close();
   void fail(const std::string& reason);
@@ -81,6 +83,7 @@ class Channel::Impl {
   void on_wake() noexcept;
   void lose(const std::string& reason);
   void lose_to_peer();
+  void say_last_words();
   void end_calls(const std::string& reason);
   void deliver_later(CallTable::Handler handler, CallError error);
   void close_socket();
@@ -93,6 +96,7 @@ class Channel::Impl {
   std::optional<Clock::time_point> refused_since_;  // the kernel refuses the front's descriptors
   bool gives_up_ = false;                           // give_up_when_crowded()
   bool closed_by_peer_ = false;
+  std::string last_words_;         // a message without descriptors; empty: none
   bool peer_gone_ = false;         // sending says so; what is still to be read is delivered first
   std::vector<Verdict> verdicts_;  // requests that end without a reply, for on_wake()
   std::optional<std::string> close_reason_;  // on_close is due, for on_wake()

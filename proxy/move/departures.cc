@@ -133,6 +133,7 @@ void Departures::on_boarding() {
 void Departures::offer(proto::MoveBatch& batch, std::span<const int> fds) {
   batch.set_id(++batch_);
   turn_ = (turn_ + 1) % channels_.size();
+  channel().set_last_words(proto::MOVE_ABORT, decision());
   channel().request<proto::MoveVerdicts>(
       proto::MOVE_PREPARE, batch, fds, kAnswerTime,
       [this](const Answer& answer, const proto::Fds&) { on_answer(answer); });
@@ -232,9 +233,13 @@ void Departures::on_failure(const proto::CallError& error) {
 }
 
 void Departures::abort() {
+  if (channel().open()) channel().notify(proto::MOVE_ABORT, decision());
+}
+
+proto::MoveDecision Departures::decision() const {
   proto::MoveDecision decision;
   decision.set_id(batch_);
-  if (channel().open()) channel().notify(proto::MOVE_ABORT, decision);
+  return decision;
 }
 
 // New is stopped or starved, and may go on at any time. What it does not read keeps sockets open
@@ -259,13 +264,12 @@ void Departures::ask_for_life() {
 
 void Departures::settle(const proto::MoveVerdicts& verdicts) {
   hooks_.reached(MovePoint::Accepted);
-  proto::MoveDecision commit;
-  commit.set_id(batch_);
-  if (!channel().notify(proto::MOVE_COMMIT, commit)) {
+  if (!channel().notify(proto::MOVE_COMMIT, decision())) {
     counters_.returned(travellers_.size());
     end();
     return take_all_back();
   }
+  channel().clear_last_words();
   const std::span<const int> all(verdicts.verdicts().data(),
                                  travellers_.size() + upstreams_.size());
   settle_upstreams(all.subspan(travellers_.size()));

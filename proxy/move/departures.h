@@ -9,7 +9,8 @@
 //
 // A write is never done by both. This side does no I/O on a connection from freeze() on; it goes on
 // only if new has not accepted, or after an abort, which reaches new ahead of anything else that
-// could make it start: a commit, or this process's death (a channel that merely closes is none).
+// could make it start: a commit, or this process's death (a channel that merely closes is none, and
+// one that this side ends has the abort as its last words).
 // The other side does no I/O before that.
 //
 // What cannot move now (a request in progress, a connect) is looked at again now and then. A
@@ -117,6 +118,7 @@ class Departures {
   void settle_upstreams(std::span<const int> verdicts);
   void take_all_back();
   void abort();
+  proto::MoveDecision decision() const;  // on the slice that is on its way
   void ask_for_life();
   void set_moving(Moving moving);
   void end();

@@ -26,6 +26,7 @@ SessionLender::SessionLender(Options options)
   channel_.on_close([this](const std::string&) { end(); });
   // Sessions do not stand still for it.
   channel_.give_up_when_crowded();
+  channel_.set_last_words(proto::SESSIONS_RETURN, proto::SessionsEvent());
   channel_.handle<proto::SessionBatch>(proto::SESSIONS_ENDED,
                                        [this](const proto::SessionBatch& batch, const proto::Fds&,
                                               const proto::Responder&) { on_ended(batch); });
@@ -141,6 +142,7 @@ void SessionLender::commit() {
 
 void SessionLender::hand_over() {
   if (!channel_.notify(proto::SESSIONS_COMMIT, proto::SessionsEvent())) return end();
+  channel_.clear_last_words();
   over_ = true;
   // All give up their places before the first socket is closed, which takes longer: new counts them
   // by now, and turns away clients for whom both together leave no room.

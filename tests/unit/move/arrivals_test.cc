@@ -246,6 +246,18 @@ TEST_CASE("arrivals: nothing watches old's process any more once that has died")
   }
 }
 
+TEST_CASE("arrivals: what old has aborted ahead of its channel's end is not started when it dies") {
+  TunnelArrival arrival;
+  REQUIRE(arrival.offer(1) == true);
+  proto::MoveDecision decision;
+  decision.set_id(1);
+  arrival.old->set_last_words(proto::MOVE_ABORT, decision);
+  arrival.old->fail("test");
+  arrival.process.die();
+  CHECK(arrival.worker.until([&] { return arrival.over; }));
+  CHECK(arrival.listeners.front()->sessions().empty());
+}
+
 TEST_CASE("arrivals: 3000 garbled batches crash nothing and leak nothing") {
   const std::size_t before = fixture::open_descriptors();
   {

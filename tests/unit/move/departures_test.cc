@@ -1,6 +1,7 @@
 #include "proxy/move/departures.h"
 
 #include <doctest/doctest.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <deque>
@@ -391,4 +392,13 @@ TEST_CASE("departures: those that cannot move stand in no other's way") {
   // In a later round.
   REQUIRE(departure.rig.send(servers.front(), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
   CHECK(departure.worker().until([&] { return !departure.unanswered.empty(); }));
+}
+
+TEST_CASE("departures: new that breaks the protocol gets the abort ahead of the channel's end") {
+  Departure departure;
+  departure.depart();
+  REQUIRE(departure.is_offered(1));
+  REQUIRE(::send(departure.next.front().fd(), "?", 1, 0) == 1);
+  CHECK(departure.worker().until([&] { return departure.aborts == 1; }));
+  CHECK(departure.listeners.front()->sessions().size() == 1);
 }

@@ -283,7 +283,7 @@ TEST_CASE("session loan: a shortage that passes costs no session its move") {
   CHECK(sizes == std::vector{64, 32, 16, 32, 22});
 }
 
-TEST_CASE("session loan: of who says that what was not lent has ended nothing is believed") {
+TEST_CASE("session loan: who says that what was not lent has ended gets all back, and is told so") {
   Generations both;
   UdpPeer client;
   both.open(client);
@@ -296,10 +296,14 @@ TEST_CASE("session loan: of who says that what was not lent has ended nothing is
                                      .counters = both.old.counters,
                                      .hooks = both.hooks});
   proto::Channel liar(both.next.worker.loop.ref(), std::move(ends->second), "liar");
+  bool told = false;
+  liar.handle<proto::SessionsEvent>(proto::SESSIONS_RETURN,
+                                    [&](const proto::SessionsEvent&, const proto::Fds&,
+                                        const proto::Responder&) { told = true; });
   proto::SessionBatch batch;
   batch.add_sessions()->set_listener("front");
   liar.notify(proto::SESSIONS_ENDED, batch);
-  CHECK(both.until([&] { return lender.over(); }));
+  CHECK(both.until([&] { return lender.over() && told; }));
   CHECK(both.old.sessions() == 1);
 }
 

@@ -73,6 +73,32 @@ TEST_CASE("fail: on_close is called with the reason, from the loop, unless close
   }
 }
 
+TEST_CASE("last words: the peer gets them when this side fails, and at no other end") {
+  Rig rig;
+  int events = 0;
+  int closed = 0;
+  rig.answer().handle<Ready>(READY, [&](const Ready&, Fds, const Responder&) { ++events; });
+  rig.far->on_close([&](const std::string&) { ++closed; });
+  rig.near->set_last_words(READY, Ready());
+  int expected = 0;
+  SUBCASE("it fails") {
+    expected = 1;
+    SUBCASE("by itself") { rig.near->fail("test"); }
+    SUBCASE("with more to read behind what it fails for") {
+      rig.near->handle<Ping>(PING,
+                             [&](const Ping&, Fds, const Responder&) { rig.near->fail("test"); });
+      for (int i = 0; i < 3; ++i) rig.far->notify(PING, Ping());
+    }
+  }
+  SUBCASE("it closes") { rig.near->close(); }
+  SUBCASE("they are cleared") {
+    rig.near->clear_last_words();
+    rig.near->fail("test");
+  }
+  CHECK(rig.run_until([&] { return closed == 1; }));
+  CHECK(events == expected);
+}
+
 TEST_CASE("closed channel: requests are answered Closed from the loop, the rest does nothing") {
   Rig rig;
   rig.near->close();
