@@ -261,6 +261,33 @@ def test_killed_in_probation_together_with_new_old_serves_before_another_supervi
     assert not baton.status()["last_reload"]["ok"]
 
 
+def test_killed_with_new_a_service_managers_socket_stays_one(start, another_address):
+    """It takes clients whatever becomes of its listener, also of that which a dead one had."""
+    with socket.socket() as manager:
+        manager.bind(("127.0.0.1", 0))
+        manager.listen()
+        passed = "127.0.0.1:%d" % manager.getsockname()[1]
+        baton = start(saying(passed, "%GENERATION%", supervisor={"probation": "1h"}),
+                      pass_fds=[manager.fileno()],
+                      wrapper=["bash", "-c", f'exec 3<&{manager.fileno()}; LISTEN_PID=$$ exec "$@"', "bash"],
+                      env={"LISTEN_FDS": "1"})
+        reload = baton.ask_in_background("reload")
+        baton.wait_generation(1, "paused")
+        new = baton.wait_generation(2, "serving")["pid"]
+        os.kill(baton.pid, signal.SIGSTOP)
+        processes.kill(new)
+        baton.kill_supervisor()
+        reload.communicate(timeout=20)
+        baton.start_again()
+        assert baton.wait_drained()["id"] == 1
+        baton.write(saying(another_address, "%GENERATION%", supervisor={"probation": "0s"}))
+        baton.reload("--wait-drained")
+        with sockets.connect(passed) as client:
+            baton.write(saying(passed, "%GENERATION%", supervisor={"probation": "0s"}))
+            baton.reload("--wait-drained")
+            assert sockets.read_all(client) == b"4"
+
+
 def test_killed_in_probation_together_with_old_new_goes_on(start, address, liner):
     baton = start(relay(address, liner.address, supervisor={"probation": "60s"}))
     reload = baton.ask_in_background("reload")
