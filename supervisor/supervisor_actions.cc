@@ -134,18 +134,20 @@ void Supervisor::send_pause() {
   GenerationProcess* in_charge = generations_.in_charge();
   // In the same turn as the candidate's Serving: `status` never shows two that serve, or none.
   generations_.set_phase(*in_charge, Phase::Paused);
-  in_charge->pause(generations_.candidate()->record().keys,
-                   [this, in_charge](const std::optional<std::string>& error) {
-                     if (in_charge->record().role != Role::InCharge) return;
-                     // It is not waited for any more: what comes now is no answer to a RESUME.
-                     if (state_.life.stage != lifecycle::Stage::Pausing) return;
-                     if (error) {
-                       failure_ = os::format("{} did not pause: {}", in_charge->name(), *error);
-                       log::error("{}", failure_);
-                       return feed({EventKind::InChargeFailed});
-                     }
-                     feed({EventKind::InChargePaused});
-                   });
+  in_charge->pause(
+      generations_.candidate()->record().keys,
+      [this, in_charge, next = candidate_id_](const std::optional<std::string>& error) {
+        if (in_charge->record().role != Role::InCharge) return;
+        // It is not waited for any more: what comes now is neither an answer to a RESUME nor to the
+        // PAUSE of a later reload.
+        if (state_.life.stage != lifecycle::Stage::Pausing || next != candidate_id_) return;
+        if (error) {
+          failure_ = os::format("{} did not pause: {}", in_charge->name(), *error);
+          log::error("{}", failure_);
+          return feed({EventKind::InChargeFailed});
+        }
+        feed({EventKind::InChargePaused});
+      });
 }
 
 void Supervisor::begin_probation() {

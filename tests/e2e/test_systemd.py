@@ -230,6 +230,8 @@ def test_sockets_that_systemd_listens_on_are_used_and_survive_a_stop(service):
     # Nobody is there yet: the first client starts the service, and waits for it.
     assert service.answer() == "generation 1"
     service.wait_for_log(f"no listener wants {unwanted}")
+    # A reload while the start's job is not done yet would be taken for a part of it.
+    service.wait_until(lambda: service.show("ActiveState") == "active", "the start is done")
     service.systemd.do("systemctl", "reload", UNIT)
     assert {service.answer() for _ in range(20)} == {"generation 2"}
     # A listener may come later, go, and come back: systemd has kept the address busy.
