@@ -86,3 +86,5 @@ class Service:
         self.systemd.run("rm", "-rf", f"/run/systemd/system/{UNIT}.d", "/run/systemd/system/baton.socket")
         self.systemd.do("systemctl", "daemon-reload")
         self.systemd.run("systemctl", "reset-failed", UNIT)
+        # What a stop leaves behind to be swept is done, so that it is not done to the next test.
+        wait_until(lambda: "No jobs" in self.systemd.run("systemctl", "list-jobs").out, PATIENCE, "no jobs are left")
