@@ -1,5 +1,6 @@
 """Datagrams: clients and servers that never wait for ever."""
 
+import contextlib
 import itertools
 import re
 import socket
@@ -170,10 +171,28 @@ class AskingClients:
 class LastingClients(AskingClients):
     """The same, but each client keeps its port."""
 
+    def __init__(self, address, clients=16, patience=5.0):
+        super().__init__(address, clients, patience)
+        self._asking = [threading.Lock() for _ in range(clients)]
+        self._go = threading.Event()
+        self._go.set()
+
     def _loop(self, number):
         with connect(self.address) as client:
             for round_number in itertools.takewhile(lambda _: not self._stop.is_set(), itertools.count()):
-                self._ask(client, f"client {number} round {round_number}".encode())
+                with self._asking[number]:
+                    self._ask(client, f"client {number} round {round_number}".encode())
+                self._go.wait(PATIENCE)
+
+    @contextlib.contextmanager
+    def at_rest(self):
+        """All have their answers and ask nothing."""
+        self._go.clear()
+        with contextlib.ExitStack() as held:
+            for asking in self._asking:
+                held.enter_context(asking)
+            yield
+        self._go.set()
 
 
 @dataclass
