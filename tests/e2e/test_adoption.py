@@ -218,6 +218,15 @@ def test_killed_in_probation_it_can_be_rolled_back(start, address, liner):
     assert not last["ok"] and "rolled back" in last["reason"], last
 
 
+def assert_another_supervisor_goes_on_with_old(baton, load):
+    baton.start_again()
+    assert baton.wait_drained()["id"] == 1
+    load.wait_for_more(20)
+    tally = load.stop()
+    assert not tally.refused() and len(tally.failures) <= 8, tally
+    assert not baton.status()["last_reload"]["ok"]
+
+
 def test_killed_in_probation_together_with_new_old_resumes(start, address, liner):
     baton = start(relay(address, liner.address, supervisor={"probation": "1h"}))
     with ShortClients(address) as load:
@@ -227,12 +236,7 @@ def test_killed_in_probation_together_with_new_old_resumes(start, address, liner
         baton.kill_supervisor()
         processes.kill(new)
         reload.communicate(timeout=20)
-        baton.start_again()
-        assert baton.wait_drained()["id"] == 1
-        load.wait_for_more(20)
-        tally = load.stop()
-    assert not tally.refused() and len(tally.failures) <= 8, tally
-    assert not baton.status()["last_reload"]["ok"]
+        assert_another_supervisor_goes_on_with_old(baton, load)
 
 
 @pytest.mark.parametrize("first", ["the supervisor", "new"])
@@ -253,12 +257,7 @@ def test_killed_in_probation_together_with_new_old_serves_before_another_supervi
         reload.communicate(timeout=20)
         baton.wait_for_log("serving again")
         load.wait_for_more(20)
-        baton.start_again()
-        assert baton.wait_drained()["id"] == 1
-        load.wait_for_more(20)
-        tally = load.stop()
-    assert not tally.refused() and len(tally.failures) <= 8, tally
-    assert not baton.status()["last_reload"]["ok"]
+        assert_another_supervisor_goes_on_with_old(baton, load)
 
 
 def test_killed_with_new_a_service_managers_socket_stays_one(start, another_address):

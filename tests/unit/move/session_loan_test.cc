@@ -97,6 +97,16 @@ struct Generations {
   std::unique_ptr<proxy::SessionLender> lender;
 };
 
+// A lender alone: the test has the channel's other end.
+proxy::SessionLender lender_of(Generations& both, os::UniqueFd channel) {
+  return proxy::SessionLender({.loop = both.old.worker.loop.ref(),
+                               .channel = std::move(channel),
+                               .sockets = {both.old.worker.listening.fd()},
+                               .listeners = both.old.listeners,
+                               .counters = both.old.counters,
+                               .hooks = both.hooks});
+}
+
 }  // namespace
 
 TEST_CASE("session loan: new goes on through the same upstream socket, old keeps the count") {
@@ -273,12 +283,7 @@ TEST_CASE("session loan: a shortage that passes costs no session its move") {
   next.handle<proto::SessionsEvent>(
       proto::SESSIONS_LENT,
       [&](const proto::SessionsEvent&, const proto::Fds&, const proto::Responder&) { all = true; });
-  const proxy::SessionLender lender({.loop = both.old.worker.loop.ref(),
-                                     .channel = std::move(ends->first),
-                                     .sockets = {both.old.worker.listening.fd()},
-                                     .listeners = both.old.listeners,
-                                     .counters = both.old.counters,
-                                     .hooks = both.hooks});
+  const proxy::SessionLender lender = lender_of(both, std::move(ends->first));
   REQUIRE(both.until([&] { return all; }));
   CHECK(sizes == std::vector{64, 32, 16, 32, 22});
 }
@@ -289,12 +294,7 @@ TEST_CASE("session loan: who says that what was not lent has ended gets all back
   both.open(client);
   auto ends = proto::make_pair();
   REQUIRE(ends);
-  const proxy::SessionLender lender({.loop = both.old.worker.loop.ref(),
-                                     .channel = std::move(ends->first),
-                                     .sockets = {both.old.worker.listening.fd()},
-                                     .listeners = both.old.listeners,
-                                     .counters = both.old.counters,
-                                     .hooks = both.hooks});
+  const proxy::SessionLender lender = lender_of(both, std::move(ends->first));
   proto::Channel liar(both.next.worker.loop.ref(), std::move(ends->second), "liar");
   bool told = false;
   liar.handle<proto::SessionsEvent>(proto::SESSIONS_RETURN,
