@@ -1,7 +1,5 @@
 #include "proxy/http/router/attempts.h"
 
-#include <utility>
-
 namespace baton::proxy::http {
 
 void Attempts::begin(Cluster& cluster, const ForwardAction& route,

@@ -268,7 +268,8 @@ void UpstreamRequest::wait_for_client() {
 }
 
 void UpstreamRequest::on_upstream_flushed() {
-  if (phase_ == Phase::AwaitingHead && !request_sent_) wait_for_client();
+  const bool clients_turn = !request_sent_ && !awaits_continue_;
+  if (phase_ == Phase::AwaitingHead && clients_turn) wait_for_client();
   if (phase_ == Phase::AwaitingHead || phase_ == Phase::Body) sink_.on_request_writable();
 }
 
