@@ -53,11 +53,15 @@ void ReloadReport::enter(std::string_view phase) {
 void ReloadReport::end_phase() {
   if (phase_.empty()) return;
   const double ms = ms_since(phase_began_);
+  send_time(ms);
+  record_.phases.push_back({std::exchange(phase_, ""), ms});
+}
+
+void ReloadReport::send_time(double ms) const {
   proto::Progress progress;
   progress.set_phase(phase_);
   progress.set_ms(ms);
   send(progress);
-  record_.phases.push_back({std::exchange(phase_, ""), ms});
 }
 
 void ReloadReport::set_reason(const std::string& reason) {
@@ -67,7 +71,8 @@ void ReloadReport::set_reason(const std::string& reason) {
 void ReloadReport::serving() {
   if (wait_ != proto::WAIT_SERVING) return;
   record_.ok = true;
-  end_phase();
+  // For who waits no more it is over; for `status` it goes on until the one before has paused.
+  send_time(ms_since(phase_began_));
   answer();
 }
 

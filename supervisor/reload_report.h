@@ -69,6 +69,7 @@ class ReloadReport {
   ReloadProgress progress() const;  // without left_ms
 
  private:
+  void send_time(double ms) const;
   void send(const proto::Progress& progress) const;
   void answer(const std::string& aftermath = "");
 
