@@ -116,9 +116,9 @@ void update_forwarded(RequestHead& head, const os::SocketAddress& peer, std::str
     for (const HeaderId claim : kClaims) headers.remove(claim);
   }
   append_peer(headers, peer);
-  if (!headers.has(HeaderId::XForwardedProto)) headers.add(HeaderId::XForwardedProto, scheme);
+  if (!headers.has(HeaderId::XForwardedProto)) headers.add_borrowed(HeaderId::XForwardedProto, scheme);
   if (!headers.has(HeaderId::XForwardedHost) && !head.authority.empty()) {
-    headers.add(HeaderId::XForwardedHost, head.authority);
+    headers.add_borrowed(HeaderId::XForwardedHost, head.authority);
   }
 }
 

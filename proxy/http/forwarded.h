@@ -32,9 +32,9 @@ std::string_view client_scheme(const RequestHead& head, std::string_view scheme,
 std::string_view client_authority(const RequestHead& head, const ForwardedConfig& config);
 
 // X-Forwarded-For gets the peer at its end (a unix socket's has no address: nothing), -Proto is
-// `scheme` and -Host the request's host, unless a trusted proxy has set them. Without trusted hops
-// the received X-Forwarded-*, X-Real-IP and Forwarded lines go first; their lookalikes
-// (X_Forwarded_For) always do.
+// `scheme`, which outlives the head, and -Host the request's host, unless a trusted proxy has set
+// them. Without trusted hops the received X-Forwarded-*, X-Real-IP and Forwarded lines go first;
+// their lookalikes (X_Forwarded_For) always do.
 void update_forwarded(RequestHead& head, const os::SocketAddress& peer, std::string_view scheme,
                       const ForwardedConfig& config);
 

@@ -23,17 +23,37 @@ Result<std::uint16_t> parse_port(std::string_view text, std::string_view whole) 
   return static_cast<std::uint16_t>(port);
 }
 
+// "0." to "255.": what a byte of an IPv4 address is written as.
+struct ByteText {
+  std::array<char, 4> text;
+  std::uint8_t size;
+};
+
+constexpr auto kByteTexts = [] {
+  std::array<ByteText, 256> texts{};
+  for (int byte = 0; byte < 256; ++byte) {
+    ByteText& each = texts[static_cast<std::size_t>(byte)];
+    for (int unit = 100; unit > 0; unit /= 10) {
+      if (byte < unit && unit > 1) continue;
+      each.text[each.size++] = static_cast<char>('0' + byte / unit % 10);
+    }
+    each.text[each.size++] = '.';
+  }
+  return texts;
+}();
+
 // inet_ntop(3) goes through printf, which is felt where each request names its client.
 std::string v4_text(const void* address) {
   std::array<std::uint8_t, 4> bytes;
   std::memcpy(bytes.data(), address, bytes.size());
-  std::array<char, INET_ADDRSTRLEN> text;
+  std::array<char, bytes.size() * sizeof(ByteText::text)> text;
   char* end = text.data();
   for (const std::uint8_t byte : bytes) {
-    if (end != text.data()) *end++ = '.';
-    end = std::to_chars(end, text.data() + text.size(), byte).ptr;
+    const ByteText& part = kByteTexts[byte];
+    std::memcpy(end, part.text.data(), part.text.size());
+    end += part.size;
   }
-  return {text.data(), end};
+  return {text.data(), end - 1};
 }
 
 }  // namespace

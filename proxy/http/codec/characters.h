@@ -2,6 +2,7 @@
 // Thread: none; pure functions.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <string_view>
@@ -42,6 +43,7 @@ inline bool is_token(std::string_view text) {
 
 inline bool equal_ignoring_case(std::string_view left, std::string_view right) {
   if (left.size() != right.size()) return false;
+  if (left == right) return true;
   for (std::size_t i = 0; i < left.size(); ++i) {
     if (to_lower(left[i]) != to_lower(right[i])) return false;
   }
@@ -55,9 +57,15 @@ inline std::string_view trim_blanks(std::string_view text) {
 }
 
 // May stand in a field value: HTAB, SP, visible ASCII, and bytes beyond ASCII (obs-text).
+inline constexpr auto kValueCharacters = [] {
+  std::array<bool, 256> table{};
+  for (std::size_t byte = 0; byte < table.size(); ++byte) {
+    table[byte] = (byte >= 0x20 && byte != 0x7f) || byte == '\t';
+  }
+  return table;
+}();
 inline constexpr bool is_value_character(char c) {
-  const auto byte = static_cast<unsigned char>(c);
-  return (byte >= 0x20 && byte != 0x7f) || c == '\t';
+  return kValueCharacters[static_cast<unsigned char>(c)];
 }
 // May stand in a request target: visible ASCII, but no fragment. RFC 3986 allows fewer; browsers
 // send some of the others.
@@ -66,42 +74,72 @@ inline constexpr bool is_target_character(char c) {
   return byte > 0x20 && byte < 0x7f && c != '#';
 }
 
+#if defined(__SSE2__)
+// The first byte of [begin, end) whose bit is set in what `mask` makes of sixteen of them, else of
+// which `is_it` is true, else end.
+template <class Mask, class IsIt>
+inline const char* find_byte(const char* begin, const char* end, Mask mask, IsIt is_it) {
+  const char* at = begin;
+  const auto found = [&] {
+    return static_cast<unsigned>(mask(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at))));
+  };
+  for (; end - at >= 16; at += 16) {
+    if (const unsigned bits = found(); bits != 0) return at + __builtin_ctz(bits);
+  }
+  if (at != begin) {
+    // The last sixteen, of which some have been looked at.
+    at = end - 16;
+    const unsigned bits = found();
+    return bits != 0 ? at + __builtin_ctz(bits) : end;
+  }
+  while (at != end && !is_it(*at)) ++at;
+  return at;
+}
+#endif
+
 // The first byte of [begin, end) that may not stand in a value, else end.
 inline const char* skip_value(const char* begin, const char* end) {
+  const auto is_bad = [](char c) { return !is_value_character(c); };
 #if defined(__SSE2__)
-  const __m128i highest_control = _mm_set1_epi8(0x1f);
-  const __m128i tab = _mm_set1_epi8('\t');
-  const __m128i del = _mm_set1_epi8(0x7f);
-  for (; end - begin >= 16; begin += 16) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(begin));
-    const __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, highest_control), bytes);
-    const __m128i bad = _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(bytes, tab), control),
-                                     _mm_cmpeq_epi8(bytes, del));
-    const int mask = _mm_movemask_epi8(bad);
-    if (mask != 0) return begin + __builtin_ctz(static_cast<unsigned>(mask));
-  }
+  const auto bad = [](__m128i bytes) {
+    const __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
+    const __m128i tab = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\t'));
+    const __m128i del = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f));
+    return _mm_movemask_epi8(_mm_or_si128(_mm_andnot_si128(tab, control), del));
+  };
+  return find_byte(begin, end, bad, is_bad);
+#else
+  return std::find_if(begin, end, is_bad);
 #endif
-  while (begin != end && is_value_character(*begin)) ++begin;
-  return begin;
+}
+
+// The first colon of [begin, end), else end.
+inline const char* find_colon(const char* begin, const char* end) {
+#if defined(__SSE2__)
+  const auto colon = [](__m128i bytes) {
+    return _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(':')));
+  };
+  return find_byte(begin, end, colon, [](char c) { return c == ':'; });
+#else
+  return std::find(begin, end, ':');
+#endif
 }
 
 // The first byte of [begin, end) that may not stand in a request target, else end.
 inline const char* skip_target(const char* begin, const char* end) {
+  const auto is_bad = [](char c) { return !is_target_character(c); };
 #if defined(__SSE2__)
-  const __m128i space = _mm_set1_epi8(' ');
-  const __m128i del = _mm_set1_epi8(0x7f);
-  const __m128i hash = _mm_set1_epi8('#');
-  for (; end - begin >= 16; begin += 16) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(begin));
+  const auto bad = [](__m128i bytes) {
     // Signed: bytes beyond ASCII are below zero, so they are not greater than a space either.
-    const __m128i good = _mm_cmpgt_epi8(bytes, space);
-    const __m128i bad = _mm_or_si128(_mm_cmpeq_epi8(bytes, del), _mm_cmpeq_epi8(bytes, hash));
-    const int mask = _mm_movemask_epi8(_mm_andnot_si128(bad, good)) ^ 0xffff;
-    if (mask != 0) return begin + __builtin_ctz(static_cast<unsigned>(mask));
-  }
+    const __m128i visible = _mm_cmpgt_epi8(bytes, _mm_set1_epi8(' '));
+    const __m128i del = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f));
+    const __m128i hash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('#'));
+    return _mm_movemask_epi8(_mm_andnot_si128(_mm_or_si128(del, hash), visible)) ^ 0xffff;
+  };
+  return find_byte(begin, end, bad, is_bad);
+#else
+  return std::find_if(begin, end, is_bad);
 #endif
-  while (begin != end && is_target_character(*begin)) ++begin;
-  return begin;
 }
 
 inline bool is_value(std::string_view text) {

@@ -101,23 +101,33 @@ consteval PerfectHash find_hash() {
 }
 constexpr PerfectHash kHash = find_hash();
 
-// For token characters, or-ing 0x20 maps letters to lower case and nothing else onto a letter,
-// a digit or '-', which is all that the known names consist of.
+// Without control characters, or-ing 0x20 maps letters to lower case and nothing else onto a
+// letter, a digit or '-', which is all that the known names consist of.
+template <class Word>
+bool same_word(const char* name, const char* lower) {
+  constexpr auto kLowerBits = static_cast<Word>(0x2020202020202020U);
+  Word left;
+  Word right;
+  std::memcpy(&left, name, sizeof left);
+  std::memcpy(&right, lower, sizeof right);
+  return (left | kLowerBits) == right;
+}
+
+// By words that may overlap, so that no name needs a loop over its bytes.
+template <class Word>
+bool same_by(const char* name, std::string_view lower) {
+  const std::size_t last = lower.size() - sizeof(Word);
+  for (std::size_t at = 0; at < last; at += sizeof(Word)) {
+    if (!same_word<Word>(name + at, lower.data() + at)) return false;
+  }
+  return same_word<Word>(name + last, lower.data() + last);
+}
+
+// Both have the same length, which is two at least.
 bool same_name(const char* name, std::string_view lower) {
-  constexpr std::uint64_t kLowerBits = 0x2020202020202020U;
-  std::size_t size = lower.size();
-  const char* known = lower.data();
-  for (; size >= 8; size -= 8, name += 8, known += 8) {
-    std::uint64_t left;
-    std::uint64_t right;
-    std::memcpy(&left, name, 8);
-    std::memcpy(&right, known, 8);
-    if ((left | kLowerBits) != right) return false;
-  }
-  for (; size > 0; --size, ++name, ++known) {
-    if ((*name | 0x20) != *known) return false;
-  }
-  return true;
+  if (lower.size() >= sizeof(std::uint64_t)) return same_by<std::uint64_t>(name, lower);
+  if (lower.size() >= sizeof(std::uint32_t)) return same_by<std::uint32_t>(name, lower);
+  return same_by<std::uint16_t>(name, lower);
 }
 
 }  // namespace

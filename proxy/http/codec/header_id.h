@@ -85,7 +85,7 @@ inline constexpr HeaderSet kHopByHop{
     HeaderId::Connection,       HeaderId::KeepAlive, HeaderId::ProxyConnection, HeaderId::Te,
     HeaderId::TransferEncoding, HeaderId::Upgrade,   HeaderId::Http2Settings};
 
-// In any case. Precondition: `name` consists of token characters only (is_token()).
+// In any case. A known name is a token. Precondition: `name` has no control characters.
 HeaderId find_header_id(std::string_view name);
 
 // The known name that `name` passes for where '_' is taken for '-' (CGI, WSGI and the like make

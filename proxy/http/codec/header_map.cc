@@ -53,6 +53,18 @@ bool HeaderMap::add(std::string_view name, std::string_view value) {
   return true;
 }
 
+bool HeaderMap::add(HeaderId id, std::string_view value) {
+  if (id == HeaderId::Other || !is_value(value)) return false;
+  append({id, header_name(id), texts_.keep(trim_blanks(value))});
+  return true;
+}
+
+bool HeaderMap::add_borrowed(HeaderId id, std::string_view value) {
+  if (id == HeaderId::Other || !is_value(value)) return false;
+  append({id, header_name(id), trim_blanks(value)});
+  return true;
+}
+
 bool HeaderMap::add_borrowed(std::string_view name, std::string_view value) {
   if (!is_well_formed(name, value)) return false;
   append({find_header_id(name), name, trim_blanks(value)});

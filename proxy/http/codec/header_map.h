@@ -50,9 +50,10 @@ class HeaderMap {
   // Appends a line, both texts copied. False, and nothing changed, when the name is not a token or
   // the value holds a character that may not stand there.
   bool add(std::string_view name, std::string_view value);
-  bool add(HeaderId id, std::string_view value) { return add(header_name(id), value); }
-  // The same, but both texts stay where they are: constants, or bytes that outlive this map.
+  bool add(HeaderId id, std::string_view value);
+  // The same, but the texts stay where they are: constants, or bytes that outlive this map.
   bool add_borrowed(std::string_view name, std::string_view value);
+  bool add_borrowed(HeaderId id, std::string_view value);
 
   // Leaves exactly one line of that name: at the place of the first, else at the end.
   bool set(std::string_view name, std::string_view value);

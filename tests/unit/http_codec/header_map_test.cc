@@ -132,6 +132,8 @@ TEST_CASE("header map: nothing gets in that would be read as other lines") {
     CHECK_FALSE(headers.add_borrowed(bad, "x"));
   }
   CHECK_FALSE(headers.add(HeaderId::Other, "x"));
+  CHECK_FALSE(headers.add_borrowed(HeaderId::Other, "x"));
+  CHECK_FALSE(headers.add_borrowed(HeaderId::Host, "a\nb"));
   CHECK_FALSE(headers.add(std::string(70'000, 'a'), "x"));
   CHECK(headers.empty());
   CHECK(headers.add("A", " \tb c\t "));
