@@ -8,7 +8,11 @@
 namespace baton::proxy::http {
 
 HttpWorker::HttpWorker(const Options& options)
-    : options_(options), timeouts_(options.loop), soon_event_(options.loop), reaper_(options.loop) {
+    : options_(options),
+      timeouts_(options.loop),
+      clock_(options.loop),
+      soon_event_(options.loop),
+      reaper_(options.loop) {
   soon_event_.set<HttpWorker, &HttpWorker::run_due>(this);
   reaper_.set<HttpWorker, &HttpWorker::reap>(this);
 }
@@ -23,6 +27,7 @@ HttpWorker::ClusterUse::ClusterUse(HttpWorker& worker, Cluster& cluster)
       context{.loop = worker.options_.loop,
               .pool = pool,
               .timeouts = worker.timeouts_,
+              .clock = worker.clock_,
               .out = worker.request_out_,
               .stats =
                   UpstreamHttpStats(worker.options_.stats, worker.options_.lane, cluster.name())} {}

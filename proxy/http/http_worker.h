@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "proxy/http/router/upstream_request.h"
+#include "proxy/worker/loop_clock.h"
 #include "proxy/worker/timeout_queue.h"
 
 namespace baton::proxy {
@@ -40,6 +41,7 @@ class HttpWorker {
 
   ev::loop_ref loop() const { return options_.loop; }
   TimeoutQueues& timeouts() { return timeouts_; }
+  LoopClock& clock() { return clock_; }
   // For what goes to clients; empty between two events.
   Buffer& response_out() { return response_out_; }
   // Pool and statistics of a cluster; made when asked for, valid as long as this.
@@ -76,6 +78,7 @@ class HttpWorker {
 
   Options options_;
   TimeoutQueues timeouts_;
+  LoopClock clock_;
   Buffer request_out_;
   Buffer response_out_;
   std::map<Cluster*, std::unique_ptr<ClusterUse>> clusters_;

@@ -111,7 +111,7 @@ bool ConnectionManager::read_head(Buffer& input) {
 
 // When its first byte came: now, or when the timeout was armed for it.
 Stream::Clock::time_point ConnectionManager::head_begun_at() const {
-  const auto now = Stream::Clock::now();
+  const auto now = context_.worker.clock().now();
   if (!reads_head_) return now;
   // CoarseClock is the same clock, read less often.
   const auto armed_at = context_.header_timeout->armed_at(timeout_).time_since_epoch();

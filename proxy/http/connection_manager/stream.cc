@@ -18,7 +18,6 @@ namespace {
 
 using std::chrono::duration_cast;
 using std::chrono::microseconds;
-using std::chrono::steady_clock;
 
 // What a stream may leave behind in its buffers for the next one that uses this object.
 constexpr std::size_t kRetainedBytes = 4096;
@@ -577,7 +576,7 @@ void Stream::end_if_complete() {
 
 void Stream::end(AfterStream after) {
   Host* const host = std::exchange(host_, nullptr);
-  info_.duration = duration_cast<microseconds>(steady_clock::now() - info_.started_at);
+  info_.duration = duration_cast<microseconds>(worker_.clock().now() - info_.started_at);
   if (context_->access_log != nullptr) {
     info_.started = std::chrono::system_clock::now() - info_.duration;
   }

@@ -12,7 +12,6 @@ namespace {
 
 using std::chrono::duration_cast;
 using std::chrono::microseconds;
-using std::chrono::steady_clock;
 
 // What a request may leave behind in its buffer for the next one that uses this object.
 constexpr std::size_t kKeptBytes = 4096;
@@ -171,7 +170,7 @@ void UpstreamRequest::go_on_with(UpstreamConnection& connection) {
   info_.endpoint = connection.endpoint();
   use_ = EndpointUse(*connection.endpoint());
   used_in_ = context_->loop.iteration();
-  sent_at_ = steady_clock::now();
+  sent_at_ = context_->clock.now();
   if (response_paused_) connection.pause();
   if (connect_) {
     if (!kept_.empty()) write(kept_.view());
@@ -343,7 +342,7 @@ void UpstreamRequest::on_final_head(Buffer& rest) {
     return retry(Pick::Pooled);
   }
   per_try_timeout_.disarm();
-  info_.upstream_time = duration_cast<microseconds>(steady_clock::now() - sent_at_);
+  info_.upstream_time = duration_cast<microseconds>(context_->clock.now() - sent_at_);
   context_->stats.first_byte_microseconds.record(
       static_cast<std::uint64_t>(info_.upstream_time.count()));
   if (response_.headers.has(HeaderId::KeepAlive)) {

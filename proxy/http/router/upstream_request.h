@@ -39,6 +39,7 @@
 #include "proxy/http/upstream/upstream_pool.h"
 #include "proxy/upstream/connector.h"
 #include "proxy/upstream/endpoint_use.h"
+#include "proxy/worker/loop_clock.h"
 
 namespace baton::proxy::http {
 
@@ -79,6 +80,7 @@ class UpstreamRequest final : private UpstreamConnection::User,
     ev::loop_ref loop;
     UpstreamPool& pool;
     TimeoutQueues& timeouts;
+    LoopClock& clock;
     Buffer& out;  // the worker's, for what is written; empty between two events
     UpstreamHttpStats stats;
   };
