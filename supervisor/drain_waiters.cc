@@ -39,19 +39,23 @@ std::vector<WaitingClient> DrainWaiters::clients() const {
   return clients;
 }
 
+void DrainWaiters::offers(std::uint64_t generation) { offering_.insert(generation); }
+
 void DrainWaiters::ended(const GenerationRecord& generation) {
+  offering_.erase(generation.id);
   const auto found = waiting_.find(generation.id);
   if (found == waiting_.end()) return;
   Waiting& waiting = found->second;
   waiting.at_end = moves_of(waiting.report.record(), generation, true, state_, region_);
   waiting.ticks = 0;
-  if (waiting.at_end->lost > 0) return;
+  if (waiting.at_end->lost > 0 || !offering_.empty()) return;
   waiting.report.drained(*waiting.at_end);
   waiting_.erase(found);
   stop_if_idle();
 }
 
 void DrainWaiters::moved(std::uint64_t generation) {
+  offering_.erase(generation);
   const auto found = waiting_.find(generation);
   if (found != waiting_.end()) found->second.moved = true;
 }
@@ -76,9 +80,11 @@ void DrainWaiters::answer_if(Predicate predicate) {
     Waiting& waiting = each->second;
     Moves moves;
     if (waiting.at_end) {
-      if (++waiting.ticks < kTicksToInherit) continue;
-      moves =
-          with_inherited(std::move(*waiting.at_end), waiting.report.record().to, state_, region_);
+      ++waiting.ticks;
+      const bool inherits = waiting.at_end->lost > 0 && waiting.ticks < kTicksToInherit;
+      const bool others_offer = !offering_.empty() && waiting.ticks < kTicksToMove;
+      if (inherits || others_offer) continue;
+      moves = moves_later(std::move(*waiting.at_end), waiting.report.record(), state_, region_);
     } else {
       const auto found = state_.generations.find(each->first);
       if (found == state_.generations.end()) continue;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "supervisor/reload_report.h"
@@ -23,6 +24,8 @@ class DrainWaiters {
   void add(std::uint64_t generation, ReloadReport report);
   // The requests that wait, to be answered by a supervisor that goes on in place of this one.
   std::vector<WaitingClient> clients() const;
+  // This generation has drained since earlier, and offers what it has to the one in charge now.
+  void offers(std::uint64_t generation);
   // This generation says that all it could move has had its chance.
   void moved(std::uint64_t generation);
   // Answers those that do not wait for the drain, with what has moved until now.
@@ -47,6 +50,7 @@ class DrainWaiters {
   const SupervisorState& state_;
   const SupervisorRegion& region_;
   std::map<std::uint64_t, Waiting> waiting_;
+  std::set<std::uint64_t> offering_;  // offers(), until moved() or ended()
   ev::timer timer_;
 };
 

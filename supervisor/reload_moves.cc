@@ -10,25 +10,39 @@ std::uint64_t growth(std::uint64_t before, std::uint64_t now) {
   return now - std::min(before, now);
 }
 
-}  // namespace
-
-Moves moves_of(const LastReload& reload, const GenerationRecord& from, bool ended,
-               const SupervisorState& state, const SupervisorRegion& region) {
-  Moves moves{.moved = region.moved_out(from)};
-  if (ended) moves.lost = region.connections(from);
+// What `moves` does not know by itself: of all generations but the one that has ended.
+Moves with_rest(Moves moves, const LastReload& reload, const GenerationRecord* ended,
+                const SupervisorState& state, const SupervisorRegion& region) {
+  moves = with_inherited(std::move(moves), reload.to, state, region);
+  moves.left = 0;
   for (const auto& [id, generation] : state.generations) {
-    const bool is_left = generation.role == Role::Draining && !(ended && id == from.id);
+    const bool has_ended = ended != nullptr && id == ended->id;
+    const bool is_left = generation.role == Role::Draining && !has_ended;
     if (is_left) moves.left += region.connections(generation);
   }
-  moves = with_inherited(std::move(moves), reload.to, state, region);
   const MoveTotals totals = region.move_totals();
   moves.cut = growth(reload.before.cut, totals.cut);
+  moves.rejected.clear();
   for (const auto& [reason, connections] : totals.rejected) {
     const auto before = reload.before.rejected.find(reason);
     const std::uint64_t known = before == reload.before.rejected.end() ? 0 : before->second;
     if (connections > known) moves.rejected[reason] = connections - known;
   }
   return moves;
+}
+
+}  // namespace
+
+Moves moves_of(const LastReload& reload, const GenerationRecord& from, bool ended,
+               const SupervisorState& state, const SupervisorRegion& region) {
+  Moves moves{.moved = region.moved_out(from)};
+  if (ended) moves.lost = region.connections(from);
+  return with_rest(std::move(moves), reload, ended ? &from : nullptr, state, region);
+}
+
+Moves moves_later(Moves at_end, const LastReload& reload, const SupervisorState& state,
+                  const SupervisorRegion& region) {
+  return with_rest(std::move(at_end), reload, nullptr, state, region);
 }
 
 Moves with_inherited(Moves at_end, std::uint64_t to, const SupervisorState& state,

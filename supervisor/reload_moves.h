@@ -12,6 +12,11 @@ namespace baton::supervisor {
 Moves moves_of(const LastReload& reload, const GenerationRecord& from, bool ended,
                const SupervisorState& state, const SupervisorRegion& region);
 
+// The same, some time after that generation ended: what was known then, `at_end`, and what the
+// others have done since.
+Moves moves_later(Moves at_end, const LastReload& reload, const SupervisorState& state,
+                  const SupervisorRegion& region);
+
 // A moment after the end of a process that died: the generation after it learns of its death by
 // itself, and only then goes on with what it had been offered.
 Moves with_inherited(Moves at_end, std::uint64_t to, const SupervisorState& state,

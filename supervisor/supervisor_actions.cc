@@ -188,6 +188,7 @@ void Supervisor::introduce_to_draining(const GenerationProcess* but) {
     auto ends = proto::make_pair();
     if (!ends) return log::warning("older generations drain: {}", ends.error().text());
     before->introduce(next->record().id, ends->first.get(), true);
+    drain_waiters_.offers(before->record().id);
     next->follow(before->record().id, ends->second.get());
   }
 }

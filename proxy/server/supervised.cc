@@ -419,7 +419,9 @@ void SupervisedGeneration::introduce(const proto::Introduce& order, proto::Fds f
   if (fds.empty() || !server_) return;
   std::erase_if(successors_, [](const auto& each) { return !each->connected(); });
   const auto met = [this, in_charge = order.in_charge()] {
-    if (in_charge && state_ == GenerationState::Draining && !leaving_) hand_over_connections();
+    if (!in_charge || state_ != GenerationState::Draining || leaving_) return;
+    hand_over_connections();
+    server_->when_moved([this] { report_moves(); });
   };
   successors_.push_back(
       std::make_unique<Successor>(loop_, std::move(fds.front()), hello(), server_->sockets(),
