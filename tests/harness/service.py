@@ -10,6 +10,7 @@ from .systemd import PATIENCE
 from .waiting import wait_until
 
 UNIT = "baton.service"
+EARLY = "baton-stop-early.service"
 CONFIG_OF = re.compile(r"--config (\S+)")
 # Timeouts that a test can wait for; the unit's own are for operators.
 QUICK = """[Service]
@@ -46,6 +47,9 @@ class Service:
     def start(self):
         done = self.systemd.run("systemctl", "start", UNIT)
         assert done.code == 0, f"{done}\n{self.log()}"
+        # It starts behind the unit, and behind a reload of it that is asked for before systemd has come to that;
+        # what such a reload's stop leaves is swept, but the unit has failed.
+        wait_until(lambda: self.systemd.run("systemctl", "is-active", EARLY).code == 0, PATIENCE, f"{EARLY} is active")
 
     def ask(self, command, *arguments):
         return self.systemd.run(self.command, command, "--control", "/run/baton/control.sock", *arguments)
