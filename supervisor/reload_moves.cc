@@ -10,6 +10,16 @@ std::uint64_t growth(std::uint64_t before, std::uint64_t now) {
   return now - std::min(before, now);
 }
 
+Moves with_inherited(Moves at_end, std::uint64_t to, const SupervisorState& state,
+                     const SupervisorRegion& region) {
+  const auto found = state.generations.find(to);
+  if (found == state.generations.end()) return at_end;
+  const std::uint64_t inherited = growth(at_end.moved, region.moved_in(found->second));
+  at_end.moved += inherited;
+  at_end.lost -= std::min(at_end.lost, inherited);
+  return at_end;
+}
+
 // What `moves` does not know by itself: of all generations but the one that has ended.
 Moves with_rest(Moves moves, const LastReload& reload, const GenerationRecord* ended,
                 const SupervisorState& state, const SupervisorRegion& region) {
@@ -43,16 +53,6 @@ Moves moves_of(const LastReload& reload, const GenerationRecord& from, bool ende
 Moves moves_later(Moves at_end, const LastReload& reload, const SupervisorState& state,
                   const SupervisorRegion& region) {
   return with_rest(std::move(at_end), reload, nullptr, state, region);
-}
-
-Moves with_inherited(Moves at_end, std::uint64_t to, const SupervisorState& state,
-                     const SupervisorRegion& region) {
-  const auto found = state.generations.find(to);
-  if (found == state.generations.end()) return at_end;
-  const std::uint64_t inherited = growth(at_end.moved, region.moved_in(found->second));
-  at_end.moved += inherited;
-  at_end.lost -= std::min(at_end.lost, inherited);
-  return at_end;
 }
 
 void fill(proto::Moves& message, const Moves& moves) {

@@ -13,14 +13,10 @@ Moves moves_of(const LastReload& reload, const GenerationRecord& from, bool ende
                const SupervisorState& state, const SupervisorRegion& region);
 
 // The same, some time after that generation ended: what was known then, `at_end`, and what the
-// others have done since.
+// others have done since. After one that died, the next learns of its death by itself, and only
+// then goes on with what it had been offered.
 Moves moves_later(Moves at_end, const LastReload& reload, const SupervisorState& state,
                   const SupervisorRegion& region);
-
-// A moment after the end of a process that died: the generation after it learns of its death by
-// itself, and only then goes on with what it had been offered.
-Moves with_inherited(Moves at_end, std::uint64_t to, const SupervisorState& state,
-                     const SupervisorRegion& region);
 
 void fill(proto::Moves& message, const Moves& moves);
 

@@ -36,11 +36,11 @@ void fill(proto::StatusReply::LastReload& row, const LastReload& last) {
   }
 }
 
-// As they are now while the generation before lives; as they were left when it ended.
+// Of a generation before that has ended, what was known then stays; what others do goes on.
 std::optional<Moves> moves_now(const LastReload& last, const SupervisorState& state,
                                const SupervisorRegion& region) {
   if (!last.ok) return std::nullopt;
-  if (last.moves) return with_inherited(*last.moves, last.to, state, region);
+  if (last.moves) return moves_later(*last.moves, last, state, region);
   const auto from = state.generations.find(last.from);
   if (from == state.generations.end()) return std::nullopt;
   return moves_of(last, from->second, false, state, region);
