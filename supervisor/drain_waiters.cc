@@ -1,5 +1,7 @@
 #include "supervisor/drain_waiters.h"
 
+#include <algorithm>
+
 #include "supervisor/reload_moves.h"
 
 namespace baton::supervisor {
@@ -11,7 +13,8 @@ constexpr int kTicksToInherit = 10;
 // For a generation to say that it has moved what it could: it takes a second at most when the next
 // one does not answer. One that hangs, or is of a release that does not say so, is not waited for
 // any longer.
-constexpr int kTicksToMove = 100;
+constexpr double kSecondsToMove = 2;
+constexpr int kTicksToMove = static_cast<int>(kSecondsToMove / kTickSeconds);
 
 }  // namespace
 
@@ -39,7 +42,14 @@ std::vector<WaitingClient> DrainWaiters::clients() const {
   return clients;
 }
 
-void DrainWaiters::offers(std::uint64_t generation) { offering_.insert(generation); }
+void DrainWaiters::offers(std::uint64_t generation) {
+  offering_[generation] = timer_.loop.now() + kSecondsToMove;
+}
+
+bool DrainWaiters::others_offer() const {
+  const ev::tstamp now = timer_.loop.now();
+  return std::ranges::any_of(offering_, [now](const auto& each) { return now < each.second; });
+}
 
 void DrainWaiters::ended(const GenerationRecord& generation) {
   offering_.erase(generation.id);
@@ -48,7 +58,7 @@ void DrainWaiters::ended(const GenerationRecord& generation) {
   Waiting& waiting = found->second;
   waiting.at_end = moves_of(waiting.report.record(), generation, true, state_, region_);
   waiting.ticks = 0;
-  if (waiting.at_end->lost > 0 || !offering_.empty()) return;
+  if (waiting.at_end->lost > 0 || others_offer()) return;
   waiting.report.drained(*waiting.at_end);
   waiting_.erase(found);
   stop_if_idle();
@@ -60,17 +70,29 @@ void DrainWaiters::moved(std::uint64_t generation) {
   if (found != waiting_.end()) found->second.moved = true;
 }
 
+bool DrainWaiters::is_ready(Waiting& waiting, const GenerationRecord* draining) const {
+  if (draining == nullptr) {
+    const bool inherits = waiting.at_end->lost > 0 && ++waiting.ticks < kTicksToInherit;
+    return !inherits && !others_offer();
+  }
+  const bool seen_enough =
+      waiting.report.drain_progress(region_.moves(*draining), draining->drain_total);
+  return seen_enough && (waiting.moved || ++waiting.ticks > kTicksToMove);
+}
+
 void DrainWaiters::tick() {
-  answer_if([](Waiting& waiting, const MoveCount& count, std::uint64_t total) {
-    const bool seen_enough = waiting.report.drain_progress(count, total);
-    return seen_enough && (waiting.moved || ++waiting.ticks > kTicksToMove);
+  answer_if([this](Waiting& waiting, const GenerationRecord* draining) {
+    return is_ready(waiting, draining);
   });
 }
 
 void DrainWaiters::answer_the_hasty() {
-  answer_if([](Waiting& waiting, const MoveCount&, std::uint64_t) {
-    return !waiting.report.waits_for_drain();
-  });
+  answer_if(
+      [](Waiting& waiting, const GenerationRecord*) { return !waiting.report.waits_for_drain(); });
+}
+
+void DrainWaiters::answer_the_rest() {
+  answer_if([](Waiting&, const GenerationRecord* draining) { return draining == nullptr; });
 }
 
 template <class Predicate>
@@ -78,21 +100,17 @@ void DrainWaiters::answer_if(Predicate predicate) {
   for (auto next = waiting_.begin(); next != waiting_.end();) {
     const auto each = next++;
     Waiting& waiting = each->second;
-    Moves moves;
-    if (waiting.at_end) {
-      ++waiting.ticks;
-      const bool inherits = waiting.at_end->lost > 0 && waiting.ticks < kTicksToInherit;
-      const bool others_offer = !offering_.empty() && waiting.ticks < kTicksToMove;
-      if (inherits || others_offer) continue;
-      moves = moves_later(std::move(*waiting.at_end), waiting.report.record(), state_, region_);
-    } else {
+    const GenerationRecord* draining = nullptr;
+    if (!waiting.at_end) {
       const auto found = state_.generations.find(each->first);
       if (found == state_.generations.end()) continue;
-      const GenerationRecord& generation = found->second;
-      if (!predicate(waiting, region_.moves(generation), generation.drain_total)) continue;
-      moves = moves_of(waiting.report.record(), generation, false, state_, region_);
+      draining = &found->second;
     }
-    waiting.report.drained(moves);
+    if (!predicate(waiting, draining)) continue;
+    const LastReload& record = waiting.report.record();
+    waiting.report.drained(draining != nullptr
+                               ? moves_of(record, *draining, false, state_, region_)
+                               : moves_later(*waiting.at_end, record, state_, region_));
     waiting_.erase(each);
   }
   stop_if_idle();

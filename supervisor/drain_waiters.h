@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <vector>
 
 #include "supervisor/reload_report.h"
@@ -30,6 +29,8 @@ class DrainWaiters {
   void moved(std::uint64_t generation);
   // Answers those that do not wait for the drain, with what has moved until now.
   void answer_the_hasty();
+  // Answers those whose generation has ended: nobody will be there to wait for anything more.
+  void answer_the_rest();
   // It has ended, whichever way. Before what the region knows of it is forgotten.
   void ended(const GenerationRecord& generation);
 
@@ -42,7 +43,9 @@ class DrainWaiters {
   };
 
   void tick();
-  // `predicate(waiting, count, total)`
+  bool is_ready(Waiting& waiting, const GenerationRecord* draining) const;
+  bool others_offer() const;
+  // `predicate(waiting, draining)`; null: it has ended.
   template <class Predicate>
   void answer_if(Predicate predicate);
   void stop_if_idle();
@@ -50,7 +53,8 @@ class DrainWaiters {
   const SupervisorState& state_;
   const SupervisorRegion& region_;
   std::map<std::uint64_t, Waiting> waiting_;
-  std::set<std::uint64_t> offering_;  // offers(), until moved() or ended()
+  // offers(), until moved() or ended(): until when this is waited for, in the loop's time
+  std::map<std::uint64_t, ev::tstamp> offering_;
   ev::timer timer_;
 };
 

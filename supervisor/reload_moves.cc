@@ -20,23 +20,26 @@ Moves with_inherited(Moves at_end, std::uint64_t to, const SupervisorState& stat
   return at_end;
 }
 
-// What `moves` does not know by itself: of all generations but the one that has ended.
+// What `moves` does not know by itself: of all generations but the one that has ended. What it
+// knows of cuts and refusals stays: the region may have forgotten their listeners.
 Moves with_rest(Moves moves, const LastReload& reload, const GenerationRecord* ended,
                 const SupervisorState& state, const SupervisorRegion& region) {
   moves = with_inherited(std::move(moves), reload.to, state, region);
   moves.left = 0;
   for (const auto& [id, generation] : state.generations) {
     const bool has_ended = ended != nullptr && id == ended->id;
-    const bool is_left = generation.role == Role::Draining && !has_ended;
+    const bool is_next = id == reload.to;  // while everything stops it drains, too
+    const bool is_left = generation.role == Role::Draining && !has_ended && !is_next;
     if (is_left) moves.left += region.connections(generation);
   }
   const MoveTotals totals = region.move_totals();
-  moves.cut = growth(reload.before.cut, totals.cut);
-  moves.rejected.clear();
+  moves.cut = std::max(moves.cut, growth(reload.before.cut, totals.cut));
   for (const auto& [reason, connections] : totals.rejected) {
     const auto before = reload.before.rejected.find(reason);
     const std::uint64_t known = before == reload.before.rejected.end() ? 0 : before->second;
-    if (connections > known) moves.rejected[reason] = connections - known;
+    if (connections <= known) continue;
+    std::uint64_t& rejected = moves.rejected[reason];
+    rejected = std::max(rejected, connections - known);
   }
   return moves;
 }

@@ -406,6 +406,7 @@ void Supervisor::cut_all() {
 void Supervisor::exit() {
   const bool failed = result_.exit_status != 0;
   if (!failed || state_.adopted.empty()) release_control_socket(state_.fds, state_.control);
+  drain_waiters_.answer_the_rest();
   proto::CommandReply reply;
   for (const proto::Responder& client : stop_clients_) client.reply(reply);
   loop_.break_loop(ev::ALL);

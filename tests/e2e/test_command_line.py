@@ -338,6 +338,23 @@ def test_reload_says_what_has_moved_and_what_is_left(start, address, another_add
         assert text.endswith("5 connections moved, 2 left (rejected: 2 no_listener)\n"), text
 
 
+def test_a_stop_answers_who_waits_to_hear_from_an_older_generation(start, address, another_address, echoer):
+    tables = also(relay(address, echoer.address, supervisor={"drain_time": "1h"}), "gone", another_address)
+    baton = start(tables)
+    with sockets.connect(another_address) as client:
+        sockets.ask(client, b"x")
+        baton.write({**tables, "listener": tables["listener"][:1]})
+        baton.reload()
+        os.kill(baton.wait_generation(1, "draining")["pid"], signal.SIGSTOP)
+        waiting = baton.ask_in_background("reload", "--wait-drained")
+        baton.wait_generation(3, "serving")
+        wait_until(lambda: 2 not in baton.generations(), 10, baton.generations)
+        baton.stop("--now")
+        out, errors = waiting.communicate(timeout=20)
+    assert waiting.returncode == DONE, (out, errors)
+    assert out.endswith("generation 3 is in charge\n0 connections moved, 1 left\n"), out
+
+
 def test_a_reload_that_ends_with_a_stop_says_so(start, address, echoer):
     baton = start(relay(address, echoer.address))
     reload = baton.ask_in_background("reload", "--probation", "1h")
