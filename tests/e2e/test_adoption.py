@@ -173,7 +173,7 @@ def test_killed_in_probation_it_begins_anew_and_ends_in_the_commit(start, addres
     """Nobody notices: what new has accepted goes on in it. The reload's own flags count still."""
     baton = start(relay(address, liner.address, supervisor={"probation": "1h"}))
     with ShortClients(address) as load:
-        killed_in_probation(baton, load, "--probation", "2s", "--drain-time", "3s")
+        killed_in_probation(baton, load, "--probation", "6s", "--drain-time", "3s")
         baton.wait_generation(1, "paused")
         progress = baton.status()["reload_in_progress"]
         assert progress["from"] == 1 and progress["to"] == 2, progress

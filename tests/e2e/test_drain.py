@@ -53,7 +53,7 @@ def test_a_running_drain_can_be_made_shorter(start, address, echoer):
 
 
 def test_a_running_drain_can_be_made_longer(start, address, echoer):
-    baton = start(staying(address, echoer.address, supervisor={"drain_time": "2s"}))
+    baton = start(staying(address, echoer.address, supervisor={"drain_time": "4s"}))
     with hold(address, 1) as client:
         baton.reload()
         first = baton.wait_generation(1, "draining")["drain_deadline"]

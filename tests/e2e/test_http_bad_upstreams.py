@@ -45,10 +45,10 @@ INSTEAD_OF_A_RESPONSE = {
 def front(start, address, log):
     """One Baton for many upstreams, each a route and cluster of its own by its number."""
 
-    def make(upstreams, **options):
+    def make(upstreams, flags, **options):
         tables = web(address, log=log.path, routes=[
-            {"path": f"/{i}", "cluster": f"c{i}", "timeout": "300ms"} for i in range(len(upstreams))],
-            **options)
+            {"path": f"/{i}", "cluster": f"c{i}", "timeout": "300ms" if flag == "UT" else "10s"}
+            for i, flag in enumerate(flags)], **options)
         tables["cluster"] = [{"name": f"c{i}", "endpoints": [each.address]}
                              for i, each in enumerate(upstreams)]
         return start(tables)
@@ -67,7 +67,7 @@ def test_each_wrong_answer_has_its_status_and_flag(front, address, log):
     cases = list(INSTEAD_OF_A_RESPONSE.items())
     servers = [RawServer(data, after) for _, (data, after, _, _) in cases]
     try:
-        baton = front(servers)
+        baton = front(servers, [flag for _, (_, _, _, flag) in cases])
         found, wanted = {}, {}
         with Client(address) as client:
             for i, (name, (_, _, status, flag)) in enumerate(cases):
@@ -101,7 +101,7 @@ def test_an_answer_that_breaks_off_is_not_taken_for_whole(front, address, log):
     cases = list(IN_THE_MIDDLE.items())
     servers = [RawServer(data, after) for _, (data, after, _) in cases]
     try:
-        front(servers)
+        front(servers, [flag for _, (_, _, flag) in cases])
         found = {}
         for i, (name, _) in enumerate(cases):
             with Client(address) as client:

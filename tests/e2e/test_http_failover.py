@@ -98,7 +98,7 @@ def test_retries_run_out(start, address, log):
 def test_a_try_that_takes_too_long_is_given_up_for_another(start, address, http_server):
     with RawServer(b"", "wait") as slow:
         start(web(address, slow.address, http_server.address, workers=1,
-                  routes=retrying("reset", per_try_timeout="100ms")))
+                  routes=retrying("reset", per_try_timeout="1s")))
         assert [ask(address).status for _ in range(2)] == [200, 200]
         wait_until(lambda: slow.ends == 1, 5, "the slow one is let go of")
 
@@ -106,7 +106,7 @@ def test_a_try_that_takes_too_long_is_given_up_for_another(start, address, http_
 def test_a_connection_that_takes_longer_than_a_try_may_is_given_up_for_another(start, address, http_server):
     with Unresponsive() as deaf:
         start(web(address, deaf.address, http_server.address, workers=1, cluster={"connect_timeout": "1h"},
-                  routes=retrying("reset", per_try_timeout="200ms")))
+                  routes=retrying("reset", per_try_timeout="1s")))
         assert [ask(address, "POST", body=b"x").status for _ in range(2)] == [200, 200]
 
 
@@ -188,8 +188,9 @@ def test_requests_wait_for_one_of_the_connections_whichever_worker_has_them(star
 
 def test_no_worker_starves_another_of_connections(start, address, http_server):
     start(web(address, http_server.address, workers=4, cluster={"max_connections": 1},
-              routes=[{"cluster": "back", "timeout": "1s"}]))
-    with Wrk(address, connections=32, seconds=2) as wrk:
+              routes=[{"cluster": "back", "timeout": "4s"}]))
+    # For longer than a request may wait.
+    with Wrk(address, connections=32, seconds=6) as wrk:
         result = wrk.finish(early=False)
     assert not result.failed(), result.text
 
@@ -198,7 +199,7 @@ def test_no_more_requests_wait_than_may_and_none_for_ever(start, address, log):
     with Gate() as upstream:
         baton = start(web(address, upstream.address, log=log.path,
                           cluster={"max_connections": 1, "max_pending_requests": 1},
-                          routes=[{"path": "/short", "cluster": "back", "timeout": "300ms"},
+                          routes=[{"path": "/short", "cluster": "back", "timeout": "3s"},
                                   {"cluster": "back", "timeout": "0"}]))
         served = send_get(address)
         wait_until(lambda: len(upstream.requests) == 1, 5, "it has the connection")
@@ -281,7 +282,7 @@ def test_an_endpoint_that_cannot_be_reached_in_a_routes_time_is_ejected(start, a
     ejecting = {"connect_timeout": "1h", "outlier_detection": {"consecutive_connect_failures": 2}}
     with Unresponsive() as deaf:
         baton = start(web(address, deaf.address, http_server.address, workers=1, cluster=ejecting,
-                          routes=[{"cluster": "back", "timeout": "300ms"}]))
+                          routes=[{"cluster": "back", "timeout": "1s"}]))
         assert [ask(address).status for _ in range(8)].count(504) == 2
         wait_until(lambda: upstream_metric(baton, "endpoints_ejected") == 1, 5, "it is ejected")
 

@@ -69,7 +69,7 @@ def with_uploads(address, upstream, node, **options):
 @pytest.mark.parametrize("strategy", ["immediate", "gradual"])
 def test_100_reloads_fail_no_request(start, address, nginx, node, strategy, capsys):
     """64 kept connections, 64 short ones and 8 uploads at any moment; two binaries in turn."""
-    supervisor = {**QUICK, "drain_strategy": strategy, "drain_time": "30s"}
+    supervisor = {**QUICK, "drain_strategy": strategy, "drain_time": "30s", "max_draining": 32}
     count = 100 if strategy == "immediate" else 30
     baton = start(with_uploads(address, nginx.address, node.address, supervisor=supervisor))
     with Uploads(address) as uploads, Wrk(address) as kept, Wrk(address, close=True) as short:

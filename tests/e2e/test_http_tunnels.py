@@ -136,7 +136,7 @@ def test_a_tunnel_is_logged_once_when_it_ends_wherever_that_is(start, address, l
             for number in range(2):
                 assert echoed(client, b"%d" % number * 1000)
                 baton.reload()
-                assert baton.wait_drained()["moved_in"] == 1
+                assert baton.wait_drained(moved_in=1)["moved_in"] == 1
             assert echoed(client, b"x" * 1000)
             assert log.lines() == []
             lasted = time.monotonic() - opened
@@ -182,13 +182,13 @@ def test_how_a_tunnel_was_broken_off_is_logged(start, address, log, end, flags):
 
 def test_a_routes_idle_timeout_goes_with_its_tunnel(start, address, log):
     with Upstream(upgrading) as upstream:
-        routes = [{"name": "quick", "path": "/up", "cluster": "back", "idle_timeout": "500ms"}]
+        routes = [{"name": "quick", "path": "/up", "cluster": "back", "idle_timeout": "3s"}]
         baton = start(web(address, upstream.address, routes=routes, http=ECHO, log=log.path,
                           supervisor={"probation": "20ms", "drain_time": "1h"}))
         with Client(address) as client:
             open_echo(client)
             baton.reload()
-            assert baton.wait_drained()["moved_in"] == 1
+            assert baton.wait_drained(moved_in=1)["moved_in"] == 1
             assert client.is_closed()
         entry = log.last(1)
     assert (entry["flags"], entry["route"], entry["generation"]) == ("SI", "quick", 2)

@@ -42,7 +42,12 @@ def is_zombie(pid):
 
 
 def is_alive(pid):
-    return (_stat(pid) or ("Z", 0))[0] not in "ZX"
+    """Until the last of its threads has ended: only then its descriptors are closed."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return any((_stat(f"{pid}/task/{each}") or ("Z", 0))[0] not in "ZX" for each in threads)
 
 
 def marked(marker):
