@@ -116,7 +116,8 @@ void update_forwarded(RequestHead& head, const os::SocketAddress& peer, std::str
     for (const HeaderId claim : kClaims) headers.remove(claim);
   }
   append_peer(headers, peer);
-  if (!headers.has(HeaderId::XForwardedProto)) headers.add_borrowed(HeaderId::XForwardedProto, scheme);
+  if (!headers.has(HeaderId::XForwardedProto))
+    headers.add_borrowed(HeaderId::XForwardedProto, scheme);
   if (!headers.has(HeaderId::XForwardedHost) && !head.authority.empty()) {
     headers.add_borrowed(HeaderId::XForwardedHost, head.authority);
   }
