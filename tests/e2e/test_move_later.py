@@ -117,7 +117,10 @@ def test_the_successor_of_one_that_hangs_gets_them(start, address, echoer):
         sockets.ask(client, b"before")
     baton.reload("--proxy", NEXT_PROXY)
     baton.wait_for_log("holding at started")
-    left = wait_until(lambda: baton.generations()[1]["connections"], 10, "some are left")
+    # They are let go of one by one, and then counted.
+    row = wait_until(lambda: (old := baton.generations()[1])["moved_out"] and old, 10, "some have moved")
+    left = row["connections"]
+    assert 0 < left == 100 - row["moved_out"], row
     hung = baton.generations()[2]["pid"]
     processes.kill(hung)
     assert baton.wait_drained(moved_in=left)["moved_in"] == left

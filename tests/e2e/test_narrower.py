@@ -26,13 +26,19 @@ def addresses(request):
     return f"{wide}:{port}", f"{narrow}:{port}"
 
 
+def wait_until_paused(baton, old):
+    """It is told to, and accepts until it has been; probation begins when it has said so."""
+    baton.wait_generation(old, "paused")
+    wait_until(lambda: (baton.status()["reload_in_progress"] or {}).get("phase") == "probation", 10, baton.status)
+
+
 def begin_reload(baton, number, tables, *arguments):
     """To that generation, until it is in probation; returns the command and the new process, suspended."""
     old = baton.in_charge()["id"]
     baton.write(tables)
     reload = baton.ask_in_background("reload", *arguments)
     pid = baton.wait_generation(number, "serving")["pid"]
-    baton.wait_generation(old, "paused")
+    wait_until_paused(baton, old)
     processes.suspend(pid)
     return reload, pid
 
@@ -130,7 +136,7 @@ def test_whoever_shared_few_sockets_lets_go_of_them_when_there_are_more(start, a
     baton.write(saying(wide, "%GENERATION%", workers=4, supervisor=probation))
     reload = baton.ask_in_background("reload")
     baton.wait_generation(4, "serving")
-    baton.wait_generation(1, "paused")
+    wait_until_paused(baton, 1)
     assert {says(narrow) for _ in range(60)} == {b"4"}
     baton.do("rollback")
     reload.communicate(timeout=20)

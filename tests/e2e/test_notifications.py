@@ -161,9 +161,9 @@ def test_the_status_line_follows_a_drain_at_once(start, manager, address, echoer
     with sockets.connect(address) as client:
         sockets.ask(client, b"held")
         baton.reload()
-        status("generation 2 .*; 1 draining, 1 connection, cut in 2h")
+        status("generation 2 .*; 1 draining, 1 connection, cut in (2h|71..s)")
         baton.do("drain", "--drain-time", "30m")
-        status("generation 2 .*; 1 draining, 1 connection, cut in (30m|29m.*)")
+        status("generation 2 .*; 1 draining, 1 connection, cut in (30m|17..s)")
     baton.wait_drained()
     status("generation 2 in charge, 0 connections")
 

@@ -81,7 +81,7 @@ def test_postgresql_keeps_its_sessions(start, address):
                        "select pid from pg_stat_activity where application_name = 'pgbench'", "postgres")
             return set(rows.out.split())
 
-        bench = background(pgbench, "-h", host, "-p", port, "-U", server.user, "-T", "5", "-c", "8", "postgres")
+        bench = background(pgbench, "-h", host, "-p", port, "-U", server.user, "-T", "10", "-c", "8", "postgres")
         first = wait_until(lambda: len(backends()) == 8 and backends(), 10, "eight sessions")
         reloads = 0
         while reloads < 10:

@@ -56,7 +56,7 @@ def running(service):
 
 def test_it_starts_as_its_own_user_with_one_capability(running):
     assert running.answer() == "generation 1"
-    assert running.show("StatusText") == "generation 1 in charge, 0 connections"
+    running.wait_until(lambda: running.show("StatusText") == "generation 1 in charge, 0 connections", "its status")
     pids = running.processes()
     assert len(pids) == 2
     for pid in pids:
@@ -240,6 +240,7 @@ def test_sockets_that_systemd_listens_on_are_used_and_survive_a_stop(service):
         service.configure(workers=3)
         service.systemd.do("systemctl", "reload", UNIT)
         assert service.answer() == f"generation {generation}"
+    service.wait_until(lambda: service.log().count("no listener wants") >= 5, "all are said")
     assert service.log().count("no listener wants") == 5, "said whenever it begins, and then no more"
     service.systemd.do("systemctl", "stop", UNIT)
     assert service.processes() == []

@@ -268,7 +268,7 @@ def test_endpoints_take_turns_by_weight(start, address):
 
 
 def test_an_idle_connection_is_closed_and_a_busy_one_is_not(start, address, echoer):
-    start(relay(address, echoer.address, listener={"idle_timeout": "400ms"}))
+    start(relay(address, echoer.address, listener={"idle_timeout": "2s"}))
     with sockets.connect(address) as idle, sockets.connect(address) as busy:
         begin = time.monotonic()
         sockets.ask(idle, b"x")
@@ -282,7 +282,7 @@ def test_an_idle_connection_is_closed_and_a_busy_one_is_not(start, address, echo
                 return False
 
         wait_until(idle_has_ended, 10, "the idle one is closed")
-        assert time.monotonic() - begin > 0.35
+        assert time.monotonic() - begin > 1.9
         sockets.ask(busy, b"x")
 
 
@@ -300,7 +300,9 @@ def test_max_connections_lets_others_wait_and_holds_across_a_reload(start, addre
     outside.settimeout(0.3)
     with pytest.raises(TimeoutError):
         outside.recv(1)
-    assert baton.metric("baton_listener_connections_active") <= 3 and echoer.accepted == 3
+    assert baton.metric("baton_listener_connections_total") == 3 == echoer.accepted
+    # A worker that may take one more counts it first.
+    wait_until(lambda: baton.metric("baton_listener_connections_active") == 3, 5, "three are active")
     outside.settimeout(sockets.PATIENCE)
     inside.pop(0).close()  # one that old holds
     assert sockets.read_exactly(outside, 9) == b"let me in"

@@ -127,7 +127,7 @@ def test_tcp_and_udp_on_one_port(start, address, echoer, udp_echoer):
 
 
 def test_a_client_keeps_its_session_until_it_is_idle(start, address, udp_echoer):
-    baton = start(relay_udp(address, udp_echoer.address, listener={"idle_timeout": "300ms"}))
+    baton = start(relay_udp(address, udp_echoer.address, listener={"idle_timeout": "2s"}))
     with udp.connect(address) as client:
         for _ in range(3):
             udp.ask(client, b"same")
@@ -294,7 +294,7 @@ def test_the_first_of_new_sockets_is_not_read_late(start, address, udp_echoer):
     """While a generation warms up, no socket of its own takes datagrams that nobody reads yet."""
     def config(workers, *endpoints):
         tables = relay_udp(address, udp_echoer.address, workers=workers, supervisor=QUICK)
-        return {**tables, "proxy": {**tables["proxy"], "warm_time": "2s", "dns_servers": [silent]},
+        return {**tables, "proxy": {**tables["proxy"], "warm_time": "5s", "dns_servers": [silent]},
                 "cluster": [*tables["cluster"], *endpoints]}
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hole:
@@ -302,11 +302,11 @@ def test_the_first_of_new_sockets_is_not_read_late(start, address, udp_echoer):
         silent = f"127.0.0.1:{hole.getsockname()[1]}"
         baton = start(config(1))
         baton.write(config(8, {"name": "slow", "endpoints": ["slow.test:1"]}))
-        with AskingClients(address, patience=0.5) as load:
+        with AskingClients(address, patience=2.5) as load:
             baton.reload()
             tally = load.stop()
     assert not tally.unanswered and tally.answered > 500, tally
-    assert tally.slowest < 0.5
+    assert tally.slowest < 2.5
 
 
 def test_replies_reach_clients_of_a_generation_that_drains(start, address):
@@ -470,7 +470,7 @@ def test_clients_keep_their_upstream_sockets_through_ten_generations(start, addr
             baton.reload("--proxy", (NEXT_PROXY, PROXY)[i % 2])
             for client in clients:
                 assert udp.ask(client, b"after %d" % i) == b"after %d" % i
-        row = baton.wait_drained()
+        row = baton.wait_drained(moved_in=40)
         assert row["id"] == 11 and row["connections"] == 40 and row["moved_in"] == 40
         assert len(udp_echoer.clients) == 40, "the upstream has seen another port"
         assert active(baton) == 40 == baton.metric("baton_upstream_connections_active")
@@ -515,7 +515,7 @@ def test_sessions_find_the_worker_that_their_client_reaches(start, address, udp_
             for client in clients:
                 assert udp.ask(client, b"on") == b"on"
         assert len(udp_echoer.clients) == 64
-        assert baton.wait_drained()["connections"] == 64
+        assert baton.wait_drained(moved_in=64)["connections"] == 64
 
 
 def test_more_workers_cost_no_answer(start, address):
@@ -576,14 +576,14 @@ def test_what_is_left_of_the_idle_timeout_moves(start, address, udp_echoer):
 
 def test_sessions_that_end_on_loan_make_room_at_once(start, address, udp_echoer):
     """The generation before has counted them, and is told before the commit."""
-    baton = start(relay_udp(address, udp_echoer.address, supervisor={**QUICK, "probation": "3s"},
-                            listener={"max_connections": 2, "idle_timeout": "500ms"}))
+    baton = start(relay_udp(address, udp_echoer.address, supervisor={**QUICK, "probation": "8s"},
+                            listener={"max_connections": 2, "idle_timeout": "2s"}))
     with contextlib.ExitStack() as stack:
         for _ in range(2):
             assert udp.ask(stack.enter_context(udp.connect(address)), b"in") == b"in"
         reload = baton.ask_in_background("reload")
         assert baton.wait_generation(1, "paused")["connections"] == 2
-        wait_until(lambda: active(baton) == 0, 2, "they are idle, and have ended")
+        wait_until(lambda: active(baton) == 0, 6, "they are idle, and have ended")
         assert baton.generations()[1]["state"] == "paused"
         late = stack.enter_context(udp.connect(address))
         assert udp.ask(late, b"there is room") == b"there is room"
@@ -599,7 +599,7 @@ def test_sessions_that_have_moved_count_towards_max_connections(start, address, 
         clients = opened(stack, address, 3)
         for _ in range(2):
             baton.reload()
-        baton.wait_drained()
+        baton.wait_drained(moved_in=3)
         with udp.connect(address) as late:
             assert udp.ask(late, b"out", 0.2) is None
         for client in clients:
@@ -642,7 +642,7 @@ def test_sessions_of_an_endpoint_that_has_left_its_cluster_move(start, address, 
         client = opened(stack, address, 1)[0]
         baton.write(relay_udp(address, other.address, supervisor=QUICK))
         baton.reload()
-        assert baton.wait_drained()["moved_in"] == 1
+        assert baton.wait_drained(moved_in=1)["moved_in"] == 1
         assert udp.ask(client, b"with the old one") == b"with the old one"
         assert udp_echoer.datagrams == 2 and not other.clients
 
@@ -674,7 +674,7 @@ def test_new_dies_with_sessions_on_loan_and_old_goes_on(start, address, point):
             assert len(upstream.clients) == 10 == active(baton)
             assert baton.metric("baton_listener_connections_total", listener="front") == 10
             baton.reload("--probation", "20ms")
-            assert baton.wait_drained()["moved_in"] == 10
+            assert baton.wait_drained(moved_in=10)["moved_in"] == 10
 
 
 @pytest.mark.parametrize("point", ["offered", "accepted", "committed"])
@@ -691,7 +691,7 @@ def test_old_dies_with_sessions_on_loan_and_new_keeps_them(start, address, point
                 assert client.recv(100) == b"meanwhile"
                 assert udp.ask(client, b"after") == b"after"
             reload.communicate(timeout=20)
-            row = baton.wait_drained()
+            row = baton.wait_drained(moved_in=10)
             assert row["id"] == 2 and row["connections"] == 10 == row["moved_in"]
             assert len(upstream.clients) == 10 == active(baton)
 
@@ -710,7 +710,7 @@ def test_a_rollback_leaves_sessions_where_they_were(start, address, udp_echoer):
 
 
 def test_a_rollback_after_longer_than_the_idle_timeout_ends_no_session_in_use(start, address, udp_echoer):
-    idle_seconds = 0.5
+    idle_seconds = 2
     baton = start(relay_udp(address, udp_echoer.address, listener={"idle_timeout": f"{idle_seconds}s"}))
     with LastingClients(address, 8) as load:
         wait_until(lambda: load.answered() > 50, 10, "it runs")
