@@ -163,10 +163,8 @@ void Session::start_idle_timer() {
 }
 
 void Session::on_idle_timer() {
-  if (CoarseClock::now() - state_.last_activity() < *context_.idle_timeout) {
-    start_idle_timer();
-    return;
-  }
+  const bool is_idle = CoarseClock::now() - state_.last_activity() >= *context_.idle_timeout;
+  if (!is_idle || downstream_.has_unread()) return start_idle_timer();
   if (chain_.ends_when_idle()) return close(CloseMode::Now);
   timer_.start(os::seconds(*context_.idle_timeout));
 }

@@ -1,11 +1,13 @@
 """What a client may not do, and how long it may take; each with its mark in the access log."""
 
+import os
 import select
+import signal
 import threading
 import time
 
 import pytest
-from harness import sockets
+from harness import processes, sockets
 from harness.http import Client, Ended, HttpServer, RawServer, answer, ask
 from harness.tables import web
 from harness.waiting import wait_until
@@ -85,6 +87,21 @@ def test_a_kept_connection_is_closed_when_nothing_follows(start, address, http_s
     with Client(address) as client:
         for _ in range(3):
             assert client.ask().status == 200
+        assert client.is_closed()
+
+
+def test_a_request_that_came_in_time_is_answered_though_it_is_read_late(start, address, http_server):
+    """As after a machine stood still: nobody is closed whose request is there."""
+    baton = start(web(address, http_server.address, workers=1, http={"keep_alive_timeout": "500ms"}))
+    with Client(address) as client:
+        assert client.ask().status == 200
+        pid = baton.in_charge()["pid"]
+        processes.suspend(pid)
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        late = time.monotonic() + 1
+        wait_until(lambda: time.monotonic() > late, 5, "its time is over")
+        os.kill(pid, signal.SIGCONT)
+        assert client.reader.response().status == 200
         assert client.is_closed()
 
 
