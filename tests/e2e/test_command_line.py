@@ -199,13 +199,9 @@ def test_status_in_plain_words_names_what_matters(start, address, echoer):
 def test_status_shows_a_reload_in_progress(start, address, echoer):
     baton = start(relay(address, echoer.address))
     baton.reload("--no-wait", "--probation", "1h")
-
-    def phase():
-        return baton.status()["reload_in_progress"]["phase"]
     # It returns when the new generation serves; probation begins when the one before has paused.
-    assert phase() in ("serve", "probation")
-    wait_until(lambda: phase() == "probation", 5, phase)
-    reload = baton.status()["reload_in_progress"]
+    assert baton.status()["reload_in_progress"]["phase"] in ("serve", "probation")
+    reload = baton.wait_phase("probation")
     assert set(reload) == {"from", "to", "phase", "phase_ms", "elapsed_ms", "left_ms"}
     assert (reload["from"], reload["to"], reload["phase"]) == (1, 2, "probation")
     assert 0 <= reload["phase_ms"] <= reload["elapsed_ms"] < 60_000

@@ -237,7 +237,7 @@ def test_old_dies_while_new_warms(start, address, liner):
         baton.write({**tables, "proxy": {**tables["proxy"], "warm_time": "59m"},
                      "cluster": [*tables["cluster"], checked]})
         reload = baton.ask_in_background("reload")
-        wait_until(lambda: (baton.status()["reload_in_progress"] or {}).get("phase") == "warm", 10, "it warms")
+        baton.wait_phase("warm")
         processes.kill(baton.generations()[1]["pid"])
         with sockets.connect(address) as client:
             client.sendall(b"1\n")

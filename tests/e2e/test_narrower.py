@@ -29,7 +29,7 @@ def addresses(request):
 def wait_until_paused(baton, old):
     """It is told to, and accepts until it has been; probation begins when it has said so."""
     baton.wait_generation(old, "paused")
-    wait_until(lambda: (baton.status()["reload_in_progress"] or {}).get("phase") == "probation", 10, baton.status)
+    baton.wait_phase("probation")
 
 
 def begin_reload(baton, number, tables, *arguments):

@@ -206,6 +206,15 @@ class Baton:
         return wait_until(look, seconds,
                           lambda: f"generation {number} {state}: {self.generations()}\n{self.log()}")
 
+    def wait_phase(self, name, seconds=PATIENCE):
+        """Until the reload in progress is in that phase. Returns what `status` says of it."""
+
+        def look():
+            reload = self.status()["reload_in_progress"]
+            return reload and reload["phase"] == name and reload
+
+        return wait_until(look, seconds, lambda: f"phase {name}: {self.status()}\n{self.log()}")
+
     def wait_drained(self, seconds=PATIENCE, moved_in=0):
         """Until one generation is all that is left, to which so many connections have moved.
 

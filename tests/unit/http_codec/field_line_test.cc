@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "proxy/http/codec/characters.h"
 
@@ -18,7 +19,7 @@ struct Read {
 
 // From an allocation of just that size, so that a sanitizer sees a look beyond it.
 Read read(std::string_view text) {
-  const std::string exact(text);
+  const std::vector<char> exact(text.begin(), text.end());
   Read read;
   read.end = read_field_line(exact.data(), exact.data() + exact.size(), read.field);
   if (read.end.next != nullptr) CHECK(read.end.next == exact.data() + exact.size());
