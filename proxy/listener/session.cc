@@ -1,6 +1,7 @@
 #include "proxy/listener/session.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "shared/os/seconds.h"
@@ -81,15 +82,13 @@ os::SocketAddress Session::local_address() const {
 }
 
 void Session::send_downstream(Buffer& data, EndOfStream end) {
-  if (end == EndOfStream::Yes && data.empty() && state_.downstream.unsent.empty() &&
+  if (end == EndOfStream::Yes && data.empty() && downstream_.all_sent() &&
       state_.downstream.read_ended && state_.upstream && state_.upstream->ended()) {
     // The last of the four ends: closing the sockets says the same with one system call less.
     close(CloseMode::Now);
     return;
   }
-  if (downstream_.write(data, end) == WriteStatus::Ok) return;
-  downstream_.deliver_rest();
-  close(CloseMode::Reset, CloseCause::Client);
+  if (downstream_.write(data, end) == WriteStatus::Failed) on_write_failed(errno);
 }
 
 void Session::send_downstream(std::string_view data) {
@@ -109,6 +108,11 @@ void Session::on_received(Buffer& data, EndOfStream end) {
 
 void Session::on_failed() { close(CloseMode::Reset, CloseCause::Client); }
 
+void Session::on_write_failed(int) {
+  downstream_.deliver_rest();
+  close(CloseMode::Reset, CloseCause::Client);
+}
+
 void Session::on_flushed() {
   if (phase_ == Phase::Open) {
     chain_.on_downstream_flushed();
@@ -122,8 +126,18 @@ void Session::on_flushed() {
 
 void Session::close(CloseMode mode, CloseCause cause) {
   if (phase_ == Phase::Closed) return;
+  if (!sends_the_last() && mode == CloseMode::Now && cause != CloseCause::Cut) {
+    mode = CloseMode::Linger;
+  }
   chain_.close(mode, cause);
   mode == CloseMode::Linger ? begin_linger() : finish(mode);
+}
+
+// Whoever closes now believes that all was sent that was not in `unsent`.
+bool Session::sends_the_last() {
+  if (!state_.downstream.unsent.empty()) return true;
+  downstream_.send_now();
+  return state_.downstream.unsent.empty();
 }
 
 void Session::begin_linger() {

@@ -114,10 +114,12 @@ class Session final : public boost::intrusive::list_base_hook<>,
   // ConnectionSink, of the downstream
   void on_received(Buffer& data, EndOfStream end) override;
   void on_failed() override;
+  void on_write_failed(int error) override;
   void on_flushed() override;
 
   void close(CloseMode mode, CloseCause cause);
   void watch_client();
+  bool sends_the_last();
   void begin_linger();
   void finish(CloseMode mode);
   void start_idle_timer();

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "proxy/network/socket_io.h"
 #include "proxy/worker/event_loop.h"
@@ -43,6 +44,7 @@ void Connection::restore() {
 
 // Reading comes first: a peer that answered and then reset is heard before the write fails.
 void Connection::on_ready(ev::io&, int events) {
+  if (failure_ != 0 && !frozen_) sink_.on_write_failed(std::exchange(failure_, 0));
   if ((events & ev::READ) != 0) {
     int turns = kReadsPerTurn;
     while ((watched_ & ev::READ) != 0 && receive() == Received::Full && --turns > 0) {
@@ -95,6 +97,11 @@ void Connection::deliver_rest() {
 }
 
 WriteStatus Connection::write(Buffer& data, EndOfStream end) {
+  if (failure_ != 0) {
+    data.clear();
+    return WriteStatus::Ok;
+  }
+  EventLoop::send_queue(io_.loop).send_all();
   if (leg_.unsent.empty() && !frozen_ && !data.empty() && send_from(data) == WriteStatus::Failed) {
     data.clear();
     return WriteStatus::Failed;
@@ -113,6 +120,7 @@ WriteStatus Connection::write(Buffer& data, EndOfStream end) {
 }
 
 WriteStatus Connection::write(std::string_view data) {
+  if (failure_ != 0 || queue(data)) return WriteStatus::Ok;
   std::size_t sent = 0;
   if (leg_.unsent.empty() && !frozen_ && !data.empty() &&
       send_some(data, sent) == WriteStatus::Failed) {
@@ -125,6 +133,35 @@ WriteStatus Connection::write(std::string_view data) {
   }
   return WriteStatus::Ok;
 }
+
+bool Connection::queue(std::string_view data) {
+  if (data.empty() || frozen_ || !leg_.unsent.empty()) return false;
+  if (!EventLoop::send_queue(io_.loop).take(*this, data)) return false;
+  queued_ = true;
+  leg_.sent_bytes += data.size();
+  return true;
+}
+
+void Connection::send_now() {
+  if (queued_) EventLoop::send_queue(io_.loop).send_all();
+}
+
+void Connection::send_queued(std::string_view data) {
+  queued_ = false;
+  leg_.sent_bytes -= data.size();
+  std::size_t sent = 0;
+  if (!frozen_ && send_some(data, sent) == WriteStatus::Failed) {
+    failure_ = static_cast<std::uint16_t>(errno);
+    tell_failure();
+  } else if (sent < data.size()) {
+    leg_.unsent.append(data.substr(sent));
+    full_ = leg_.unsent.size() >= kHighWatermark;
+    watch();
+  }
+}
+
+// Not from here: whoever has made the queue send is not prepared for it.
+void Connection::tell_failure() { ev_feed_event(io_.loop, &io_, EV_CUSTOM); }
 
 // What would block stays in `data`: that is not a failure.
 WriteStatus Connection::send_from(Buffer& data) {
@@ -192,6 +229,7 @@ void Connection::watch() {
   if (wanted == watched_) return;
   watched_ = static_cast<std::uint8_t>(wanted);
   io_.stop();
+  if (failure_ != 0) tell_failure();
   if (wanted == 0) return;
   // Naming the descriptor makes libev register it anew even if it believes it already has: it may
   // have been removed behind libev's back (EventLoop::forget_fd).
@@ -199,13 +237,15 @@ void Connection::watch() {
 }
 
 void Connection::freeze() {
-  frozen_ = true;
+  frozen_ = true;  // what is queued now waits in leg.unsent
+  send_now();
   watch();
   if (leg_.fd.valid()) EventLoop::forget_fd(io_.loop, leg_.fd.get());
 }
 
 void Connection::thaw() {
   frozen_ = false;
+  if (failure_ != 0) tell_failure();
   if (!started_) return;
   send_end_if_due();
   watch();
@@ -213,7 +253,9 @@ void Connection::thaw() {
 
 // Where another process has a copy, close(2) ends neither the registration nor the connection.
 void Connection::close() {
+  send_now();
   io_.stop();
+  failure_ = 0;
   watched_ = 0;
   started_ = false;
   if (leg_.shared && leg_.fd.valid()) {
@@ -225,6 +267,7 @@ void Connection::close() {
 }
 
 void Connection::reset() {
+  send_now();
   if (leg_.fd.valid()) {
     if (!leg_.unsent.empty()) static_cast<void>(send_from(leg_.unsent));
     const linger at_once{.l_onoff = 1, .l_linger = 0};

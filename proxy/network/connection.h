@@ -2,12 +2,14 @@
 // what the kernel does not take, and carries half-close both ways.
 //
 // In steady state a small message costs one recv here and one send on the other leg, nothing else:
-// the read watcher stays registered, the write watcher is on only while bytes are waiting.
+// the read watcher stays registered, the write watcher is on only while bytes are waiting. Small
+// writes leave at the end of the loop's iteration (SendQueue); until then they count as sent.
 //
 // Thread: its worker's. Owns: the watcher. Borrows: the leg's state (with its socket), the scratch
 // buffer, the counters, the sink.
 // Invariant: between two callbacks the scratch buffer is empty, and leg.unsent is non-empty exactly
-// while the write watcher is on (or the connection is frozen).
+// while the write watcher is on (or the connection is frozen). What is queued has nothing in
+// leg.unsent ahead of it.
 #pragma once
 
 #include <ev++.h>
@@ -43,6 +45,9 @@ class ConnectionSink {
   virtual void on_received(Buffer& data, EndOfStream end) = 0;
   // The socket has failed: a reset, as a rule. What had been received before was delivered.
   virtual void on_failed() = 0;
+  // What a write() had taken could not be sent. The caller's part of a failed write() follows.
+  // `error` is errno's value.
+  virtual void on_write_failed(int error) = 0;
   // Bytes that were waiting have gone out and the low watermark is reached, or the queued end has.
   virtual void on_flushed() = 0;
 
@@ -59,7 +64,7 @@ class Connection {
 
   Connection(ev::loop_ref loop, LegState& leg, Buffer& scratch, const ByteCounters& counters,
              ConnectionSink& sink);
-  ~Connection() = default;
+  ~Connection() { send_now(); }
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
@@ -78,11 +83,16 @@ class Connection {
   // until thaw().
   void restore();
 
-  // Takes all bytes of `data`. On Failed the caller ends the tunnel, after deliver_rest().
+  // Takes all bytes of `data`. On Failed the caller ends the tunnel, after deliver_rest(). One that
+  // fails later is told of by on_write_failed().
   [[nodiscard]] WriteStatus write(Buffer& data, EndOfStream end);
   // The same for bytes that lie elsewhere; the end may follow by the other one.
   [[nodiscard]] WriteStatus write(std::string_view data);
   bool full() const { return full_; }
+  // The kernel has all that was written.
+  bool all_sent() const { return leg_.unsent.empty() && !queued_; }
+  // What this iteration has written is sent, and what the kernel does not take is in leg.unsent.
+  void send_now();
 
   void pause(PauseReason reason);
   void resume(PauseReason reason);
@@ -103,6 +113,11 @@ class Connection {
   void reset();
 
  private:
+  friend class SendQueue;
+
+  bool queue(std::string_view data);
+  void send_queued(std::string_view data);
+  void tell_failure();
   void on_ready(ev::io& watcher, int events);
   enum class Received : std::uint8_t { Part, Full };
   Received receive();
@@ -124,6 +139,8 @@ class Connection {
   bool started_ = false;
   bool frozen_ = false;
   bool full_ = false;
+  bool queued_ = false;        // in the loop's SendQueue
+  std::uint16_t failure_ = 0;  // errno's value of a send that the sink is to be told of
 };
 
 }  // namespace baton::proxy

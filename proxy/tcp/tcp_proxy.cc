@@ -1,5 +1,6 @@
 #include "proxy/tcp/tcp_proxy.h"
 
+#include <cerrno>
 #include <optional>
 #include <utility>
 
@@ -89,7 +90,7 @@ void TcpProxy::on_connected(os::UniqueFd socket, std::shared_ptr<const Endpoint>
   callbacks_.resume_reading();
   if (first.empty() && !ended) return;
   const auto result = upstream_.write(first, ended ? EndOfStream::Yes : EndOfStream::No);
-  if (result == WriteStatus::Failed) return on_upstream_write_failed();
+  if (result == WriteStatus::Failed) return on_write_failed(errno);
   if (upstream_.full()) callbacks_.pause_reading();
 }
 
@@ -109,14 +110,14 @@ FilterStatus TcpProxy::on_data(Buffer& data, EndOfStream end) {
     return FilterStatus::Continue;
   }
   const TunnelState& tunnel = callbacks_.tunnel();
-  if (end == EndOfStream::Yes && data.empty() && tunnel.upstream->unsent.empty() &&
+  if (end == EndOfStream::Yes && data.empty() && upstream_.all_sent() &&
       tunnel.upstream->read_ended && tunnel.downstream.ended()) {
     // The last of the four ends: closing the sockets says the same with one system call less.
     callbacks_.close(CloseMode::Now);
     return FilterStatus::Continue;
   }
   if (upstream_.write(data, end) == WriteStatus::Failed) {
-    on_upstream_write_failed();
+    on_write_failed(errno);
     return FilterStatus::Continue;
   }
   if (upstream_.full()) callbacks_.pause_reading();
@@ -136,7 +137,7 @@ void TcpProxy::on_flushed() {
 
 void TcpProxy::on_failed() { callbacks_.close(CloseMode::Reset); }
 
-void TcpProxy::on_upstream_write_failed() {
+void TcpProxy::on_write_failed(int) {
   // A server may answer in full and close while the client still talks: that answer arrives.
   if (callbacks_.tunnel().upstream->read_ended) {
     callbacks_.close(CloseMode::Linger);

@@ -58,10 +58,10 @@ class TcpProxy final : public NetworkFilter, private ConnectionSink, private Con
   // ConnectionSink, of the upstream
   void on_received(Buffer& data, EndOfStream end) override;
   void on_failed() override;
+  void on_write_failed(int error) override;
   void on_flushed() override;
 
   void keep(Buffer& data, EndOfStream end);
-  void on_upstream_write_failed();
   void close_if_ended();
   void join(const std::string& cluster);
 

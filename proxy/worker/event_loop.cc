@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "shared/os/check.h"
-
 namespace baton::proxy {
 namespace {
 
@@ -18,10 +16,28 @@ struct ev_loop* make_loop() {
 
 }  // namespace
 
-EventLoop::EventLoop() : loop_(make_loop()), backend_(loop_.get()), wake_(loop_.get()) {
+EventLoop::EventLoop()
+    : loop_(make_loop()),
+      backend_(loop_.get()),
+      wake_(loop_.get()),
+      begin_(loop_.get()),
+      end_(loop_.get()) {
   ev_set_userdata(loop_.get(), this);
   wake_.set<EventLoop, &EventLoop::run_posted>(this);
   wake_.start();
+  begin_.set<SendQueue, &SendQueue::open>(&send_queue_);
+  end_.set<SendQueue, &SendQueue::close>(&send_queue_);
+  begin_.priority = EV_MAXPRI;
+  end_.priority = EV_MINPRI;
+  for (ev::check* const each : {&begin_, &end_}) {
+    each->start();
+    ref().unref();  // they do not keep the loop running
+  }
+}
+
+EventLoop::~EventLoop() {
+  ref().ref();
+  ref().ref();
 }
 
 void EventLoop::run() { ref().run(); }
@@ -49,10 +65,6 @@ void EventLoop::run_posted() {
   for (const Task& task : tasks) task();
 }
 
-void EventLoop::forget_fd(ev::loop_ref loop, int fd) {
-  auto* self = static_cast<EventLoop*>(ev_userdata(loop));
-  BATON_CHECK(self != nullptr);
-  self->backend_.forget(fd);
-}
+void EventLoop::forget_fd(ev::loop_ref loop, int fd) { of(loop).backend_.forget(fd); }
 
 }  // namespace baton::proxy

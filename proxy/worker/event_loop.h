@@ -11,6 +11,8 @@
 #include <mutex>
 #include <vector>
 
+#include "proxy/network/send_queue.h"
+#include "shared/os/check.h"
 #include "shared/os/loop_backend.h"
 
 namespace baton::proxy {
@@ -20,7 +22,7 @@ class EventLoop {
   using Task = std::function<void()>;
 
   EventLoop();
-  ~EventLoop() = default;
+  ~EventLoop();
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
@@ -38,7 +40,15 @@ class EventLoop {
   // `loop` is an EventLoop's.
   static void forget_fd(ev::loop_ref loop, int fd);
 
+  // Of an EventLoop's loop: what its connections write within an iteration.
+  static SendQueue& send_queue(ev::loop_ref loop) { return of(loop).send_queue_; }
+
  private:
+  static EventLoop& of(ev::loop_ref loop) {
+    auto* self = static_cast<EventLoop*>(ev_userdata(loop));
+    BATON_CHECK(self != nullptr);
+    return *self;
+  }
   void run_posted();
 
   struct Destroy {
@@ -47,6 +57,9 @@ class EventLoop {
   std::unique_ptr<struct ev_loop, Destroy> loop_;
   os::LoopBackend backend_;
   ev::async wake_;
+  SendQueue send_queue_;
+  ev::check begin_;  // before all other callbacks of an iteration, ...
+  ev::check end_;    // ... and behind them
   std::mutex mutex_;
   std::vector<Task> posted_;  // guarded by mutex_
 };

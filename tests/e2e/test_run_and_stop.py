@@ -177,7 +177,8 @@ def test_a_second_signal_stops_at_once(start, address, echoer):
         baton.process.send_signal(signal.SIGTERM)
         assert baton.wait_gone(5) == 0
         assert sockets.is_reset_by_peer(client)
-    assert "with 1 connections left" in baton.log()
+    # The client's, and maybe the last one that asked whether anybody accepts.
+    assert re.search("with [12] connections left", baton.log()), baton.log()
 
 
 def test_hup_reloads_the_changed_configuration(start, address):

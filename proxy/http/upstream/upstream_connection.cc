@@ -45,8 +45,11 @@ void UpstreamConnection::endpoint_keeps(std::chrono::seconds time) {
 }
 
 void UpstreamConnection::write(std::string_view bytes) {
-  if (connection_.write(bytes) == WriteStatus::Ok) return;
-  was_reset_ = was_reset_ || errno == ECONNRESET;
+  if (connection_.write(bytes) == WriteStatus::Failed) on_write_failed(errno);
+}
+
+void UpstreamConnection::on_write_failed(int error) {
+  was_reset_ = was_reset_ || error == ECONNRESET;
   write_failed_ = true;
 }
 

@@ -69,7 +69,7 @@ class UpstreamConnection final : public boost::intrusive::list_base_hook<
   std::uint32_t requests_served() const { return requests_served_; }
   // Both ends are open, nothing waits to be sent, and nothing was received that nobody wants.
   bool reusable() const {
-    return connection_.started() && !leg_.read_ended && leg_.unsent.empty() && !write_failed_;
+    return connection_.started() && !leg_.read_ended && connection_.all_sent() && !write_failed_;
   }
   // Whether nothing waits to be read, not even the end; a system call.
   bool is_quiet() const;
@@ -97,6 +97,7 @@ class UpstreamConnection final : public boost::intrusive::list_base_hook<
 
   void on_received(Buffer& data, EndOfStream end) override;
   void on_failed() override;
+  void on_write_failed(int error) override;
   void on_flushed() override;
   void on_idle_timeout();
   void begin_idle();

@@ -1,8 +1,13 @@
 #include "proxy/network/connection.h"
 
 #include <doctest/doctest.h>
+#include <sys/socket.h>
 
+#include <cerrno>
+#include <functional>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "tests/unit/fixture/loop_driver.h"
 #include "tests/unit/fixture/sockets.h"
@@ -27,6 +32,7 @@ struct Leg final : ConnectionSink {
     if (close_on_data) connection->close();
   }
   void on_failed() override { ++failures; }
+  void on_write_failed(int error) override { write_errors.push_back(error); }
   void on_flushed() override { ++flushes; }
 
   WriteStatus write(std::string_view bytes, EndOfStream end = EndOfStream::No) {
@@ -48,6 +54,7 @@ struct Leg final : ConnectionSink {
   std::string received;
   bool ended = false;
   bool close_on_data = false;
+  std::vector<int> write_errors;
   int failures = 0;
   int flushes = 0;
 };
@@ -165,6 +172,154 @@ TEST_CASE("connection: an end that is written while frozen goes out after thaw")
   CHECK(leg.peer.received() == "waits");
 }
 
+// --- within an iteration of the loop -----------------------------------------------------------
+
+namespace {
+
+void in_an_iteration(Leg& leg, const std::function<void()>& task) {
+  bool ran = false;
+  leg.loop.post([&] {
+    task();
+    ran = true;
+  });
+  REQUIRE(leg.until([&] { return ran; }));
+}
+
+// What a client does that reads nothing.
+void fill_socket(Leg& leg) {
+  const std::string bytes = pattern(100'000, 16);
+  while (::send(leg.state.fd.get(), bytes.data(), bytes.size(), MSG_DONTWAIT) > 0) {
+  }
+}
+
+}  // namespace
+
+TEST_CASE("connection: small writes of one iteration leave at its end, in one piece") {
+  Leg leg;
+  in_an_iteration(leg, [&] {
+    CHECK(leg.connection->write("one,") == WriteStatus::Ok);
+    CHECK(leg.connection->write("two") == WriteStatus::Ok);
+    CHECK_FALSE(leg.connection->all_sent());
+    CHECK(leg.state.sent_bytes == 7);
+    leg.peer.read();
+    CHECK(leg.peer.received().empty());
+  });
+  CHECK(leg.connection->all_sent());
+  leg.peer.read();
+  CHECK(leg.peer.received() == "one,two");
+  CHECK(leg.state.sent_bytes == 7);
+  CHECK(leg.cells[1] == 7);
+  CHECK(leg.state.unsent.capacity() == 0);
+}
+
+TEST_CASE("connection: a large write follows the small ones before it, at once") {
+  Leg leg;
+  const std::string large = pattern(SendQueue::kMostBytes + 1, 17);
+  in_an_iteration(leg, [&] {
+    CHECK(leg.connection->write("small") == WriteStatus::Ok);
+    CHECK(leg.connection->write(large) == WriteStatus::Ok);
+    leg.peer.read();
+    CHECK(leg.peer.received() == "small" + large);
+    CHECK(leg.connection->write("behind") == WriteStatus::Ok);
+    Buffer end;
+    CHECK(leg.connection->write(end, EndOfStream::Yes) == WriteStatus::Ok);
+    CHECK(leg.peer.read() == Peer::Ended);
+  });
+  CHECK(leg.peer.received() == "small" + large + "behind");
+}
+
+TEST_CASE("connection: more small writes than the queue holds arrive, in order") {
+  Leg leg;
+  const std::string bytes = pattern(3 * SendQueue::kCapacity, 18);
+  in_an_iteration(leg, [&] {
+    for (std::size_t at = 0; at < bytes.size(); at += 1000) {
+      CHECK(leg.connection->write(std::string_view(bytes).substr(at, 1000)) == WriteStatus::Ok);
+      leg.peer.read();
+    }
+  });
+  REQUIRE(leg.until([&] {
+    leg.peer.read();
+    return leg.peer.received().size() == bytes.size();
+  }));
+  CHECK(leg.peer.received() == bytes);
+  CHECK(leg.state.sent_bytes == bytes.size());
+  CHECK(leg.cells[1] == bytes.size());
+}
+
+TEST_CASE("connection: a small write that the kernel does not take waits") {
+  Leg leg;
+  fill_socket(leg);
+  in_an_iteration(leg, [&] { CHECK(leg.connection->write("waits") == WriteStatus::Ok); });
+  CHECK(leg.connection->full());
+  CHECK_FALSE(leg.connection->all_sent());
+  CHECK(leg.state.unsent.view() == "waits");
+  CHECK(leg.state.sent_bytes == 0);
+  REQUIRE(leg.until([&] {
+    leg.peer.read();
+    return leg.flushes == 1;
+  }));
+  leg.peer.read();
+  CHECK(leg.peer.received().ends_with("waits"));
+  CHECK(leg.state.sent_bytes == 5);
+  CHECK_FALSE(leg.connection->full());
+}
+
+TEST_CASE("connection: a small write to a peer that has gone is told of after it") {
+  Leg leg;
+  SUBCASE("while it is read") {}
+  SUBCASE("while it is not") { leg.connection->pause(PauseReason::Filter); }
+  leg.peer.write("last words");
+  leg.peer.close();
+  leg.loop.post([&] {
+    CHECK(leg.connection->write("anyone?") == WriteStatus::Ok);
+    leg.connection->send_now();
+    CHECK(leg.write_errors.empty());
+    CHECK(leg.connection->write("or later?") == WriteStatus::Ok);
+    leg.connection->pause(PauseReason::FilterHold);  // does not lose it
+  });
+  REQUIRE(leg.until([&] { return !leg.write_errors.empty(); }));
+  CHECK(leg.write_errors == std::vector<int>{EPIPE});
+  CHECK(leg.state.sent_bytes == 0);
+  CHECK(leg.state.unsent.empty());
+  leg.connection->deliver_rest();
+  CHECK(leg.received == "last words");
+  settle(leg.loop);
+  CHECK(leg.write_errors.size() == 1);
+}
+
+TEST_CASE("connection: closed, reset or destroyed, it has sent what it wrote before") {
+  Leg leg;
+  Peer seen = Peer::Ended;
+  in_an_iteration(leg, [&] {
+    CHECK(leg.connection->write("last words") == WriteStatus::Ok);
+    SUBCASE("closed") { leg.connection->close(); }
+    SUBCASE("reset") { leg.connection->reset(); }
+    SUBCASE("destroyed") {
+      leg.connection.reset();
+      leg.state.fd.reset();
+    }
+  });
+  CHECK(leg.until([&] { return leg.peer.read() == seen; }));
+  CHECK(leg.peer.received() == "last words");
+}
+
+TEST_CASE("connection: what is queued when it is frozen goes with it") {
+  Leg leg;
+  in_an_iteration(leg, [&] {
+    CHECK(leg.connection->write("moves") == WriteStatus::Ok);
+    leg.connection->freeze();
+  });
+  leg.peer.read();
+  CHECK(leg.peer.received().empty());
+  CHECK(leg.state.unsent.view() == "moves");
+  CHECK(leg.state.sent_bytes == 0);
+  leg.connection->thaw();
+  REQUIRE(leg.until([&] {
+    leg.peer.read();
+    return leg.peer.received() == "moves";
+  }));
+}
+
 TEST_CASE("connection: the peer sees its end although another process has the socket, too") {
   EventLoop loop;
   Buffer scratch{1000};
@@ -174,6 +329,7 @@ TEST_CASE("connection: the peer sees its end although another process has the so
   struct Sink final : ConnectionSink {
     void on_received(Buffer&, EndOfStream) override {}
     void on_failed() override {}
+    void on_write_failed(int) override {}
     void on_flushed() override {}
   } sink;
   const ListeningSocket listening = listen_on("127.0.0.1:0");

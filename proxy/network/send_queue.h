@@ -1,0 +1,53 @@
+// What connections write in one iteration of a worker's loop, sent in a row at its end.
+//
+// A send runs through more of the kernel than a processor's nearest cache holds, and so does what
+// Baton does for a request: in turn they throw each other out. One send right behind another finds
+// its way there. Measured: 3 to 4 % of a small HTTP request's CPU. What one connection writes in a
+// row leaves in one piece.
+//
+// What is too large goes past the queue, which is sent ahead of it: a small answer waits for what
+// the loop does for others, but not for others' megabytes.
+// Thread: its loop's. Borrows: the connections in it, which leave by send_all() before they end.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace baton::proxy {
+
+class Connection;
+
+class SendQueue {
+ public:
+  // Of one write, in bytes: copying more costs as much as it saves.
+  static constexpr std::size_t kMostBytes = std::size_t{4} * 1024;
+  // Of all that waits.
+  static constexpr std::size_t kCapacity = std::size_t{64} * 1024;
+
+  SendQueue();
+
+  // Around the callbacks of an iteration. Outside of them nothing is taken.
+  void open() { open_ = true; }
+  void close();
+
+  // Copies the bytes and sends them later, by Connection::send_queued(). False: they are the
+  // caller's to send, and what was in the queue has been sent.
+  [[nodiscard]] bool take(Connection& connection, std::string_view bytes);
+  void send_all();
+
+ private:
+  struct Entry {
+    Connection* connection;
+    std::size_t begin;  // in bytes_
+    std::size_t size;
+  };
+
+  std::unique_ptr<char[]> bytes_;  // kCapacity
+  std::size_t used_ = 0;
+  std::vector<Entry> entries_;
+  bool open_ = false;
+};
+
+}  // namespace baton::proxy
