@@ -142,7 +142,10 @@ void ActiveListener::accept_from(Socket& socket) {
     return;
   }
   // An empty queue raises no event, so whether it is empty now must be asked for.
-  if (socket.retiring) socket.watcher.feed_event(ev::READ);
+  if (!socket.retiring) return;
+  // This iteration ends with it: what has been written so far does not wait as long.
+  EventLoop::send_queue(loop_).send_all();
+  socket.watcher.feed_event(ev::READ);
 }
 
 // Takes a place in the gauge first and looks at the sum over all lanes after. Of several workers

@@ -67,6 +67,7 @@ void Session::watch_client() {
 
 void Session::cut() {
   if (phase_ == Phase::Closed) return;
+  downstream_.send_now();  // whether that is all decides how it ends
   if (phase_ == Phase::Lingering && state_.downstream.write_ended) {
     finish(CloseMode::Now);
     return;
@@ -88,13 +89,13 @@ void Session::send_downstream(Buffer& data, EndOfStream end) {
     close(CloseMode::Now);
     return;
   }
-  if (downstream_.write(data, end) == WriteStatus::Failed) on_write_failed(errno);
+  if (downstream_.write(data, end) == WriteStatus::Ok) return;
+  downstream_.deliver_rest();
+  close(CloseMode::Reset, CloseCause::Client);
 }
 
 void Session::send_downstream(std::string_view data) {
-  // What the client had sent before it went away is not delivered: the scratch buffer may be in
-  // use.
-  if (downstream_.write(data) == WriteStatus::Failed) close(CloseMode::Reset, CloseCause::Client);
+  if (downstream_.write(data) == WriteStatus::Failed) on_write_failed(errno);
 }
 
 void Session::on_received(Buffer& data, EndOfStream end) {
@@ -108,10 +109,9 @@ void Session::on_received(Buffer& data, EndOfStream end) {
 
 void Session::on_failed() { close(CloseMode::Reset, CloseCause::Client); }
 
-void Session::on_write_failed(int) {
-  downstream_.deliver_rest();
-  close(CloseMode::Reset, CloseCause::Client);
-}
+// Of an answer. What the client had sent before it went away is not delivered: nobody would see
+// what comes of it.
+void Session::on_write_failed(int) { close(CloseMode::Reset, CloseCause::Client); }
 
 void Session::on_flushed() {
   if (phase_ == Phase::Open) {

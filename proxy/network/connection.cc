@@ -47,7 +47,8 @@ void Connection::on_ready(ev::io&, int events) {
   if (failure_ != 0 && !frozen_) sink_.on_write_failed(std::exchange(failure_, 0));
   if ((events & ev::READ) != 0) {
     int turns = kReadsPerTurn;
-    while ((watched_ & ev::READ) != 0 && receive() == Received::Full && --turns > 0) {
+    while ((watched_ & ev::READ) != 0 && failure_ == 0 && receive() == Received::Full &&
+           --turns > 0) {
     }
   }
   if ((events & ev::WRITE) != 0 && (watched_ & ev::WRITE) != 0) flush();
@@ -149,8 +150,10 @@ void Connection::send_now() {
 void Connection::send_queued(std::string_view data) {
   queued_ = false;
   leg_.sent_bytes -= data.size();
+  if (failure_ != 0) return;
   std::size_t sent = 0;
-  if (!frozen_ && send_some(data, sent) == WriteStatus::Failed) {
+  const bool is_next = !frozen_ && leg_.unsent.empty();
+  if (is_next && send_some(data, sent) == WriteStatus::Failed) {
     failure_ = static_cast<std::uint16_t>(errno);
     tell_failure();
   } else if (sent < data.size()) {

@@ -282,7 +282,8 @@ bool ConnectionManager::freeze() {
   if (tunnel_) return tunnel_->freeze();
   if (stream_) return false;
   if (waiting_.empty()) return true;
-  // Nothing of what waits has been looked at; a head that is being read is waited for.
+  // A head that is being read is waited for; of what else waits nothing has been looked at.
+  if (reads_head_) return false;
   const bool is_ahead = boards_ || client_is_slow();
   if (!is_ahead || waiting_.size() > MoveDetails::kMostUnreadBytes) return false;
   timeout_.disarm();

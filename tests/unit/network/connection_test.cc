@@ -287,6 +287,31 @@ TEST_CASE("connection: a small write to a peer that has gone is told of after it
   CHECK(leg.write_errors.size() == 1);
 }
 
+TEST_CASE("connection: of two small writes to a peer that has reset the first one's error counts") {
+  Leg leg;
+  Leg other;
+  const ListeningSocket listening = listen_on("127.0.0.1:0");
+  TestPeer peer(connect_to(listening.address));
+  leg.connection->close();
+  leg.connection.reset();
+  leg.state = LegState{.fd = accept_from(listening)};
+  REQUIRE(leg.state.fd.valid());
+  leg.connection.emplace(leg.loop.ref(), leg.state, leg.scratch, leg.counters, leg);
+  leg.connection->start();
+  leg.connection->pause(PauseReason::Filter);  // so that it is not reading that tells
+  Connection between(leg.loop.ref(), other.state, other.scratch, other.counters, other);
+  peer.reset();
+  leg.loop.post([&] {
+    CHECK(leg.connection->write("one") == WriteStatus::Ok);
+    CHECK(between.write("of another") == WriteStatus::Ok);  // so they do not leave in one piece
+    CHECK(leg.connection->write("two") == WriteStatus::Ok);
+    leg.connection->send_now();
+  });
+  REQUIRE(leg.until([&] { return !leg.write_errors.empty(); }));
+  CHECK(leg.write_errors == std::vector<int>{ECONNRESET});
+  CHECK(leg.state.sent_bytes == 0);
+}
+
 TEST_CASE("connection: closed, reset or destroyed, it has sent what it wrote before") {
   Leg leg;
   Peer seen = Peer::Ended;
