@@ -239,6 +239,7 @@ Step on_pausing(const State& state, EventKind kind) {
     case EventKind::InChargeFailed:
       return to(state, Stage::Probation, {BeginProbation});
     case EventKind::RollbackRequested:
+      return to(state, Stage::RollingBack, {ResumeInCharge});
     case EventKind::CandidateFailed:
     case EventKind::CandidateDied:
     case EventKind::CandidateTimedOut:
@@ -268,6 +269,7 @@ Step on_probation(const State& state, EventKind kind) {
     case EventKind::ProbationPassed:
       return committed(state, {EndProbation, Commit, ReportCommitted});
     case EventKind::RollbackRequested:
+      return to(state, Stage::RollingBack, {EndProbation, ResumeInCharge});
     case EventKind::CandidateFailed:
     case EventKind::CandidateDied:
     case EventKind::CandidateTimedOut:
@@ -280,6 +282,36 @@ Step on_probation(const State& state, EventKind kind) {
     case EventKind::InChargePaused:
     case EventKind::InChargeResumed:
     case EventKind::InChargeFailed:
+    case EventKind::BackOffOver:
+    case EventKind::AllGone:
+      return stay(state);
+  }
+  return stay(state);
+}
+
+Step on_rolling_back(const State& state, EventKind kind) {
+  switch (kind) {
+    case EventKind::ReloadRequested:
+      return refuse(state);
+    case EventKind::StopRequested:
+      return to(state, Stage::Stopping, {ReportFailed, DrainAll});
+    case EventKind::StopNowRequested:
+      return to(state, Stage::Stopping, {ReportFailed, CutAll});
+    case EventKind::InChargeResumed:
+      return to(state, Stage::Serving, {RetireCandidate, ReportFailed});
+    case EventKind::InChargeFailed:
+    case EventKind::InChargeDied:
+      return committed(state, {CommitAfterAll, ReportFailed});
+    case EventKind::CandidateFailed:
+    case EventKind::CandidateDied:
+    case EventKind::CandidateTimedOut:
+      return to(state, Stage::Restoring, {KillCandidate});
+    case EventKind::RollbackRequested:  // that is what happens already
+    case EventKind::Start:
+    case EventKind::CandidateReady:
+    case EventKind::CandidateServing:
+    case EventKind::ProbationPassed:
+    case EventKind::InChargePaused:
     case EventKind::BackOffOver:
     case EventKind::AllGone:
       return stay(state);
@@ -423,6 +455,8 @@ Step step(const State& state, Event event) {
       return on_pausing(state, event.kind);
     case Stage::Probation:
       return on_probation(state, event.kind);
+    case Stage::RollingBack:
+      return on_rolling_back(state, event.kind);
     case Stage::Restoring:
       return on_restoring(state, event);
     case Stage::Recovering:
@@ -446,6 +480,9 @@ Step resume(const State& state, const Survivors& survivors) {
     }
     const bool settled = !can_roll_back(state.stage) && !survivors.in_charge_paused;
     if (settled) return to(state, Stage::Serving, {AnnounceReady});
+    if (state.stage == Stage::RollingBack && survivors.candidate_serves) {
+      return {state, {AnnounceReady, ResumeInCharge}};
+    }
     return to(state, Stage::Restoring, {AnnounceReady, KillCandidate, ResumeInCharge});
   }
   if (survivors.candidate_serves) {
@@ -460,7 +497,8 @@ Step resume(const State& state, const Survivors& survivors) {
 }
 
 bool goes_on_with_reload(Stage stage, const Survivors& survivors) {
-  return survivors.candidate_serves && stage != Stage::Restoring && can_roll_back(stage);
+  return survivors.candidate_serves && stage != Stage::RollingBack && stage != Stage::Restoring &&
+         can_roll_back(stage);
 }
 
 bool accepts_upgrade(Stage stage) { return stage == Stage::Serving || stage == Stage::BackingOff; }
@@ -480,6 +518,7 @@ std::string_view refusal(Stage stage) {
     case Stage::Switching:
     case Stage::Pausing:
     case Stage::Probation:
+    case Stage::RollingBack:
     case Stage::Restoring:
       return "busy: another reload is in progress";
     case Stage::Recovering:
@@ -498,6 +537,7 @@ bool can_roll_back(Stage stage) {
     case Stage::Switching:
     case Stage::Pausing:
     case Stage::Probation:
+    case Stage::RollingBack:
     case Stage::Restoring:
       return true;
     case Stage::Idle:

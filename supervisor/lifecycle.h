@@ -19,7 +19,10 @@
 //                                             │ CandidateServing: commits, there is no way back
 //                     Pausing, Probation ─────┴─► Serving: the candidate serves already
 //
-// RollbackRequested is to a reload under way what a failure of its candidate is.
+// RollbackRequested is to a reload under way what a failure of its candidate is; but one that
+// serves is not killed: it lives on in RollingBack, until the one in charge accepts again and takes
+// over what it has accepted. Should that one die, or not answer, it commits; should it die itself:
+// Restoring.
 //
 // Thread: any; pure functions of plain values.
 #pragma once
@@ -40,6 +43,7 @@ enum class Stage : std::uint8_t {
   Switching,       // the candidate was told to serve
   Pausing,         // the candidate serves; the generation in charge was told to pause
   Probation,       // the candidate serves and must prove itself; the other one is paused
+  RollingBack,     // by request: the one in charge is to accept again, the candidate serves on
   Restoring,       // the reload has failed; the generation in charge is to accept again
   Recovering,      // after a crash: a fresh generation starts from the sockets in escrow
   BackingOff,      // waits before the next Recovering
@@ -82,8 +86,10 @@ enum class Action : std::uint8_t {
   SendPause,
   BeginProbation,
   EndProbation,
-  TakeCharge,  // the candidate is in charge; nothing was there before, or it has died
-  Commit,      // of a reload: TakeCharge, drop unused sockets, drain the one before
+  TakeCharge,       // the candidate is in charge; nothing was there before, or it has died
+  Commit,           // of a reload: TakeCharge, drop unused sockets, drain the one before
+  CommitAfterAll,   // the same, though the one before was told that it is not to follow
+  RetireCandidate,  // it drains, into the one in charge
   KillCandidate,
   HurryCandidate,  // nobody else serves: it does not wait for its endpoints
   LimitCandidate,  // ... and has less time than it was given: a fresh one may do better

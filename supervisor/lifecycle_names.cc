@@ -23,6 +23,8 @@ std::string_view name(Stage stage) {
       return "pausing";
     case Stage::Probation:
       return "probation";
+    case Stage::RollingBack:
+      return "rolling back";
     case Stage::Restoring:
       return "restoring";
     case Stage::Recovering:
@@ -95,8 +97,12 @@ std::string_view name(Action action) {
       return "end probation";
     case TakeCharge:
       return "take charge";
+    case CommitAfterAll:
+      return "commit after all";
     case Commit:
       return "commit";
+    case RetireCandidate:
+      return "retire candidate";
     case KillCandidate:
       return "kill candidate";
     case HurryCandidate:

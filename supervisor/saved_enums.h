@@ -19,6 +19,7 @@ inline constexpr std::pair<lifecycle::Stage, proto::SavedLife::Stage> kSavedStag
     {lifecycle::Stage::Switching, proto::SavedLife::SWITCHING},
     {lifecycle::Stage::Pausing, proto::SavedLife::PAUSING},
     {lifecycle::Stage::Probation, proto::SavedLife::PROBATION},
+    {lifecycle::Stage::RollingBack, proto::SavedLife::ROLLING_BACK},
     {lifecycle::Stage::Restoring, proto::SavedLife::RESTORING},
     {lifecycle::Stage::Recovering, proto::SavedLife::RECOVERING},
     {lifecycle::Stage::BackingOff, proto::SavedLife::BACKING_OFF},

@@ -107,8 +107,11 @@ std::optional<std::string> Supervisor::roll_back(const SettingsLayer& flags,
     return reload({.back_to_previous = true, .flags = flags}, std::move(client), wait);
   }
   log::info("the reload under way is to be rolled back");
-  // One that has failed already keeps its own reason.
-  if (state_.life.stage != Stage::Restoring) reload_->set_reason("rolled back by request");
+  // One that has failed already keeps its own reason; one that a supervisor before this one was
+  // rolling back is reported already.
+  if (reload_ && state_.life.stage != Stage::Restoring) {
+    reload_->set_reason("rolled back by request");
+  }
   roll_back_clients_.push_back(std::move(client));
   feed({EventKind::RollbackRequested});
   return std::nullopt;
@@ -117,14 +120,17 @@ std::optional<std::string> Supervisor::roll_back(const SettingsLayer& flags,
 // Whoever asked for the end of a reload: it has ended, and this is who serves.
 void Supervisor::answer_roll_backs(const LastReload& ended) {
   proto::ReloadReply reply;
-  reply.set_ok(state_.life.stage == Stage::Serving);
+  const bool serving = state_.life.stage == Stage::Serving;
+  reply.set_ok(serving && in_charge_id() != ended.to);
   reply.set_from(ended.to);
   reply.set_to(in_charge_id());
-  if (!reply.ok()) {
-    reply.set_reason(state_.life.stage == Stage::Stopping
-                         ? "the supervisor was told to stop"
-                         : "the reload has ended, but the generation before it has died: a fresh "
-                           "one is being started");
+  if (state_.life.stage == Stage::Stopping) {
+    reply.set_reason("the supervisor was told to stop");
+  } else if (!reply.ok()) {
+    reply.set_reason(os::format(
+        "the reload has ended, but the generation before it {}",
+        serving ? os::format("has died or does not answer: generation {} goes on", ended.to)
+                : "has died: a fresh one is being started"));
   }
   for (const proto::Responder& client : roll_back_clients_) client.reply(reply);
   roll_back_clients_.clear();

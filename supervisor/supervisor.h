@@ -114,10 +114,12 @@ class Supervisor final : private GenerationObserver {
   void send_pause();
   void begin_probation();
   void take_charge();
+  void hand_over_to_in_charge(GenerationProcess& draining);
   void introduce_to_draining(const GenerationProcess* but);
-  void commit();
+  GenerationProcess* commit();
   std::vector<SocketKey> kept_at_drain(std::span<const SocketKey> served) const;
   void limit_draining(std::size_t most);
+  void retire_candidate();
   void kill_candidate();
   void hurry_candidate();
   void limit_candidate();

@@ -52,7 +52,12 @@ void Supervisor::act(Action action) {
       take_charge();
       return introduce_to_draining(nullptr);
     case Action::Commit:
-      return commit();
+      return introduce_to_draining(commit());
+    case Action::CommitAfterAll:
+      commit();
+      return introduce_to_draining(nullptr);
+    case Action::RetireCandidate:
+      return retire_candidate();
     case Action::KillCandidate:
       return kill_candidate();
     case Action::HurryCandidate:
@@ -179,21 +184,25 @@ void Supervisor::take_charge() {
 // What an earlier one could not hand over, because its successor has died or its connections were
 // busy, goes to the one in charge; but not what `but` has: they know each other.
 void Supervisor::introduce_to_draining(const GenerationProcess* but) {
-  GenerationProcess* next = generations_.in_charge();
-  for (GenerationProcess* before : generations_.draining()) {
-    if (before == but || !next->record().has(proto::kFeatureFollow) ||
-        !before->record().has(proto::kFeatureFollow)) {
-      continue;
-    }
-    auto ends = proto::make_pair();
-    if (!ends) return log::warning("older generations drain: {}", ends.error().text());
-    before->introduce(next->record().id, ends->first.get(), true);
-    drain_waiters_.offers(before->record().id);
-    next->follow(before->record().id, ends->second.get());
+  for (GenerationProcess* draining : generations_.draining()) {
+    if (draining != but) hand_over_to_in_charge(*draining);
   }
 }
 
-void Supervisor::commit() {
+void Supervisor::hand_over_to_in_charge(GenerationProcess& draining) {
+  GenerationProcess* next = generations_.in_charge();
+  if (!next->record().has(proto::kFeatureFollow) || !draining.record().has(proto::kFeatureFollow)) {
+    return;
+  }
+  auto ends = proto::make_pair();
+  if (!ends) return log::warning("{} drains: {}", draining.name(), ends.error().text());
+  draining.introduce(next->record().id, ends->first.get(), true);
+  drain_waiters_.offers(draining.record().id);
+  next->follow(draining.record().id, ends->second.get());
+}
+
+// Returns the one before, if it lives.
+GenerationProcess* Supervisor::commit() {
   enter_phase("commit");
   GenerationProcess* before = generations_.in_charge();
   const PairId pair_before = state_.good;
@@ -210,8 +219,8 @@ void Supervisor::commit() {
                        kept_at_drain(next->record().keys));
   }
   limit_draining(settings.max_draining);
-  introduce_to_draining(before);
   generations_.drop_unused_pairs();
+  return before;
 }
 
 // What a generation that drains lets go of as it is. The service manager's sockets are among it
@@ -234,6 +243,24 @@ void Supervisor::limit_draining(std::size_t most) {
     oldest.record().last_call = true;
     generations_.drain(oldest, left, DrainStrategy::Immediate, {});
   }
+}
+
+// The other way round: what it has accepted goes to the one before it, which accepts again.
+void Supervisor::retire_candidate() {
+  GenerationProcess* candidate = generations_.candidate();
+  if (candidate == nullptr) return;
+  if (!candidate->channel().open()) return kill_candidate();
+  const Settings settings = settings_of(state_.good, state_.reload_flags);
+  generations_.drain(*candidate, settings.drain_time, settings.drain_strategy,
+                     kept_at_drain(generations_.in_charge()->record().keys));
+  limit_draining(settings.max_draining);
+  hand_over_to_in_charge(*candidate);
+  // It may well be rolled back because it hangs; then its clients are not kept for the drain time.
+  candidate->ping([candidate](const std::optional<std::string>& error) {
+    if (!error || !candidate->channel().open()) return;
+    log::error("{} {} while it was rolled back, and is killed", candidate->name(), *error);
+    candidate->kill();
+  });
 }
 
 void Supervisor::kill_candidate() {
@@ -275,7 +302,8 @@ void Supervisor::return_sockets() {
   if (in_charge->record().has(proto::kFeatureNarrower)) {
     std::ranges::move(escrow_.narrower_than(keys), std::back_inserter(keys));
   }
-  escrow_.keep_only(keys);
+  // In RollingBack the candidate may have to go on after all, with what only it has.
+  if (state_.life.stage != lifecycle::Stage::RollingBack) escrow_.keep_only(keys);
   // After a takeover the last one that was started may be the one in charge itself.
   const Escrow::Entries added = candidate_id_ == in_charge->record().id
                                     ? Escrow::Entries()
@@ -339,6 +367,9 @@ void Supervisor::report_failed() {
   // What a supervisor before this one has left unfinished is in last_reload already; who asks for
   // its end while the one in charge is called back waits for it here.
   if (!reload_) return answer_roll_backs(state_.last_reload.value_or(LastReload()));
+  if (const GenerationProcess* in_charge = generations_.in_charge()) {
+    escrow_.keep_only(in_charge->record().keys);
+  }
   reload_->set_reason(failure_);
   reload_->failed(aftermath(reload_->record().rolled_back));
   const LastReload& record = reload_->record();

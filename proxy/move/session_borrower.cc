@@ -54,7 +54,9 @@ SessionBorrower::SessionBorrower(Options options)
   };
   on(proto::SESSIONS_LENT, &SessionBorrower::settle);
   on(proto::SESSIONS_COMMIT, &SessionBorrower::keep);
-  on(proto::SESSIONS_RETURN, &SessionBorrower::give_back);
+  channel_.handle<proto::SessionsEvent>(
+      proto::SESSIONS_RETURN,
+      [this](const proto::SessionsEvent& event, Fds, const Responder&) { give_back(event); });
   channel_.on_close([this](const std::string&) {
     keep();
     settle();
@@ -96,9 +98,10 @@ void SessionBorrower::keep() {
   if (!loans.empty()) options_.hooks.reached(MovePoint::Started);
 }
 
-void SessionBorrower::give_back() {
+void SessionBorrower::give_back(const proto::SessionsEvent& event) {
   for (const Loan& loan : std::exchange(loans_, {})) loan.listener->give_back(loan.flow);
   settle();
+  if (event.reads()) options_.yield();
 }
 
 // As a rule many at a time: their timeouts are looked at together.

@@ -36,6 +36,8 @@ class SessionBorrower final : private udp::Session::Lender {
     const MoveHooks& hooks;
     // All are here, or no more will come; called once. Datagrams must not wait for longer.
     std::function<void()> settled;
+    // The lender reads the listeners' sockets again.
+    std::function<void()> yield;
   };
 
   explicit SessionBorrower(Options options);
@@ -54,7 +56,7 @@ class SessionBorrower final : private udp::Session::Lender {
   proto::MoveVerdicts borrow(const proto::SessionBatch& batch, std::span<os::UniqueFd> fds);
   proto::MoveVerdict borrow_one(const proto::SessionRecord& record, os::UniqueFd fd);
   void keep();
-  void give_back();
+  void give_back(const proto::SessionsEvent& event);
   void settle();
   void on_ended(const std::string& listener, const udp::FlowKey& flow) override;
   void report_ended();

@@ -160,10 +160,12 @@ void SessionLender::hand_over() {
   if (ended_) ended_();
 }
 
-void SessionLender::end() {
+void SessionLender::end(bool reads) {
   if (std::exchange(over_, true)) return;
   next_.stop();
-  if (channel_.open()) channel_.notify(proto::SESSIONS_RETURN, proto::SessionsEvent());
+  proto::SessionsEvent event;
+  event.set_reads(reads);
+  if (channel_.open()) channel_.notify(proto::SESSIONS_RETURN, event);
   if (committed_) counters_.returned(offered_.size() + lent_.size());
   take_back(offered_, true);  // new may have taken them, without our reading it
   take_back(lent_, true);

@@ -51,8 +51,9 @@ class SessionLender {
 
   // What new has accepted is its own, at once or once everything is offered.
   void commit();
-  // There is no commit: every session goes on here.
-  void end();
+  // There is no commit: every session goes on here. `reads`: as the listeners' sockets do, of which
+  // new is told.
+  void end(bool reads = false);
 
   // Nothing more will come of it: what new has accepted is its own, the rest goes on here.
   bool over() const { return over_; }

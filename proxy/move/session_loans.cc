@@ -23,7 +23,7 @@ void SessionLoans::commit() {
 }
 
 void SessionLoans::take_back() {
-  for (const auto& lender : lenders_) lender->end();
+  for (const auto& lender : lenders_) lender->end(true);
   lenders_.clear();
 }
 
@@ -46,6 +46,11 @@ void SessionLoans::hold() {
   patience_.start(os::seconds(SessionBorrower::kPatience));
 }
 
+void SessionLoans::yield() {
+  for (const auto& listener : options_.listeners) listener->yield();
+  patience_.start(os::seconds(SessionBorrower::kPatience));
+}
+
 void SessionLoans::read() {
   patience_.stop();
   for (const auto& listener : options_.listeners) listener->read();
@@ -61,9 +66,12 @@ void SessionLoans::borrow(std::vector<os::UniqueFd> channels) {
                                                                    .listeners = options_.listeners,
                                                                    .counters = options_.counters,
                                                                    .hooks = options_.hooks,
-                                                                   .settled = [this] {
-                                                                     if (--unsettled_ == 0) read();
-                                                                   }}));
+                                                                   .settled =
+                                                                       [this] {
+                                                                         if (--unsettled_ == 0)
+                                                                           read();
+                                                                       },
+                                                                   .yield = [this] { yield(); }}));
   }
 }
 

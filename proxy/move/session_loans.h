@@ -2,6 +2,7 @@
 //
 //   new: hold() ─► borrow() ─ all are here, or cannot come ─► datagrams are read
 //   old: lend() ─► commit() or take_back()
+//   new, at a take_back(): datagrams are old's again, unless that dies before this one is drained
 //
 // Thread: its worker's. Owns: the channels. Borrows: everything in Options.
 #pragma once
@@ -46,6 +47,7 @@ class SessionLoans {
 
  private:
   void report_if_settled();
+  void yield();
 
   Options options_;
   std::vector<std::unique_ptr<SessionLender>> lenders_;

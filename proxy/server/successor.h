@@ -27,6 +27,9 @@ class Successor {
 
   // False: it has died, or was cut off for what it sent.
   bool connected() const { return channel_.open(); }
+  // The reload to it has failed: it does not follow, though it may live on for a while.
+  void dismiss() { dismissed_ = true; }
+  bool follows() const { return connected() && !dismissed_; }
   // It has said that it does.
   bool takes_connections() const { return takes_connections_; }
   // 0: it does not say.
@@ -43,6 +46,7 @@ class Successor {
   proto::Hello self_;
   const ListeningSockets& sockets_;
   Events events_;
+  bool dismissed_ = false;
   bool takes_connections_ = false;
   bool borrows_sessions_ = false;
   std::size_t workers_ = 0;

@@ -372,6 +372,7 @@ void SupervisedGeneration::order_pause(const proto::Pause& order, const proto::R
 void SupervisedGeneration::order_resume(const proto::Resume& order, proto::Fds fds,
                                         const proto::Responder& answer) {
   if (advance(GenerationEvent::Resume, answer) != GenerationAction::ResumeAccepting) return;
+  for (const auto& each : successors_) each->dismiss();
   add_sockets(order.added(), fds);
   const auto served = resume([answer] { answer.reply(proto::Done()); });
   if (!served) answer.fail(proto::ErrorReply::FAILED, served.error().text());
@@ -480,6 +481,7 @@ MoveHooks SupervisedGeneration::move_hooks() const {
 Successor* SupervisedGeneration::next_generation() {
   std::erase_if(successors_, [](const auto& each) { return !each->connected(); });
   if (successors_.empty() || !server_->moves_connections()) return nullptr;
+  if (!successors_.back()->follows()) return nullptr;
   return successors_.back().get();
 }
 
@@ -533,7 +535,7 @@ void SupervisedGeneration::on_supervisor_lost(const std::string& reason) {
 // does so by itself, whichever of the two has gone first.
 void SupervisedGeneration::resume_if_alone() {
   const bool followed =
-      std::ranges::any_of(successors_, [](const auto& each) { return each->connected(); });
+      std::ranges::any_of(successors_, [](const auto& each) { return each->follows(); });
   if (followed || supervisor_->open() || leaving_) return;
   const GenerationStep next = step(state_, GenerationEvent::LeftAlone);
   if (next.action != GenerationAction::ResumeAccepting) return;

@@ -75,7 +75,17 @@ void UdpListener::count_held() {
   }
 }
 
+void UdpListener::yield() {
+  holding_ = yielded_ = true;
+  for (const auto& socket : sockets_) {
+    if (!socket->watched() || !socket->on_retired.empty()) continue;
+    datagrams_.drop(Dropped::ReceiveQueue, socket->take_overflow());
+    socket->forget();
+  }
+}
+
 void UdpListener::read() {
+  yielded_ = false;
   if (!std::exchange(holding_, false)) return;
   for (const auto& socket : sockets_) {
     if (socket->wanted) socket->watch();
@@ -132,7 +142,9 @@ void UdpListener::on_readable(SharedSocket& socket) {
     }
   }
   // An empty queue raises no event, so whether it is empty now must be asked for.
-  if (!socket.on_retired.empty()) socket.look_again();
+  if (socket.on_retired.empty()) return;
+  EventLoop::send_queue(loop_).send_all();  // this iteration ends with it
+  socket.look_again();
 }
 
 void UdpListener::deliver(SharedSocket& socket, std::size_t count) {
@@ -213,7 +225,7 @@ void UdpListener::give_up_place() {
 }
 
 void UdpListener::drain() {
-  read();
+  if (!yielded_) read();
   if (std::exchange(context_.idle, &drain_idle_) == &drain_idle_) return;
   sessions_.for_each([](Session& session) { session.touch(); });
 }

@@ -81,6 +81,9 @@ class UdpListener final : public WorkerListener,
   // That generation reads nothing any more.
   void count_held();
   void read();
+  // It reads again, having taken its sessions back: nothing is read here, until read(), whatever
+  // else begins.
+  void yield();
 
   // By the one that lends. A session that is gone by now is left alone.
   // `was_lent`: new may have carried its datagrams, so its idle time begins again.
@@ -131,6 +134,7 @@ class UdpListener final : public WorkerListener,
   std::vector<std::unique_ptr<SharedSocket>> sockets_;
   FlowTable<Session> sessions_;
   bool holding_ = false;
+  bool yielded_ = false;  // holding, for good unless told otherwise
 };
 
 }  // namespace baton::proxy::udp

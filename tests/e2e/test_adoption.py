@@ -212,8 +212,7 @@ def test_killed_in_probation_it_can_be_rolled_back(start, address, liner):
         assert baton.wait_drained()["id"] == 1
         load.wait_for_more(20)
         tally = load.stop()
-    # What the one on probation had accepted ends with it.
-    assert not tally.refused() and len(tally.failures) <= 8, tally
+    assert not tally.failures, tally
     last = baton.status()["last_reload"]
     assert not last["ok"] and "rolled back" in last["reason"], last
 

@@ -1,10 +1,8 @@
 """A next generation that takes over some kinds of connections only, none, or does not answer at all."""
 
-import threading
-
 import pytest
 from harness.baton import NEXT_PROXY, PROXY
-from harness.kinds import HTTP, Kept, Tunnel, Upgraded, serve
+from harness.kinds import HTTP, Kept, Talk, Tunnel, Upgraded, serve
 from harness.tables import also, relay
 from harness.upstreams import Upstream, echo
 from harness.waiting import wait_until
@@ -12,40 +10,6 @@ from harness.waiting import wait_until
 PATIENT = {"probation": "20ms", "drain_time": "24h"}
 EACH = 5  # clients of each kind
 KINDS = {"TCP_TUNNEL": Tunnel, "HTTP_IDLE": Kept, "HTTP_TUNNEL": Upgraded}
-
-
-class Talk:
-    """All of these clients use their connections, one after the other and without a pause."""
-
-    def __init__(self, clients):
-        self.clients = clients
-        self.rounds = 0
-        self.error = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._talk)
-
-    def _talk(self):
-        try:
-            while not self._stop.is_set():
-                for client in self.clients:
-                    client.use()
-                self.rounds += 1
-        except (OSError, AssertionError) as error:
-            self.error = error
-
-    def goes_on(self):
-        """Every client has been answered twice from here on."""
-        enough = self.rounds + 3
-        wait_until(lambda: self.error or self.rounds >= enough, 20, "they are answered")
-        assert self.error is None, self.error
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join(20)
 
 
 @pytest.fixture

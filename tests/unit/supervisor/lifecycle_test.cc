@@ -81,7 +81,7 @@ const Table kTable{
     {{S::Pausing, E::StopNowRequested}, {S::Stopping, {ReportFailed, CutAll}}},
     {{S::Pausing, E::InChargePaused}, {S::Probation, {BeginProbation}}},
     {{S::Pausing, E::InChargeFailed}, {S::Probation, {BeginProbation}}},
-    {{S::Pausing, E::RollbackRequested}, {S::Restoring, {KillCandidate, ResumeInCharge}}},
+    {{S::Pausing, E::RollbackRequested}, {S::RollingBack, {ResumeInCharge}}},
     {{S::Pausing, E::CandidateFailed}, {S::Restoring, {KillCandidate, ResumeInCharge}}},
     {{S::Pausing, E::CandidateDied}, {S::Restoring, {KillCandidate, ResumeInCharge}}},
     {{S::Pausing, E::CandidateTimedOut}, {S::Restoring, {KillCandidate, ResumeInCharge}}},
@@ -91,8 +91,7 @@ const Table kTable{
     {{S::Probation, E::StopRequested}, {S::Stopping, {EndProbation, ReportFailed, DrainAll}}},
     {{S::Probation, E::StopNowRequested}, {S::Stopping, {EndProbation, ReportFailed, CutAll}}},
     {{S::Probation, E::ProbationPassed}, {S::Serving, {EndProbation, Commit, ReportCommitted}}},
-    {{S::Probation, E::RollbackRequested},
-     {S::Restoring, {EndProbation, KillCandidate, ResumeInCharge}}},
+    {{S::Probation, E::RollbackRequested}, {S::RollingBack, {EndProbation, ResumeInCharge}}},
     {{S::Probation, E::CandidateFailed},
      {S::Restoring, {EndProbation, KillCandidate, ResumeInCharge}}},
     {{S::Probation, E::CandidateDied},
@@ -100,6 +99,16 @@ const Table kTable{
     {{S::Probation, E::CandidateTimedOut},
      {S::Restoring, {EndProbation, KillCandidate, ResumeInCharge}}},
     {{S::Probation, E::InChargeDied}, {S::Serving, {EndProbation, Commit, ReportCommitted}}},
+
+    {{S::RollingBack, E::ReloadRequested}, {S::RollingBack, {RefuseReload}}},
+    {{S::RollingBack, E::StopRequested}, {S::Stopping, {ReportFailed, DrainAll}}},
+    {{S::RollingBack, E::StopNowRequested}, {S::Stopping, {ReportFailed, CutAll}}},
+    {{S::RollingBack, E::InChargeResumed}, {S::Serving, {RetireCandidate, ReportFailed}}},
+    {{S::RollingBack, E::InChargeFailed}, {S::Serving, {CommitAfterAll, ReportFailed}}},
+    {{S::RollingBack, E::InChargeDied}, {S::Serving, {CommitAfterAll, ReportFailed}}},
+    {{S::RollingBack, E::CandidateFailed}, {S::Restoring, {KillCandidate}}},
+    {{S::RollingBack, E::CandidateDied}, {S::Restoring, {KillCandidate}}},
+    {{S::RollingBack, E::CandidateTimedOut}, {S::Restoring, {KillCandidate}}},
 
     {{S::Restoring, E::ReloadRequested}, {S::Restoring, {RefuseReload}}},
     {{S::Restoring, E::StopRequested}, {S::Stopping, {ReportFailed, DrainAll}}},
@@ -144,7 +153,8 @@ std::string words(const std::vector<Action>& actions) {
 
 bool serves_somewhere(Stage stage) {
   return stage == S::Serving || stage == S::Preparing || stage == S::Switching ||
-         stage == S::Pausing || stage == S::Probation || stage == S::Restoring;
+         stage == S::Pausing || stage == S::Probation || stage == S::RollingBack ||
+         stage == S::Restoring;
 }
 
 // Feeds events one after the other and keeps the actions of the last.
@@ -187,7 +197,8 @@ TEST_CASE("lifecycle: a stop is obeyed and a reload is answered in every state")
     CHECK(accepts_reload(stage) == refusal(stage).empty());
     const Step reload = step({.stage = stage}, {E::ReloadRequested});
     const Step rollback = step({.stage = stage}, {E::RollbackRequested});
-    CHECK(can_roll_back(stage) == (stage == S::Restoring || rollback.state.stage != stage));
+    const bool does_so = stage == S::RollingBack || stage == S::Restoring;
+    CHECK(can_roll_back(stage) == (does_so || rollback.state.stage != stage));
     CHECK_FALSE((can_roll_back(stage) && accepts_reload(stage)));
     CHECK(accepts_reload(stage) == (words(reload.actions) != "refuse reload"));
   }
@@ -306,6 +317,10 @@ TEST_CASE("lifecycle: how a supervisor goes on in place of another") {
       {S::Pausing, kUnpaused, {S::Pausing, {AnnounceReady, SendPause}}},
       {S::Pausing, kBoth, {S::Probation, {AnnounceReady, BeginProbation}}},
       {S::Probation, kBoth, {S::Probation, {AnnounceReady, BeginProbation}}},
+      {S::RollingBack, kBoth, {S::RollingBack, {AnnounceReady, ResumeInCharge}}},
+      {S::RollingBack, kUnpaused, {S::RollingBack, {AnnounceReady, ResumeInCharge}}},
+      {S::RollingBack, kPausedOld, {S::Restoring, {AnnounceReady, KillCandidate, ResumeInCharge}}},
+      {S::RollingBack, kNew, {S::Serving, {TakeCharge, AnnounceReady}}},
       {S::Restoring, kBoth, {S::Restoring, {AnnounceReady, KillCandidate, ResumeInCharge}}},
       // Its order to pause was never written down.
       {S::Serving, kPausedOld, {S::Restoring, {AnnounceReady, KillCandidate, ResumeInCharge}}},
@@ -334,7 +349,8 @@ TEST_CASE("lifecycle: wherever it goes on, it comes to serve or to start") {
                                 .has_good_pair = (bits & 8) != 0};
       const Stage next = resume({.stage = static_cast<Stage>(stage)}, survivors).state.stage;
       const bool on_probation = next == S::Pausing || next == S::Probation;
-      const bool sound = next == S::Serving || next == S::Restoring || next == S::Recovering ||
+      const bool rolls_back = next == S::RollingBack || next == S::Restoring;
+      const bool sound = next == S::Serving || rolls_back || next == S::Recovering ||
                          next == S::BackingOff || next == S::Idle || on_probation;
       CHECK_FALSE((on_probation && !(survivors.in_charge && survivors.candidate_serves)));
       CHECK_MESSAGE(sound, name(static_cast<Stage>(stage)) << " " << bits);
