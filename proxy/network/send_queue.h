@@ -24,7 +24,7 @@ class SendQueue {
   // Of one write, in bytes: copying more costs as much as it saves.
   static constexpr std::size_t kMostBytes = std::size_t{4} * 1024;
   // Of all that waits.
-  static constexpr std::size_t kCapacity = std::size_t{64} * 1024;
+  static constexpr std::size_t kCapacity = std::size_t{16} * 1024;
 
   SendQueue();
 
