@@ -2,11 +2,13 @@
 
 import os
 import signal
+import subprocess
 import threading
+from dataclasses import dataclass
 
 import pytest
 from harness import http, processes, sockets
-from harness.baton import DONE, FAILED, LISTENERS_ONLY_PROXY
+from harness.baton import DONE, FAILED, LISTENERS_ONLY_PROXY, Baton
 from harness.http import HttpServer
 from harness.kinds import HTTP, Kept, Talk, Tunnel, Upgraded, serve
 from harness.load import ShortClients, Wrk
@@ -22,16 +24,19 @@ EACH = 5
 
 @pytest.fixture
 def both(start, address, another_address):
-    """A TCP and an HTTP listener under a reload in its probation, and the command that waits for it."""
+    """A TCP and an HTTP listener under a reload in its probation, the command that waits for it, and a
+    connection that old has held since before."""
     reloads = []
     with Upstream(echo) as echoer, Upstream(serve) as web:
 
         def begin():
             tables = relay(address, echoer.address, workers=2, supervisor=LONG)
             baton = start(also(tables, "web", another_address, web.address, **HTTP))
+            of_old = Tunnel(address)
+            of_old.use()
             reloads.append(baton.ask_in_background("reload"))
             baton.wait_generation(1, "paused")
-            return baton, reloads[0]
+            return baton, reloads[0], of_old
 
         yield begin
         for reload in reloads:
@@ -56,7 +61,8 @@ def assert_rolled_back(baton, reload, to=1):
 
 
 def test_every_kind_of_connection_that_new_has_accepted_goes_on_in_old(both, address, another_address):
-    baton, reload = both()
+    baton, reload, of_old = both()
+    of_old.close()
     clients = one_of_each_kind(address, another_address)
     with Talk(clients) as talk:
         talk.goes_on()
@@ -75,7 +81,7 @@ def test_every_kind_of_connection_that_new_has_accepted_goes_on_in_old(both, add
     assert reload.returncode == FAILED
     close_all(clients)
     wait_until(lambda: baton.metric("baton_listener_connections_active") == 0, 10, "all have gone")
-    assert baton.metric("baton_listener_connections_total") == len(clients)
+    assert baton.metric("baton_listener_connections_total") == len(clients) + 1
     assert baton.metric("baton_listener_connections_cut_total") == 0
 
 
@@ -152,7 +158,8 @@ def test_what_only_the_new_configuration_has_drains_in_new(start, address, echoe
         sockets.ask(of_new, b"new still")
         sockets.ask(of_both, b"both still")
         assert baton.generations()[2]["state"] == "draining"
-        assert baton.generations()[2]["connections"] == 1
+        # Whoever has asked whether it is accepted has gone by then.
+        wait_until(lambda: baton.generations()[2]["connections"] == 1, 10, "only that one is left")
     assert baton.wait_drained()["id"] == 1
 
 
@@ -172,10 +179,21 @@ def test_an_old_generation_that_cannot_take_them_lets_them_drain(start, address,
 # --- whoever dies meanwhile ------------------------------------------------------------------------
 
 
+@dataclass
+class Halted:
+    baton: Baton
+    old: int  # process ids
+    new: int
+    of_old: Tunnel  # has been old's all the time
+    clients: list  # new's
+    reload: subprocess.Popen
+    rollback: subprocess.Popen
+
+
 @pytest.fixture
 def halted(both, address, another_address):
     """In the middle of it: old has been asked to accept again and does not answer."""
-    baton, reload = both()
+    baton, reload, of_old = both()
     clients = one_of_each_kind(address, another_address)
     for client in clients:
         client.use()
@@ -183,47 +201,49 @@ def halted(both, address, another_address):
     processes.suspend(old)
     rollback = baton.ask_in_background("rollback")
     baton.wait_phase("roll back")
-    yield baton, old, new, clients, reload, rollback
+    yield Halted(baton, old, new, of_old, clients, reload, rollback)
     processes.kill(old, signal.SIGCONT)
     for waiting in (reload, rollback):
         waiting.communicate(timeout=20)
-    close_all(clients)
+    close_all([*clients, of_old])
 
 
 def test_new_serves_until_old_does(halted, address):
-    baton, old, _, clients, reload, rollback = halted
+    baton, clients = halted.baton, halted.clients
     for client in clients:
         client.use()
     with sockets.connect(address) as late:
         sockets.ask(late, b"accepted by new")
-        os.kill(old, signal.SIGCONT)
+        os.kill(halted.old, signal.SIGCONT)
         assert baton.wait_drained(moved_in=len(clients) + 1)["id"] == 1
         sockets.ask(late, b"carried by old")
+    halted.of_old.use()
     for client in clients:
         client.use()
-    assert rollback.wait(20) == DONE
-    assert_rolled_back(baton, reload)
+    assert halted.rollback.wait(20) == DONE
+    assert_rolled_back(baton, halted.reload)
 
 
 def test_new_dies_before_old_accepts_again(halted, address):
-    baton, old, new, _, reload, rollback = halted
-    processes.kill(new)
+    baton = halted.baton
+    processes.kill(halted.new)
     baton.wait_generation(2, "gone")
     with sockets.connect(address) as waiting:
-        os.kill(old, signal.SIGCONT)
+        os.kill(halted.old, signal.SIGCONT)
         sockets.ask(waiting, b"has waited in the queue")
-    assert rollback.wait(20) == DONE
-    assert_rolled_back(baton, reload)
+    halted.of_old.use()
+    assert halted.rollback.wait(20) == DONE
+    assert_rolled_back(baton, halted.reload)
 
 
 def test_old_dies_before_it_accepts_again(halted, address):
     """New serves on, as the only one that can; and whoever has asked for the other one is told."""
-    baton, old, _, clients, reload, rollback = halted
-    processes.kill(old)
-    out, err = rollback.communicate(timeout=20)
-    assert rollback.returncode == FAILED and "generation 2 goes on" in str(err), (out, err)
-    reload.communicate(timeout=20)
-    assert reload.returncode == FAILED
+    baton, clients = halted.baton, halted.clients
+    processes.kill(halted.old)
+    out, err = halted.rollback.communicate(timeout=20)
+    assert halted.rollback.returncode == FAILED and "generation 2 goes on" in str(err), (out, err)
+    halted.reload.communicate(timeout=20)
+    assert halted.reload.returncode == FAILED
     assert baton.wait_drained()["id"] == 2
     for client in clients:
         client.use()
@@ -237,49 +257,48 @@ def test_old_dies_before_it_accepts_again(halted, address):
 
 def test_old_does_not_answer(halted, address):
     """It is slow, and new serves: nothing is killed. What it has moves to new once it can."""
-    baton, old, _, clients, reload, rollback = halted
-    out, err = rollback.communicate(timeout=20)
-    assert rollback.returncode == FAILED and "generation 2 goes on" in str(err), (out, err)
+    baton, clients = halted.baton, halted.clients
+    out, err = halted.rollback.communicate(timeout=20)
+    assert halted.rollback.returncode == FAILED and "generation 2 goes on" in str(err), (out, err)
     assert baton.in_charge()["id"] == 2
-    os.kill(old, signal.SIGCONT)
-    assert baton.wait_drained()["id"] == 2
-    for client in clients:
+    os.kill(halted.old, signal.SIGCONT)
+    assert baton.wait_drained(moved_in=1)["id"] == 2
+    for client in [*clients, halted.of_old]:
         client.use()
 
 
-def test_new_that_hangs_does_not_keep_its_clients(both, address):
-    baton, reload = both()
-    new = baton.generations()[2]["pid"]
-    with sockets.connect(address) as client:
-        sockets.ask(client, b"before")
-        processes.suspend(new)
-        assert baton.ask("rollback").code == DONE
-        baton.wait_generation(2, "gone")
-        assert sockets.is_reset_by_peer(client) or not client.recv(1)
+def test_new_that_hangs_does_not_keep_its_clients(halted, address):
+    baton, clients = halted.baton, halted.clients
+    processes.suspend(halted.new)
+    os.kill(halted.old, signal.SIGCONT)
+    assert halted.rollback.wait(20) == DONE
+    baton.wait_generation(2, "gone")
+    assert not any(client.is_alive() for client in clients)
     with sockets.connect(address) as client:
         sockets.ask(client, b"served by old")
-    reload.communicate(timeout=20)
+    halted.of_old.use()
+    assert_rolled_back(baton, halted.reload)
 
 
 def test_the_supervisor_dies_before_old_accepts_again(halted, address):
     """The next one goes on with it."""
-    baton, old, _, clients, reload, rollback = halted
+    baton, clients = halted.baton, halted.clients
     baton.kill_supervisor()
-    os.kill(old, signal.SIGCONT)
+    os.kill(halted.old, signal.SIGCONT)
     baton.start_again()
     assert baton.wait_drained(moved_in=len(clients))["id"] == 1
-    for client in clients:
+    for client in [*clients, halted.of_old]:
         client.use()
     with sockets.connect(address) as client:
         sockets.ask(client, b"served")
 
 
 def test_a_stop_in_the_middle_of_it_drains_both(halted, address):
-    baton, old, _, clients, reload, rollback = halted
+    baton, clients = halted.baton, halted.clients
     stop = baton.ask_in_background("stop", "--drain-time", "200ms")
-    wait_until(lambda: rollback.poll() is not None, 10, "the rollback is answered")
-    os.kill(old, signal.SIGCONT)
-    assert stop.wait(20) == DONE and rollback.returncode == FAILED
+    wait_until(lambda: halted.rollback.poll() is not None, 10, "the rollback is answered")
+    os.kill(halted.old, signal.SIGCONT)
+    assert stop.wait(20) == DONE and halted.rollback.returncode == FAILED
     assert baton.wait_gone() == 0
     assert not any(client.is_alive() for client in clients)
     baton.check_nothing_is_left()
