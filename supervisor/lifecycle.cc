@@ -62,6 +62,7 @@ Step on_idle(const State& state, EventKind kind) {
     case EventKind::CandidateFailed:
     case EventKind::CandidateDied:
     case EventKind::CandidateTimedOut:
+    case EventKind::CandidateRetired:
     case EventKind::ProbationPassed:
     case EventKind::InChargePaused:
     case EventKind::InChargeResumed:
@@ -92,6 +93,7 @@ Step on_starting(const State& state, EventKind kind) {
       return to(state, Stage::Stopping, {ReportStartFailed, CutAll});
     case EventKind::Start:
     case EventKind::RollbackRequested:
+    case EventKind::CandidateRetired:
     case EventKind::ProbationPassed:
     case EventKind::InChargePaused:
     case EventKind::InChargeResumed:
@@ -121,6 +123,7 @@ Step on_serving(const State& state, Event event) {
     case EventKind::CandidateFailed:
     case EventKind::CandidateDied:
     case EventKind::CandidateTimedOut:
+    case EventKind::CandidateRetired:
     case EventKind::ProbationPassed:
     case EventKind::InChargePaused:
     case EventKind::InChargeResumed:
@@ -152,6 +155,7 @@ Step on_preparing(const State& state, Event event) {
                 {HurryCandidate, LimitCandidate});
     case EventKind::Start:
     case EventKind::CandidateServing:
+    case EventKind::CandidateRetired:
     case EventKind::ProbationPassed:
     case EventKind::InChargePaused:
     case EventKind::InChargeResumed:
@@ -182,6 +186,7 @@ Step on_preparing_alone(const State& state, EventKind kind) {
       // What has crashed has waited for this reload: not for a whole back-off again.
       return start_again(state, {KillCandidate, ReportFailed}, Next::AtOnce);
     case EventKind::Start:
+    case EventKind::CandidateRetired:
     case EventKind::ProbationPassed:
     case EventKind::InChargePaused:
     case EventKind::InChargeResumed:
@@ -214,6 +219,7 @@ Step on_switching(const State& state, Event event) {
                 {HurryCandidate, LimitCandidate});
     case EventKind::Start:
     case EventKind::CandidateReady:
+    case EventKind::CandidateRetired:
     case EventKind::ProbationPassed:
     case EventKind::InChargePaused:
     case EventKind::InChargeResumed:
@@ -249,6 +255,7 @@ Step on_pausing(const State& state, EventKind kind) {
     case EventKind::Start:
     case EventKind::CandidateReady:
     case EventKind::CandidateServing:
+    case EventKind::CandidateRetired:
     case EventKind::ProbationPassed:
     case EventKind::InChargeResumed:
     case EventKind::BackOffOver:
@@ -279,6 +286,7 @@ Step on_probation(const State& state, EventKind kind) {
     case EventKind::Start:
     case EventKind::CandidateReady:
     case EventKind::CandidateServing:
+    case EventKind::CandidateRetired:
     case EventKind::InChargePaused:
     case EventKind::InChargeResumed:
     case EventKind::InChargeFailed:
@@ -298,7 +306,7 @@ Step on_rolling_back(const State& state, EventKind kind) {
     case EventKind::StopNowRequested:
       return to(state, Stage::Stopping, {ReportFailed, CutAll});
     case EventKind::InChargeResumed:
-      return to(state, Stage::Serving, {RetireCandidate, ReportFailed});
+      return to(state, Stage::Retiring, {RetireCandidate});
     case EventKind::InChargeFailed:
     case EventKind::InChargeDied:
       return committed(state, {CommitAfterAll, ReportFailed});
@@ -310,8 +318,39 @@ Step on_rolling_back(const State& state, EventKind kind) {
     case EventKind::Start:
     case EventKind::CandidateReady:
     case EventKind::CandidateServing:
+    case EventKind::CandidateRetired:
     case EventKind::ProbationPassed:
     case EventKind::InChargePaused:
+    case EventKind::BackOffOver:
+    case EventKind::AllGone:
+      return stay(state);
+  }
+  return stay(state);
+}
+
+Step on_retiring(const State& state, Event event) {
+  switch (event.kind) {
+    case EventKind::ReloadRequested:
+      return refuse(state);
+    case EventKind::StopRequested:
+      return to(state, Stage::Stopping, {ReportFailed, DrainAll});
+    case EventKind::StopNowRequested:
+      return to(state, Stage::Stopping, {ReportFailed, CutAll});
+    case EventKind::CandidateRetired:
+      return to(state, Stage::Serving, {ReportFailed});
+    case EventKind::InChargeDied:
+      return start_again(after_crash(state, event.soon), {ReportFailed});
+    case EventKind::RollbackRequested:  // that is what happens already
+    case EventKind::Start:
+    case EventKind::CandidateReady:
+    case EventKind::CandidateServing:
+    case EventKind::CandidateFailed:
+    case EventKind::CandidateDied:
+    case EventKind::CandidateTimedOut:
+    case EventKind::ProbationPassed:
+    case EventKind::InChargePaused:
+    case EventKind::InChargeResumed:
+    case EventKind::InChargeFailed:
     case EventKind::BackOffOver:
     case EventKind::AllGone:
       return stay(state);
@@ -340,6 +379,7 @@ Step on_restoring(const State& state, Event event) {
     case EventKind::CandidateFailed:
     case EventKind::CandidateDied:
     case EventKind::CandidateTimedOut:
+    case EventKind::CandidateRetired:
     case EventKind::ProbationPassed:
     case EventKind::InChargePaused:
     case EventKind::BackOffOver:
@@ -367,6 +407,7 @@ Step on_recovering(const State& state, EventKind kind) {
       return start_again(after_crash(state, true), {KillCandidate});
     case EventKind::Start:
     case EventKind::RollbackRequested:
+    case EventKind::CandidateRetired:
     case EventKind::ProbationPassed:
     case EventKind::InChargePaused:
     case EventKind::InChargeResumed:
@@ -396,6 +437,7 @@ Step on_backing_off(const State& state, EventKind kind) {
     case EventKind::CandidateFailed:
     case EventKind::CandidateDied:
     case EventKind::CandidateTimedOut:
+    case EventKind::CandidateRetired:
     case EventKind::ProbationPassed:
     case EventKind::InChargePaused:
     case EventKind::InChargeResumed:
@@ -424,6 +466,7 @@ Step on_stopping(const State& state, EventKind kind) {
     case EventKind::CandidateFailed:
     case EventKind::CandidateDied:
     case EventKind::CandidateTimedOut:
+    case EventKind::CandidateRetired:
     case EventKind::ProbationPassed:
     case EventKind::InChargePaused:
     case EventKind::InChargeResumed:
@@ -457,6 +500,8 @@ Step step(const State& state, Event event) {
       return on_probation(state, event.kind);
     case Stage::RollingBack:
       return on_rolling_back(state, event.kind);
+    case Stage::Retiring:
+      return on_retiring(state, event);
     case Stage::Restoring:
       return on_restoring(state, event);
     case Stage::Recovering:
@@ -478,7 +523,8 @@ Step resume(const State& state, const Survivors& survivors) {
                  ? to(state, Stage::Probation, {AnnounceReady, BeginProbation})
                  : to(state, Stage::Pausing, {AnnounceReady, SendPause});
     }
-    const bool settled = !can_roll_back(state.stage) && !survivors.in_charge_paused;
+    const bool settled = (!can_roll_back(state.stage) || state.stage == Stage::Retiring) &&
+                         !survivors.in_charge_paused;
     if (settled) return to(state, Stage::Serving, {AnnounceReady});
     if (state.stage == Stage::RollingBack && survivors.candidate_serves) {
       return {state, {AnnounceReady, ResumeInCharge}};
@@ -497,8 +543,9 @@ Step resume(const State& state, const Survivors& survivors) {
 }
 
 bool goes_on_with_reload(Stage stage, const Survivors& survivors) {
-  return survivors.candidate_serves && stage != Stage::RollingBack && stage != Stage::Restoring &&
-         can_roll_back(stage);
+  const bool rolls_back =
+      stage == Stage::RollingBack || stage == Stage::Retiring || stage == Stage::Restoring;
+  return survivors.candidate_serves && !rolls_back && can_roll_back(stage);
 }
 
 bool accepts_upgrade(Stage stage) { return stage == Stage::Serving || stage == Stage::BackingOff; }
@@ -519,6 +566,7 @@ std::string_view refusal(Stage stage) {
     case Stage::Pausing:
     case Stage::Probation:
     case Stage::RollingBack:
+    case Stage::Retiring:
     case Stage::Restoring:
       return "busy: another reload is in progress";
     case Stage::Recovering:
@@ -538,6 +586,7 @@ bool can_roll_back(Stage stage) {
     case Stage::Pausing:
     case Stage::Probation:
     case Stage::RollingBack:
+    case Stage::Retiring:
     case Stage::Restoring:
       return true;
     case Stage::Idle:

@@ -20,9 +20,9 @@
 //                     Pausing, Probation ─────┴─► Serving: the candidate serves already
 //
 // RollbackRequested is to a reload under way what a failure of its candidate is; but one that
-// serves is not killed: it lives on in RollingBack, until the one in charge accepts again and takes
-// over what it has accepted. Should that one die, or not answer, it commits; should it die itself:
-// Restoring.
+// serves is not killed: it lives on in RollingBack, until the one in charge accepts again. Should
+// that one die, or not answer, it commits; should it die itself: Restoring. In Retiring it is told
+// to drain, into the one in charge; Serving once it accepts no more.
 //
 // Thread: any; pure functions of plain values.
 #pragma once
@@ -44,6 +44,7 @@ enum class Stage : std::uint8_t {
   Pausing,         // the candidate serves; the generation in charge was told to pause
   Probation,       // the candidate serves and must prove itself; the other one is paused
   RollingBack,     // by request: the one in charge is to accept again, the candidate serves on
+  Retiring,        // ... and does; the candidate is to accept no more
   Restoring,       // the reload has failed; the generation in charge is to accept again
   Recovering,      // after a crash: a fresh generation starts from the sockets in escrow
   BackingOff,      // waits before the next Recovering
@@ -63,6 +64,7 @@ enum class EventKind : std::uint8_t {
   CandidateFailed,    // could not be started, reported a reason, or answered an error
   CandidateDied,      // the process has ended
   CandidateTimedOut,  // start limit, or a request or ping without answer
+  CandidateRetired,   // accepts no more, or has ended
   ProbationPassed,
   InChargePaused,
   InChargeResumed,

@@ -25,6 +25,8 @@ std::string_view name(Stage stage) {
       return "probation";
     case Stage::RollingBack:
       return "rolling back";
+    case Stage::Retiring:
+      return "retiring";
     case Stage::Restoring:
       return "restoring";
     case Stage::Recovering:
@@ -63,6 +65,8 @@ std::string_view name(EventKind kind) {
       return "candidate timed out";
     case EventKind::ProbationPassed:
       return "probation passed";
+    case EventKind::CandidateRetired:
+      return "candidate retired";
     case EventKind::InChargePaused:
       return "in charge paused";
     case EventKind::InChargeResumed:

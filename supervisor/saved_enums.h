@@ -20,6 +20,7 @@ inline constexpr std::pair<lifecycle::Stage, proto::SavedLife::Stage> kSavedStag
     {lifecycle::Stage::Pausing, proto::SavedLife::PAUSING},
     {lifecycle::Stage::Probation, proto::SavedLife::PROBATION},
     {lifecycle::Stage::RollingBack, proto::SavedLife::ROLLING_BACK},
+    {lifecycle::Stage::Retiring, proto::SavedLife::RETIRING},
     {lifecycle::Stage::Restoring, proto::SavedLife::RESTORING},
     {lifecycle::Stage::Recovering, proto::SavedLife::RECOVERING},
     {lifecycle::Stage::BackingOff, proto::SavedLife::BACKING_OFF},

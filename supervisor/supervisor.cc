@@ -363,6 +363,9 @@ void Supervisor::on_exit(GenerationProcess& generation, const os::ExitStatus& st
       break;
     case Role::Draining:
       log::info("{}", text);
+      if (state_.life.stage == Stage::Retiring && id == candidate_id_) {
+        feed({EventKind::CandidateRetired});
+      }
       break;
     case Role::Dying:
       log::debug("{}", text);

@@ -248,18 +248,23 @@ void Supervisor::limit_draining(std::size_t most) {
 // The other way round: what it has accepted goes to the one before it, which accepts again.
 void Supervisor::retire_candidate() {
   GenerationProcess* candidate = generations_.candidate();
-  if (candidate == nullptr) return;
-  if (!candidate->channel().open()) return kill_candidate();
+  if (candidate == nullptr || !candidate->channel().open()) {
+    kill_candidate();
+    return feed({EventKind::CandidateRetired});
+  }
   const Settings settings = settings_of(state_.good, state_.reload_flags);
   generations_.drain(*candidate, settings.drain_time, settings.drain_strategy,
                      kept_at_drain(generations_.in_charge()->record().keys));
   limit_draining(settings.max_draining);
   hand_over_to_in_charge(*candidate);
-  // It may well be rolled back because it hangs; then its clients are not kept for the drain time.
-  candidate->ping([candidate](const std::optional<std::string>& error) {
-    if (!error || !candidate->channel().open()) return;
-    log::error("{} {} while it was rolled back, and is killed", candidate->name(), *error);
-    candidate->kill();
+  // Its workers answer behind the order to accept no more. It may well be rolled back because it
+  // hangs; then its clients are not kept for the drain time.
+  candidate->ping([this, candidate](const std::optional<std::string>& error) {
+    if (error && candidate->channel().open()) {
+      log::error("{} {} while it was rolled back, and is killed", candidate->name(), *error);
+      candidate->kill();
+    }
+    feed({EventKind::CandidateRetired});
   });
 }
 

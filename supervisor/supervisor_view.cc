@@ -13,8 +13,9 @@ using lifecycle::Stage;
 std::optional<ReloadProgress> Supervisor::reload_in_progress() const {
   if (!reload_) return std::nullopt;
   ReloadProgress progress = reload_->progress();
-  const bool rolls_back =
-      state_.life.stage == Stage::RollingBack || state_.life.stage == Stage::Restoring;
+  const bool rolls_back = state_.life.stage == Stage::RollingBack ||
+                          state_.life.stage == Stage::Retiring ||
+                          state_.life.stage == Stage::Restoring;
   if (rolls_back) progress.phase = "roll back";
   GenerationProcess* candidate = generations_.candidate();
   if (candidate == nullptr) return progress;

@@ -13,7 +13,7 @@ from harness.http import HttpServer
 from harness.kinds import HTTP, Kept, Talk, Tunnel, Upgraded, serve
 from harness.load import ShortClients, Wrk
 from harness.ports import free_port
-from harness.tables import also, relay
+from harness.tables import also, relay, saying
 from harness.upstreams import Upstream, echo
 from harness.waiting import wait_until
 
@@ -124,6 +124,21 @@ def test_nobody_notices_rollbacks_one_after_the_other(start, address, liner):
         tally = load.stop()
     assert not tally.failures, tally
     assert len(processes.children(baton.pid)) == 1
+
+
+def test_once_it_has_returned_only_old_accepts(start, address):
+    baton = start(saying(address, "%GENERATION%", workers=4, supervisor=LONG))
+
+    def says():
+        with sockets.connect(address) as client:
+            return sockets.read_all(client)
+
+    for number in range(2, 7):
+        reload = baton.ask_in_background("reload")
+        baton.wait_generation(number, "serving")
+        baton.do("rollback")
+        assert {says() for _ in range(40)} == {b"1"}
+        assert_rolled_back(baton, reload)
 
 
 def test_wrk_notices_no_rollback(start, address):

@@ -103,12 +103,19 @@ const Table kTable{
     {{S::RollingBack, E::ReloadRequested}, {S::RollingBack, {RefuseReload}}},
     {{S::RollingBack, E::StopRequested}, {S::Stopping, {ReportFailed, DrainAll}}},
     {{S::RollingBack, E::StopNowRequested}, {S::Stopping, {ReportFailed, CutAll}}},
-    {{S::RollingBack, E::InChargeResumed}, {S::Serving, {RetireCandidate, ReportFailed}}},
+    {{S::RollingBack, E::InChargeResumed}, {S::Retiring, {RetireCandidate}}},
     {{S::RollingBack, E::InChargeFailed}, {S::Serving, {CommitAfterAll, ReportFailed}}},
     {{S::RollingBack, E::InChargeDied}, {S::Serving, {CommitAfterAll, ReportFailed}}},
     {{S::RollingBack, E::CandidateFailed}, {S::Restoring, {KillCandidate}}},
     {{S::RollingBack, E::CandidateDied}, {S::Restoring, {KillCandidate}}},
     {{S::RollingBack, E::CandidateTimedOut}, {S::Restoring, {KillCandidate}}},
+
+    {{S::Retiring, E::ReloadRequested}, {S::Retiring, {RefuseReload}}},
+    {{S::Retiring, E::StopRequested}, {S::Stopping, {ReportFailed, DrainAll}}},
+    {{S::Retiring, E::StopNowRequested}, {S::Stopping, {ReportFailed, CutAll}}},
+    {{S::Retiring, E::CandidateRetired}, {S::Serving, {ReportFailed}}},
+    {{S::Retiring, E::InChargeDied},
+     {S::Recovering, {ReportFailed, SpawnReplacement, HurryCandidate}}},
 
     {{S::Restoring, E::ReloadRequested}, {S::Restoring, {RefuseReload}}},
     {{S::Restoring, E::StopRequested}, {S::Stopping, {ReportFailed, DrainAll}}},
@@ -154,7 +161,7 @@ std::string words(const std::vector<Action>& actions) {
 bool serves_somewhere(Stage stage) {
   return stage == S::Serving || stage == S::Preparing || stage == S::Switching ||
          stage == S::Pausing || stage == S::Probation || stage == S::RollingBack ||
-         stage == S::Restoring;
+         stage == S::Retiring || stage == S::Restoring;
 }
 
 // Feeds events one after the other and keeps the actions of the last.
@@ -197,7 +204,7 @@ TEST_CASE("lifecycle: a stop is obeyed and a reload is answered in every state")
     CHECK(accepts_reload(stage) == refusal(stage).empty());
     const Step reload = step({.stage = stage}, {E::ReloadRequested});
     const Step rollback = step({.stage = stage}, {E::RollbackRequested});
-    const bool does_so = stage == S::RollingBack || stage == S::Restoring;
+    const bool does_so = stage == S::RollingBack || stage == S::Retiring || stage == S::Restoring;
     CHECK(can_roll_back(stage) == (does_so || rollback.state.stage != stage));
     CHECK_FALSE((can_roll_back(stage) && accepts_reload(stage)));
     CHECK(accepts_reload(stage) == (words(reload.actions) != "refuse reload"));
@@ -210,7 +217,8 @@ TEST_CASE("lifecycle: while old serves no event of new alone stops the service")
     for (const Stage stage : {S::Preparing, S::Switching, S::Pausing, S::Probation}) {
       const Step failed = step({.stage = stage}, {kind});
       CHECK(serves_somewhere(failed.state.stage));
-      CHECK(step(failed.state, {E::InChargeResumed}).state.stage == S::Serving);
+      const Step resumed = step(failed.state, {E::InChargeResumed});
+      CHECK(step(resumed.state, {E::CandidateRetired}).state.stage == S::Serving);
     }
   }
 }
@@ -321,6 +329,8 @@ TEST_CASE("lifecycle: how a supervisor goes on in place of another") {
       {S::RollingBack, kUnpaused, {S::RollingBack, {AnnounceReady, ResumeInCharge}}},
       {S::RollingBack, kPausedOld, {S::Restoring, {AnnounceReady, KillCandidate, ResumeInCharge}}},
       {S::RollingBack, kNew, {S::Serving, {TakeCharge, AnnounceReady}}},
+      {S::Retiring, kOld, {S::Serving, {AnnounceReady}}},
+      {S::Retiring, kNobody, {S::Recovering, {KillCandidate, SpawnReplacement, HurryCandidate}}},
       {S::Restoring, kBoth, {S::Restoring, {AnnounceReady, KillCandidate, ResumeInCharge}}},
       // Its order to pause was never written down.
       {S::Serving, kPausedOld, {S::Restoring, {AnnounceReady, KillCandidate, ResumeInCharge}}},
