@@ -126,12 +126,13 @@ void GenerationProcess::register_handlers() {
 
 void GenerationProcess::ask(proto::GenerationKind kind, const google::protobuf::MessageLite& body,
                             std::span<const int> fds, std::chrono::milliseconds deadline,
-                            Answer answer) {
+                            Answer answer, OnClose on_close) {
   channel_.request<proto::Done>(
       static_cast<std::uint16_t>(kind), body, fds, deadline,
-      [answer = std::move(answer)](const std::expected<proto::Done, proto::CallError>& done,
-                                   const proto::Fds&) {
-        if (!done && done.error().code == proto::CallError::Code::Closed) return;
+      [answer = std::move(answer), on_close](
+          const std::expected<proto::Done, proto::CallError>& done, const proto::Fds&) {
+        const bool closed = !done && done.error().code == proto::CallError::Code::Closed;
+        if (closed && on_close == OnClose::Silent) return;
         answer(done ? std::nullopt : std::optional(wording(done.error())));
       });
 }
@@ -153,6 +154,10 @@ void GenerationProcess::resume(const proto::Resume& added, std::span<const int> 
 
 void GenerationProcess::ping(Answer answer) {
   ask(proto::PING, proto::Ping(), {}, kPingDeadline, std::move(answer));
+}
+
+void GenerationProcess::confirm(Answer answer) {
+  ask(proto::PING, proto::Ping(), {}, kPingDeadline, std::move(answer), OnClose::Answered);
 }
 
 void GenerationProcess::drain(std::chrono::milliseconds time, DrainStrategy strategy,
@@ -231,6 +236,10 @@ void GenerationProcess::on_channel_closed(const std::string& reason) {
   record_.channel_fd = -1;
   if (ended_) return finish();
   if (record_.role == Role::Draining || record_.role == Role::Dying) return;
+  kill_without_channel(reason);
+}
+
+void GenerationProcess::kill_without_channel(const std::string& reason) {
   kill_reason_ = "it runs without its channel to the supervisor: " + reason;
   kill_time_.stop();
   kill_time_.start(os::seconds(kChannelGrace));

@@ -76,6 +76,10 @@ class GenerationProcess {
   void pause(std::span<const SocketKey> keys, Answer answer);
   void resume(const proto::Resume& added, std::span<const int> fds, Answer answer);
   void ping(Answer answer);
+  // A ping whose answer comes, as an error, when the channel closes, too.
+  void confirm(Answer answer);
+  // In a moment, unless it ends by itself: nobody can tell it anything any more.
+  void kill_without_channel(const std::string& reason);
   // Also arms the kill: at the deadline and a grace. Sent again, the new time counts.
   void drain(std::chrono::milliseconds time, DrainStrategy strategy,
              std::span<const SocketKey> kept);
@@ -112,8 +116,10 @@ class GenerationProcess {
                     GenerationObserver& observer, os::UniqueFd channel,
                     std::chrono::milliseconds start_time);
   void register_handlers();
+  enum class OnClose : std::uint8_t { Silent, Answered };
   void ask(proto::GenerationKind kind, const google::protobuf::MessageLite& body,
-           std::span<const int> fds, std::chrono::milliseconds deadline, Answer answer);
+           std::span<const int> fds, std::chrono::milliseconds deadline, Answer answer,
+           OnClose on_close = OnClose::Silent);
   void on_channel_closed(const std::string& reason);
   void on_pidfd() { reap_if_ended(); }
   void finish();

@@ -116,7 +116,10 @@ class Supervisor final : private GenerationObserver {
   void take_charge();
   void hand_over_to_in_charge(GenerationProcess& draining);
   void introduce_to_draining(const GenerationProcess* but);
-  GenerationProcess* commit();
+  void commit();
+  void commit_after_all();
+  GenerationProcess* replace_in_charge();
+  void drain_into_in_charge(GenerationProcess& generation);
   std::vector<SocketKey> kept_at_drain(std::span<const SocketKey> served) const;
   void limit_draining(std::size_t most);
   void retire_candidate();

@@ -52,10 +52,9 @@ void Supervisor::act(Action action) {
       take_charge();
       return introduce_to_draining(nullptr);
     case Action::Commit:
-      return introduce_to_draining(commit());
+      return commit();
     case Action::CommitAfterAll:
-      commit();
-      return introduce_to_draining(nullptr);
+      return commit_after_all();
     case Action::RetireCandidate:
       return retire_candidate();
     case Action::KillCandidate:
@@ -201,8 +200,29 @@ void Supervisor::hand_over_to_in_charge(GenerationProcess& draining) {
   next->follow(draining.record().id, ends->second.get());
 }
 
-// Returns the one before, if it lives.
-GenerationProcess* Supervisor::commit() {
+void Supervisor::commit() {
+  GenerationProcess* const before = replace_in_charge();
+  const Settings settings = settings_of(state_.good, state_.reload_flags);
+  if (before != nullptr) {
+    generations_.drain(*before, settings.drain_time, settings.drain_strategy,
+                       kept_at_drain(generations_.in_charge()->record().keys));
+  }
+  limit_draining(settings.max_draining);
+  introduce_to_draining(before);
+  generations_.drop_unused_pairs();
+}
+
+// The one before has been told that the candidate is not to follow.
+void Supervisor::commit_after_all() {
+  if (reload_) reload_->mark_rolled_back(false);
+  GenerationProcess* const before = replace_in_charge();
+  if (before != nullptr) drain_into_in_charge(*before);
+  introduce_to_draining(before);
+  generations_.drop_unused_pairs();
+}
+
+// Returns the one that was in charge, if it lives; it is to drain.
+GenerationProcess* Supervisor::replace_in_charge() {
   enter_phase("commit");
   GenerationProcess* before = generations_.in_charge();
   const PairId pair_before = state_.good;
@@ -211,15 +231,7 @@ GenerationProcess* Supervisor::commit() {
   take_charge();
   state_.note.clear();
   state_.next_paths.reset();
-  GenerationProcess* next = generations_.in_charge();
   if (state_.good != pair_before) state_.previous = pair_before;
-  const Settings settings = settings_of(state_.good, state_.reload_flags);
-  if (before != nullptr) {
-    generations_.drain(*before, settings.drain_time, settings.drain_strategy,
-                       kept_at_drain(next->record().keys));
-  }
-  limit_draining(settings.max_draining);
-  generations_.drop_unused_pairs();
   return before;
 }
 
@@ -245,24 +257,35 @@ void Supervisor::limit_draining(std::size_t most) {
   }
 }
 
+// One that does not know yet who follows it: it gets to know that while it drains, and time for it.
+void Supervisor::drain_into_in_charge(GenerationProcess& generation) {
+  const Settings settings = settings_of(state_.good, state_.reload_flags);
+  generations_.drain(generation, std::max(settings.drain_time, kLastCall), DrainStrategy::Gradual,
+                     kept_at_drain(generations_.in_charge()->record().keys));
+  limit_draining(settings.max_draining);
+  hand_over_to_in_charge(generation);
+}
+
 // The other way round: what it has accepted goes to the one before it, which accepts again.
 void Supervisor::retire_candidate() {
   GenerationProcess* candidate = generations_.candidate();
+  escrow_.keep_only(generations_.in_charge()->record().keys);
   if (candidate == nullptr || !candidate->channel().open()) {
     kill_candidate();
     return feed({EventKind::CandidateRetired});
   }
-  const Settings settings = settings_of(state_.good, state_.reload_flags);
-  generations_.drain(*candidate, settings.drain_time, settings.drain_strategy,
-                     kept_at_drain(generations_.in_charge()->record().keys));
-  limit_draining(settings.max_draining);
-  hand_over_to_in_charge(*candidate);
+  drain_into_in_charge(*candidate);
   // Its workers answer behind the order to accept no more. It may well be rolled back because it
   // hangs; then its clients are not kept for the drain time.
-  candidate->ping([this, candidate](const std::optional<std::string>& error) {
-    if (error && candidate->channel().open()) {
-      log::error("{} {} while it was rolled back, and is killed", candidate->name(), *error);
-      candidate->kill();
+  candidate->confirm([this, id = candidate->record().id](const std::optional<std::string>& error) {
+    GenerationProcess* const retired = generations_.with_id(id);
+    if (error && retired != nullptr) {
+      if (retired->channel().open()) {
+        log::error("{} {} while it was rolled back, and is killed", retired->name(), *error);
+        retired->kill();
+      } else {
+        retired->kill_without_channel(*error);  // unless it ends, which is why as a rule
+      }
     }
     feed({EventKind::CandidateRetired});
   });
@@ -369,12 +392,12 @@ void Supervisor::report_committed() {
 
 void Supervisor::report_failed() {
   using Result = SupervisorRegion::ReloadResult;
-  // What a supervisor before this one has left unfinished is in last_reload already; who asks for
-  // its end while the one in charge is called back waits for it here.
-  if (!reload_) return answer_roll_backs(state_.last_reload.value_or(LastReload()));
   if (const GenerationProcess* in_charge = generations_.in_charge()) {
     escrow_.keep_only(in_charge->record().keys);
   }
+  // What a supervisor before this one has left unfinished is in last_reload already; who asks for
+  // its end while the one in charge is called back waits for it here.
+  if (!reload_) return answer_roll_backs(state_.last_reload.value_or(LastReload()));
   reload_->set_reason(failure_);
   reload_->failed(aftermath(reload_->record().rolled_back));
   const LastReload& record = reload_->record();

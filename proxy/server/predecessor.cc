@@ -53,7 +53,9 @@ void Predecessor::inherit(const proto::Hello& self, std::vector<proto::SocketKey
 
 void Predecessor::meet(const proto::Hello& self) {
   self_ = self;
-  channel_.request<proto::Hello>(proto::MEET, self_, {}, kOldAnswerTime,
+  // Nothing waits for one that drains.
+  const auto deadline = inherited_ ? kOldAnswerTime : std::chrono::milliseconds(0);
+  channel_.request<proto::Hello>(proto::MEET, self_, {}, deadline,
                                  [this](std::expected<proto::Hello, proto::CallError> reply,
                                         proto::Fds) { on_met(std::move(reply)); });
 }

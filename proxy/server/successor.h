@@ -29,6 +29,7 @@ class Successor {
   bool connected() const { return channel_.open(); }
   // The reload to it has failed: it does not follow, though it may live on for a while.
   void dismiss() { dismissed_ = true; }
+  void take_back() { dismissed_ = false; }
   bool follows() const { return connected() && !dismissed_; }
   // It has said that it does.
   bool takes_connections() const { return takes_connections_; }

@@ -365,6 +365,8 @@ void SupervisedGeneration::order_serve(const proto::Responder& answer) {
 void SupervisedGeneration::order_pause(const proto::Pause& order, const proto::Responder& answer) {
   if (advance(GenerationEvent::Pause, answer) != GenerationAction::PauseAccepting) return;
   paused_keys_.assign(order.keys().begin(), order.keys().end());
+  // It may have been called back from it by a supervisor that has died since.
+  if (!successors_.empty()) successors_.back()->take_back();
   server_->pause(paused_keys_, [answer] { answer.reply(proto::Done()); });
   lend_sessions(paused_keys_);
 }

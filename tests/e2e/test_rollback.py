@@ -29,12 +29,12 @@ def both(start, address, another_address):
     reloads = []
     with Upstream(echo) as echoer, Upstream(serve) as web:
 
-        def begin():
+        def begin(*flags):
             tables = relay(address, echoer.address, workers=2, supervisor=LONG)
             baton = start(also(tables, "web", another_address, web.address, **HTTP))
             of_old = Tunnel(address)
             of_old.use()
-            reloads.append(baton.ask_in_background("reload"))
+            reloads.append(baton.ask_in_background("reload", *flags))
             baton.wait_generation(1, "paused")
             return baton, reloads[0], of_old
 
@@ -176,6 +176,49 @@ def test_what_only_the_new_configuration_has_drains_in_new(start, address, echoe
         # Whoever has asked whether it is accepted has gone by then.
         wait_until(lambda: baton.generations()[2]["connections"] == 1, 10, "only that one is left")
     assert baton.wait_drained()["id"] == 1
+
+
+@pytest.mark.parametrize("supervisor", ["lives", "dies"])
+def test_what_new_had_added_can_be_added_again(start, address, echoer, supervisor):
+    baton = start(relay(address, echoer.address, supervisor=LONG))
+    added = f"127.0.0.1:{free_port()}"
+    other = baton.write(also(relay(address, echoer.address, supervisor=LONG), "added", added, echoer.address),
+                        "other.toml")
+    reload = baton.ask_in_background("reload", "--config", other)
+    old = baton.wait_generation(1, "paused")["pid"]
+    if supervisor == "dies":
+        processes.suspend(old)
+        rollback = baton.ask_in_background("rollback")
+        baton.wait_phase("roll back")
+        baton.kill_supervisor()
+        os.kill(old, signal.SIGCONT)
+        rollback.communicate(timeout=20)
+        reload.communicate(timeout=20)
+        baton.start_again()
+    else:
+        baton.do("rollback")
+        assert_rolled_back(baton, reload)
+    assert baton.wait_drained()["id"] == 1
+    wait_until(lambda: not sockets.accepts(added), 10, "nobody accepts there")
+    baton.reload("--config", other, "--probation", "20ms")
+    with sockets.connect(added) as client:
+        sockets.ask(client, b"served again")
+
+
+@pytest.mark.parametrize("strategy", ["gradual", "immediate"])
+def test_what_can_move_moves_however_short_the_drain_is(both, address, another_address, strategy):
+    baton, reload, of_old = both("--drain-time", "0s", "--drain-strategy", strategy)
+    clients = one_of_each_kind(address, another_address)
+    for client in clients:
+        client.use()
+    with Talk(clients) as talk:
+        talk.goes_on()
+        baton.do("rollback")
+        assert baton.wait_drained(moved_in=len(clients))["id"] == 1
+        talk.goes_on()
+    assert_rolled_back(baton, reload)
+    close_all([*clients, of_old])
+    assert baton.metric("baton_listener_connections_cut_total") == 0
 
 
 def test_an_old_generation_that_cannot_take_them_lets_them_drain(start, address, echoer):
