@@ -543,9 +543,11 @@ Step resume(const State& state, const Survivors& survivors) {
 }
 
 bool goes_on_with_reload(Stage stage, const Survivors& survivors) {
-  const bool rolls_back =
-      stage == Stage::RollingBack || stage == Stage::Retiring || stage == Stage::Restoring;
-  return survivors.candidate_serves && !rolls_back && can_roll_back(stage);
+  return survivors.candidate_serves && !rolls_back(stage) && can_roll_back(stage);
+}
+
+bool rolls_back(Stage stage) {
+  return stage == Stage::RollingBack || stage == Stage::Retiring || stage == Stage::Restoring;
 }
 
 bool accepts_upgrade(Stage stage) { return stage == Stage::Serving || stage == Stage::BackingOff; }

@@ -150,6 +150,8 @@ bool accepts_reload(Stage stage);
 std::string_view refusal(Stage stage);
 // Whether a reload is under way that a rollback ends, before it could commit.
 bool can_roll_back(Stage stage);
+// Whether one has failed, or was ended by request, and what was before it is being brought back.
+bool rolls_back(Stage stage);
 
 // A crash within this time of serving counts as one of a loop.
 inline constexpr std::chrono::seconds kQuickCrash{10};

@@ -13,10 +13,7 @@ using lifecycle::Stage;
 std::optional<ReloadProgress> Supervisor::reload_in_progress() const {
   if (!reload_) return std::nullopt;
   ReloadProgress progress = reload_->progress();
-  const bool rolls_back = state_.life.stage == Stage::RollingBack ||
-                          state_.life.stage == Stage::Retiring ||
-                          state_.life.stage == Stage::Restoring;
-  if (rolls_back) progress.phase = "roll back";
+  if (lifecycle::rolls_back(state_.life.stage)) progress.phase = "roll back";
   GenerationProcess* candidate = generations_.candidate();
   if (candidate == nullptr) return progress;
   if (state_.life.stage == Stage::Probation) {
