@@ -4,16 +4,18 @@ A subject is a context manager with .address and .pids(); only its relaying proc
 """
 
 import argparse
+import contextlib
 import os
 import shutil
 import statistics
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from harness import processes  # noqa: E402
+from harness import load, processes  # noqa: E402
 from harness.baton import PROXY, Baton  # noqa: E402
 from harness.ports import free_port  # noqa: E402
 from harness.programs import HAProxy, Nginx  # noqa: E402
@@ -21,6 +23,7 @@ from harness.tables import relay  # noqa: E402
 
 CPUS = sorted(os.sched_getaffinity(0))
 PROXY_CPU, LOAD_CPU = CPUS[0], CPUS[-1]
+BURST_SECONDS = 0.15
 
 
 def on_cpu(number):
@@ -105,6 +108,48 @@ class PinnedNginx(Nginx):
 
 def cpu_seconds(subject_pids):
     return sum(processes.cpu_seconds(pid) for pid in subject_pids)
+
+
+def cpu_per_request(kinds, connections, options):
+    """name -> microseconds of CPU a request with a small body, one figure a round.
+
+    Every subject has a wrk of its own, with its connections kept open, and in a round they run in
+    bursts, one after the other: what the machine does besides is the same for all, which it is not
+    for seconds on end. A stopped wrk costs its subject nothing.
+    """
+    rounds, bursts = (3, 8) if options.quick else (9, 20)
+    samples = {kind.name: [] for kind in kinds}
+    with contextlib.ExitStack() as stack:
+        upstream = stack.enter_context(PinnedNginx())
+        running = [stack.enter_context(kind(upstream.address, connections)) for kind in kinds]
+        for _ in range(rounds):
+            for name, figure in _round_in_bursts(running, connections, bursts).items():
+                samples[name].append(figure)
+    return samples
+
+
+def _round_in_bursts(running, connections, bursts):
+    with contextlib.ExitStack() as stack:
+        pairs = []
+        for subject in running:
+            wrk = stack.enter_context(load.Wrk(subject.address, connections=connections, seconds=600,
+                                               command=on_cpu(LOAD_CPU)))
+            pids = subject.pids()
+            used = cpu_seconds(pids)
+            wrk.stop_for_now()
+            pairs.append((subject, wrk, pids, used))
+        figures = {}
+        for number in range(bursts):
+            for subject, wrk, pids, used in in_turn(pairs, number):
+                wrk.go_on()
+                time.sleep(BURST_SECONDS)
+                if number + 1 < bursts:
+                    wrk.stop_for_now()
+                    continue
+                result = wrk.finish()
+                assert not result.failed(), result.text
+                figures[subject.name] = (cpu_seconds(pids) - used) / result.requests * 1e6
+        return figures
 
 
 def arguments(description):
