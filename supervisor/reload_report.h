@@ -43,7 +43,7 @@ class ReloadReport {
   // Why it fails; the first reason counts.
   void set_reason(const std::string& reason);
   void set_to(std::uint64_t generation) { record_.to = generation; }
-  void mark_rolled_back(bool is = true) { record_.rolled_back = is; }
+  void set_rolled_back(bool is) { record_.rolled_back = is; }
 
   // The new generation serves: the answer for a client that waits for that.
   void serving();

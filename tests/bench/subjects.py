@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import os
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -136,15 +137,15 @@ def _round_in_bursts(running, connections, bursts):
                                                command=on_cpu(LOAD_CPU)))
             pids = subject.pids()
             used = cpu_seconds(pids)
-            wrk.stop_for_now()
+            processes.suspend(wrk.process.pid)
             pairs.append((subject, wrk, pids, used))
         figures = {}
         for number in range(bursts):
             for subject, wrk, pids, used in in_turn(pairs, number):
-                wrk.go_on()
-                time.sleep(BURST_SECONDS)
+                processes.kill(wrk.process.pid, signal.SIGCONT)
+                time.sleep(BURST_SECONDS)  # it is what is measured
                 if number + 1 < bursts:
-                    wrk.stop_for_now()
+                    processes.suspend(wrk.process.pid)
                     continue
                 result = wrk.finish()
                 assert not result.failed(), result.text

@@ -124,12 +124,6 @@ class Wrk:
             self.process.kill()
             self.process.communicate()
 
-    def stop_for_now(self):
-        self.process.send_signal(signal.SIGSTOP)
-
-    def go_on(self):
-        self.process.send_signal(signal.SIGCONT)
-
     def finish(self, early=True, seconds=150):
         """Ends it, early or when its time is over, and says what it saw."""
         assert self.process.poll() is None or not early, self.process.communicate()[0]
