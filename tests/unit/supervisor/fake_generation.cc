@@ -13,8 +13,10 @@
 //
 // By its program name: "...-die-at-start", "...-hang-at-start", "...-old-protocol",
 // "...-other-layout".
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -95,9 +97,11 @@ class FakeGeneration {
         for (;;) ::pause();
       }
       if (each.what == "orphan") {
-        const pid_t parent = ::getpid();
+        pollfd parent_ends{.fd = static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)),
+                           .events = POLLIN,
+                           .revents = 0};
         if (::fork() == 0) {
-          while (::getppid() == parent) ::usleep(1000);
+          ::poll(&parent_ends, 1, -1);
           ::_exit(0);
         }
         return true;
