@@ -20,13 +20,6 @@ using namespace std::chrono_literals;
 
 constexpr std::uint32_t kMostWorkers = 64;
 
-// A machine with more CPUs than the set can tell has more than kMostWorkers as well.
-std::uint32_t usable_cpus() {
-  cpu_set_t cpus;
-  if (::sched_getaffinity(0, sizeof cpus, &cpus) != 0) return kMostWorkers;
-  return std::clamp<std::uint32_t>(static_cast<std::uint32_t>(CPU_COUNT(&cpus)), 1, kMostWorkers);
-}
-
 // The supervisor reads this table for itself; here it is only checked, so that `proxy --check`
 // finds every mistake of a file.
 void check_supervisor(TableReader& root) {
@@ -68,7 +61,7 @@ void read_proxy(TableReader& root, Config& config) {
     config.warm_time = section->duration("warm_time", 0ms, 1h).value_or(config.warm_time);
     section->finish();
   }
-  config.workers = workers == 0 ? usable_cpus() : static_cast<std::uint32_t>(workers);
+  config.workers = workers == 0 ? default_workers() : static_cast<std::uint32_t>(workers);
 }
 
 void read_admin(TableReader& root, ListeningAddresses& addresses, Config& config) {
@@ -125,6 +118,13 @@ void read_document(ConfigDocument& document, Config& config) {
 }
 
 }  // namespace
+
+// A machine with more CPUs than the set can tell has more than kMostWorkers as well.
+std::uint32_t default_workers() {
+  cpu_set_t cpus;
+  if (::sched_getaffinity(0, sizeof cpus, &cpus) != 0) return kMostWorkers;
+  return std::clamp<std::uint32_t>(static_cast<std::uint32_t>(CPU_COUNT(&cpus)), 1, kMostWorkers);
+}
 
 std::expected<Config, std::vector<ConfigError>> load_config(std::string_view bytes,
                                                             const std::string& file) {

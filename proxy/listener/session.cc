@@ -89,9 +89,7 @@ void Session::send_downstream(Buffer& data, EndOfStream end) {
     close(CloseMode::Now);
     return;
   }
-  if (downstream_.write(data, end) == WriteStatus::Ok) return;
-  downstream_.deliver_rest();
-  close(CloseMode::Reset, CloseCause::Client);
+  if (downstream_.write(data, end) == WriteStatus::Failed) on_write_failed(errno);
 }
 
 void Session::send_downstream(std::string_view data) {
@@ -109,9 +107,12 @@ void Session::on_received(Buffer& data, EndOfStream end) {
 
 void Session::on_failed() { close(CloseMode::Reset, CloseCause::Client); }
 
-// Of an answer. What the client had sent before it went away is not delivered: nobody would see
+// What a tunnel's client had said before it went away arrives. Not of a request: nobody would see
 // what comes of it.
-void Session::on_write_failed(int) { close(CloseMode::Reset, CloseCause::Client); }
+void Session::on_write_failed(int) {
+  if (state_.upstream) downstream_.deliver_rest();
+  close(CloseMode::Reset, CloseCause::Client);
+}
 
 void Session::on_flushed() {
   if (phase_ == Phase::Open) {

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -98,7 +99,7 @@ void Connection::deliver_rest() {
 }
 
 WriteStatus Connection::write(Buffer& data, EndOfStream end) {
-  if (failure_ != 0) {
+  if (failure_ != 0 || (end == EndOfStream::No && queue(data.view()))) {
     data.clear();
     return WriteStatus::Ok;
   }
@@ -147,16 +148,23 @@ void Connection::send_now() {
   if (queued_) EventLoop::send_queue(io_.loop).send_all();
 }
 
-void Connection::send_queued(std::string_view data) {
+int Connection::queue_target() const {
+  return failure_ == 0 && !frozen_ && leg_.unsent.empty() ? leg_.fd.get() : -1;
+}
+
+void Connection::on_queue_sent(std::string_view data, int result) {
   queued_ = false;
   leg_.sent_bytes -= data.size();
   if (failure_ != 0) return;
-  std::size_t sent = 0;
-  const bool is_next = !frozen_ && leg_.unsent.empty();
-  if (is_next && send_some(data, sent) == WriteStatus::Failed) {
-    failure_ = static_cast<std::uint16_t>(errno);
+  if (result < 0 && !is_temporary(-result)) {
+    failure_ = static_cast<std::uint16_t>(-result);
     tell_failure();
-  } else if (sent < data.size()) {
+    return;
+  }
+  const auto sent = static_cast<std::size_t>(std::max(result, 0));
+  leg_.sent_bytes += sent;
+  counters_->sent.add(sent);
+  if (sent < data.size()) {
     leg_.unsent.append(data.substr(sent));
     full_ = leg_.unsent.size() >= kHighWatermark;
     watch();

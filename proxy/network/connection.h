@@ -3,7 +3,8 @@
 //
 // In steady state a small message costs one recv here and one send on the other leg, nothing else:
 // the read watcher stays registered, the write watcher is on only while bytes are waiting. Small
-// writes leave at the end of the loop's iteration (SendQueue); until then they count as sent.
+// writes leave at the end of the loop's iteration (SendQueue); until then they count as sent. What
+// the kernel does not take of one then is back-pressure for the next one.
 //
 // Thread: its worker's. Owns: the watcher. Borrows: the leg's state (with its socket), the scratch
 // buffer, the counters, the sink.
@@ -116,7 +117,10 @@ class Connection {
   friend class SendQueue;
 
   bool queue(std::string_view data);
-  void send_queued(std::string_view data);
+  // The queue's: the socket that it may send on now, or -1; and what has come of it: how many bytes
+  // of `data` the kernel has taken, or -errno.
+  int queue_target() const;
+  void on_queue_sent(std::string_view data, int result);
   void tell_failure();
   void on_ready(ev::io& watcher, int events);
   enum class Received : std::uint8_t { Part, Full };

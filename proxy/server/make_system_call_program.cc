@@ -31,6 +31,7 @@ constexpr int kAllowed[] = {
     SCMP_SYS(getpeername),
     SCMP_SYS(getsockname),
     SCMP_SYS(getsockopt),
+    SCMP_SYS(io_uring_enter),
     SCMP_SYS(listen),
     SCMP_SYS(recv),
     SCMP_SYS(recvfrom),

@@ -9,6 +9,7 @@
 
 #include "proxy/config/fd_budget.h"
 #include "proxy/config/load_config.h"
+#include "proxy/network/send_ring.h"
 #include "proxy/server/standalone.h"
 #include "proxy/server/supervised.h"
 #include "proxy/server/system_call_filter.h"
@@ -121,6 +122,8 @@ int proxy_main(int argc, char** argv, const BuildInfo& build) {
   std::signal(SIGTTOU, SIG_IGN);  // a terminal with `tostop` would stop it at its first line
   const std::uint64_t fd_limit = os::raise_fd_limit();
   os::reserve_fds(kReservedFds);
+  // More workers than that gain nothing from rings either.
+  SendRings rings = options->check ? SendRings() : make_send_rings(default_workers());
   if (const auto restricted = restrict_system_calls(); !restricted) {
     log::warning("going on with all system calls allowed: {}", restricted.error().text());
   }
@@ -134,7 +137,9 @@ int proxy_main(int argc, char** argv, const BuildInfo& build) {
       std::signal(number, SIG_IGN);
     }
     EventLoop loop;
-    return SupervisedGeneration(loop, build, log, os::UniqueFd(*options->channel_fd)).run();
+    return SupervisedGeneration(loop, build, log, os::UniqueFd(*options->channel_fd),
+                                std::move(rings))
+        .run();
   }
   // What a supervisor takes as an order to reload or upgrade must not end one that has none.
   std::signal(SIGHUP, SIG_IGN);
@@ -143,7 +148,7 @@ int proxy_main(int argc, char** argv, const BuildInfo& build) {
   if (!config) return kBadInput;
   if (options->check) return 0;
   EventLoop loop;
-  return Standalone(loop, build, std::move(*config), *drain_time).run();
+  return Standalone(loop, build, std::move(*config), *drain_time, std::move(rings)).run();
 }
 
 }  // namespace baton::proxy

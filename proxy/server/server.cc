@@ -83,7 +83,8 @@ Server::Server(ServerOptions options)
                             .generation = options.generation,
                             .version = options.version,
                             .move_hooks = std::move(options.move_hooks),
-                            .access_logs = access_logs_.get()})) {
+                            .access_logs = access_logs_.get(),
+                            .rings = std::move(options.rings)})) {
   if (config_.admin) {
     admin_ = std::make_unique<AdminServer>(loop_, std::move(options.stats_source));
   }

@@ -35,6 +35,7 @@ struct ServerOptions {
   std::string version;
   MoveHooks move_hooks;
   AdminServer::StatsSource stats_source;  // how the admin listener gets its text
+  SendRings rings;                        // make_send_rings()
 };
 
 // Opens every access log that the configuration names; error: one that cannot be.

@@ -11,11 +11,12 @@
 namespace baton::proxy {
 
 Standalone::Standalone(EventLoop& loop, const BuildInfo& build, Config config,
-                       std::chrono::milliseconds drain_time)
+                       std::chrono::milliseconds drain_time, SendRings rings)
     : loop_(loop),
       build_(build),
       config_(std::move(config)),
       drain_time_(drain_time),
+      rings_(std::move(rings)),
       deadline_(loop.ref()),
       terminate_(loop.ref()),
       interrupt_(loop.ref()),
@@ -52,7 +53,8 @@ os::Result<void> Standalone::start() {
                     .stats = std::move(*stats),
                     .access_logs = std::move(*logs),
                     .version = build_.version,
-                    .stats_source = [store](auto deliver) { deliver(store->prometheus_text()); }});
+                    .stats_source = [store](auto deliver) { deliver(store->prometheus_text()); },
+                    .rings = std::move(rings_)});
   if (const auto bound = server_->bind_missing(); !bound) {
     server_->sockets().remove_unix_paths_bound_here();
     return bound;

@@ -18,7 +18,7 @@ namespace baton::proxy {
 class Standalone {
  public:
   Standalone(EventLoop& loop, const BuildInfo& build, Config config,
-             std::chrono::milliseconds drain_time);
+             std::chrono::milliseconds drain_time, SendRings rings);
   ~Standalone();
 
   // Returns the process's exit status; what keeps it from starting is on standard error.
@@ -36,6 +36,7 @@ class Standalone {
   const BuildInfo& build_;
   Config config_;
   std::chrono::milliseconds drain_time_;
+  SendRings rings_;  // until the server has them
   std::unique_ptr<Server> server_;
   bool draining_ = false;
   int exit_status_ = 0;

@@ -36,10 +36,11 @@ std::string join_lines(const std::vector<ConfigError>& errors) {
 }  // namespace
 
 SupervisedGeneration::SupervisedGeneration(EventLoop& loop, const BuildInfo& build,
-                                           log::Options log, os::UniqueFd channel)
+                                           log::Options log, os::UniqueFd channel, SendRings rings)
     : loop_(loop),
       build_(build),
       log_(std::move(log)),
+      rings_(std::move(rings)),
       supervisor_(std::make_unique<proto::Channel>(loop.ref(), std::move(channel), "supervisor")),
       deadline_(loop.ref()),
       patience_(loop.ref()) {
@@ -152,7 +153,8 @@ bool SupervisedGeneration::configure(const proto::Welcome& welcome, proto::Fds& 
                                                    .generation = generation_,
                                                    .version = build_.version,
                                                    .move_hooks = move_hooks(),
-                                                   .stats_source = stats_from_supervisor()});
+                                                   .stats_source = stats_from_supervisor(),
+                                                   .rings = std::move(rings_)});
   return true;
 }
 

@@ -31,7 +31,7 @@ namespace baton::proxy {
 class SupervisedGeneration {
  public:
   SupervisedGeneration(EventLoop& loop, const BuildInfo& build, log::Options log,
-                       os::UniqueFd channel);
+                       os::UniqueFd channel, SendRings rings);
 
   // Returns the process's exit status.
   int run();
@@ -87,6 +87,7 @@ class SupervisedGeneration {
   EventLoop& loop_;
   const BuildInfo& build_;
   log::Options log_;
+  SendRings rings_;  // until the server has them
   GenerationState state_ = GenerationState::Starting;
   int exit_status_ = 0;
   bool leaving_ = false;

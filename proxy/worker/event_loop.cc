@@ -16,10 +16,11 @@ struct ev_loop* make_loop() {
 
 }  // namespace
 
-EventLoop::EventLoop()
+EventLoop::EventLoop(std::unique_ptr<SendRing> ring)
     : loop_(make_loop()),
       backend_(loop_.get()),
       wake_(loop_.get()),
+      send_queue_(std::move(ring)),
       begin_(loop_.get()),
       end_(loop_.get()) {
   ev_set_userdata(loop_.get(), this);

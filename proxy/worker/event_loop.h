@@ -21,7 +21,8 @@ class EventLoop {
  public:
   using Task = std::function<void()>;
 
-  EventLoop();
+  // `ring`: for what its connections send, proxy/network/send_ring.h; may be null.
+  explicit EventLoop(std::unique_ptr<SendRing> ring = nullptr);
   ~EventLoop();
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;

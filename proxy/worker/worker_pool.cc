@@ -64,8 +64,11 @@ WorkerPool::Impl::Impl(WorkerPoolOptions pool_options) : options(std::move(pool_
   BATON_CHECK(config.workers > 0);
   std::vector<EventLoop*> borrowed;
   for (std::uint32_t i = 0; i < config.workers; ++i) {
-    borrowed.push_back(loops.emplace_back(std::make_unique<EventLoop>()).get());
+    std::unique_ptr<SendRing> ring;
+    if (i < options.rings.size()) ring = std::move(options.rings[i]);
+    borrowed.push_back(loops.emplace_back(std::make_unique<EventLoop>(std::move(ring))).get());
   }
+  options.rings.clear();
   limits = std::vector<ConnectionLimit>(config.listeners.size());
   for (const ListenerConfig& listener : config.listeners) {
     listener_metrics.push_back(ListenerMetrics::resolve(*options.stats, listener.name));

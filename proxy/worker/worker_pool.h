@@ -44,6 +44,7 @@ struct WorkerPoolOptions {
   std::string version;
   MoveHooks move_hooks;
   http::AccessLogs* access_logs = nullptr;  // with every log that the configuration names, open
+  SendRings rings;                          // one for each worker, as far as they go
 };
 
 class WorkerPool {

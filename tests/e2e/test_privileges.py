@@ -11,7 +11,7 @@ from harness import http, processes, tables
 from harness.baton import FORBIDDEN_PROXY
 from harness.waiting import wait_until
 
-FORBIDDEN = ["execve", "fork", "ptrace", "netlink", "executable memory", "kill"]
+FORBIDDEN = ["execve", "fork", "ptrace", "netlink", "executable memory", "io_uring", "kill"]
 
 
 def status(pid):

@@ -145,6 +145,24 @@ TEST_CASE("tunnel: what a server said before it reset arrives before the reset")
   }
 }
 
+TEST_CASE("tunnel: what a client said before it reset arrives before the reset") {
+  for (const bool server_first : {true, false}) {
+    CAPTURE(server_first);
+    Tunnel tunnel;
+    SingleWorker& worker = *tunnel.worker;
+    tunnel.server.write("something that it does not read");
+    REQUIRE(worker.until([&] { return worker.listener_metric("sent_bytes_total") == 31; }));
+    settle(worker.loop);
+    if (server_first) tunnel.server.write("and on and on");
+    tunnel.client.write("thank you, enough");
+    tunnel.client.close();
+    if (!server_first) tunnel.server.write("and on and on");
+    CHECK(worker.sees(tunnel.server, Peer::Reset));
+    CHECK(tunnel.server.received() == "thank you, enough");
+    CHECK(worker.is_empty());
+  }
+}
+
 TEST_CASE("tunnel: a slow reader stops the other side, nothing is lost and memory stays bounded") {
   const std::string bytes = pattern(50'000'000, 2);
   for (const bool towards_client : {true, false}) {

@@ -1,0 +1,67 @@
+"""Small sends of a worker in one system call (io_uring), and what happens where there is none."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from harness import http, tables
+from harness.baton import NEXT_PROXY, PROXY
+from harness.load import Wrk
+from harness.waiting import wait_until
+
+REFUSED = Path(__file__).resolve().parents[1] / "harness" / "without_io_uring"
+QUICK = {"probation": "20ms", "drain_time": "10s", "drain_strategy": "immediate"}
+
+
+def rings(pid):
+    """How many sends each of its rings has done."""
+    done = []
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            if os.readlink(fd) == "anon_inode:[io_uring]":
+                text = Path(f"/proc/{pid}/fdinfo/{fd.name}").read_text()
+                done.append(int(re.search(r"^CqTail:\s*(\d+)$", text, re.M)[1]))
+        except FileNotFoundError:
+            pass
+    return done
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["rings", "none"])
+@pytest.mark.parametrize("kind", ["relay", "web"])
+def test_small_messages_and_reloads(start, address, nginx, kind, refused):
+    """64 busy connections through reloads, between a proxy and the next, no error."""
+    config = getattr(tables, kind)(address, nginx.address, workers=2, supervisor=QUICK)
+    baton = start(config, wrapper=[REFUSED] if refused else [])
+    usual = "no io_uring" not in baton.log()
+    assert not (refused and usual), "it has a ring although the kernel refuses"
+    with Wrk(address, connections=64) as wrk:
+        for i in range(6):
+            before = baton.in_charge()["pid"]
+            baton.reload("--proxy", (NEXT_PROXY, PROXY)[i % 2])
+            assert baton.in_charge()["pid"] != before
+        pid = baton.in_charge()["pid"]
+        if usual:
+            wait_until(lambda: sum(rings(pid)) > 100, 20, lambda: f"sends through rings: {rings(pid)}")
+        found = rings(pid)
+        result = wrk.finish()
+    assert not result.failed(), result.text
+    assert result.requests > 1000
+    if not usual:
+        assert not found
+        assert "each send is a system call: io_uring_setup" in baton.log()
+        return
+    assert len(found) == min(2, len(os.sched_getaffinity(0)))
+
+
+def test_more_workers_than_cpus(start, address, nginx):
+    """Those that have no ring send all the same."""
+    workers = len(os.sched_getaffinity(0)) + 2
+    baton = start(tables.web(address, nginx.address, workers=workers))
+    with Wrk(address, connections=64) as wrk:
+        baton.reload()
+        assert http.ask(address).status == 200
+        found = rings(baton.in_charge()["pid"])
+        result = wrk.finish()
+    assert not result.failed(), result.text
+    assert len(found) in (0, workers - 2)

@@ -1,0 +1,216 @@
+#include "proxy/network/send_queue.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "proxy/network/connection.h"
+#include "tests/unit/fixture/loop_driver.h"
+#include "tests/unit/fixture/sockets.h"
+
+using namespace baton;
+using namespace baton::fixture;
+using namespace baton::proxy;
+
+namespace {
+
+// One of several connections on a loop.
+struct Writer final : ConnectionSink {
+  explicit Writer(EventLoop& loop) {
+    auto [ours, theirs] = make_socketpair();
+    state.fd = std::move(ours);
+    peer = TestPeer(std::move(theirs));
+    connection.emplace(loop.ref(), state, scratch, counters, *this);
+    connection->start();
+  }
+  void on_received(Buffer&, EndOfStream) override {}
+  void on_failed() override {}
+  void on_write_failed(int error) override { write_errors.push_back(error); }
+  void on_flushed() override {}
+  void write(std::string_view bytes) { CHECK(connection->write(bytes) == WriteStatus::Ok); }
+  std::string_view arrived() {
+    peer.read();
+    return peer.received();
+  }
+
+  Buffer scratch{1000};
+  region::Cell cells[2] = {};
+  ByteCounters counters{.received = region::Counter(&cells[0]), .sent = region::Counter(&cells[1])};
+  LegState state;
+  TestPeer peer;
+  std::optional<Connection> connection;
+  std::vector<int> write_errors;
+};
+
+// A loop with a ring or without, and what writes on it.
+struct Row {
+  Row(std::unique_ptr<SendRing> ring, std::size_t count) : loop(std::move(ring)) {
+    for (std::size_t i = 0; i < count; ++i) writers.push_back(std::make_unique<Writer>(loop));
+  }
+  void in_an_iteration(const std::function<void()>& task) {
+    bool ran = false;
+    loop.post([&] {
+      task();
+      ran = true;
+    });
+    REQUIRE(run_until(loop, [&] { return ran; }));
+  }
+  Writer& operator[](std::size_t index) { return *writers[index]; }
+
+  EventLoop loop;
+  std::vector<std::unique_ptr<Writer>> writers;
+};
+
+// Null, too: sends are calls of their own. A kernel that refuses rings has only that.
+std::vector<std::unique_ptr<SendRing>> with_and_without_ring() {
+  std::vector<std::unique_ptr<SendRing>> both = make_send_rings(1);
+  if (both.empty()) MESSAGE("no io_uring here");
+  both.push_back(nullptr);
+  return both;
+}
+
+// Until it takes nothing any more.
+void fill(Writer& leg) {
+  const std::string bytes = pattern(100'000, 16);
+  while (::send(leg.state.fd.get(), bytes.data(), bytes.size(), MSG_DONTWAIT) > 0) {
+  }
+}
+
+std::string message_to(std::size_t index) {
+  return "message to " + std::to_string(index) + " of a row";
+}
+
+std::size_t rings_open() {
+  std::size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    if (std::filesystem::read_symlink(entry, gone) == "anon_inode:[io_uring]") ++count;
+  }
+  return count;
+}
+
+// What it submits to is no ring any more.
+void break_ring() {
+  const os::UniqueFd other(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    if (std::filesystem::read_symlink(entry, gone) != "anon_inode:[io_uring]") continue;
+    REQUIRE(::dup3(other.get(), std::stoi(entry.path().filename()), O_CLOEXEC) >= 0);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("send queue: a row reaches everyone, however long it is") {
+  for (std::unique_ptr<SendRing>& ring : with_and_without_ring()) {
+    Row row(std::move(ring), 2 * SendRing::kMostSends + 1);
+    for (int round = 1; round <= 3; ++round) {
+      row.in_an_iteration([&] {
+        for (std::size_t i = 0; i < row.writers.size(); ++i) row[i].write(message_to(i));
+        CHECK(row[0].arrived().size() == (round - 1) * message_to(0).size());
+      });
+      for (std::size_t i = 0; i < row.writers.size(); ++i) {
+        CHECK(row[i].arrived().size() == round * message_to(i).size());
+        CHECK(row[i].arrived().ends_with(message_to(i)));
+        CHECK(row[i].cells[1] == row[i].state.sent_bytes);
+        CHECK(row[i].state.sent_bytes == round * message_to(i).size());
+        CHECK(row[i].connection->all_sent());
+      }
+    }
+  }
+}
+
+TEST_CASE("send queue: who is full, gone or frozen keeps nobody else from sending") {
+  for (std::unique_ptr<SendRing>& ring : with_and_without_ring()) {
+    Row row(std::move(ring), 5);
+    fill(row[1]);
+    row[2].peer.close();
+    row.in_an_iteration([&] {
+      row[3].connection->freeze();
+      for (std::size_t i = 0; i < row.writers.size(); ++i) row[i].write(message_to(i));
+    });
+    CHECK(row[0].arrived() == message_to(0));
+    CHECK(row[4].arrived() == message_to(4));
+    CHECK(row[1].state.unsent.view() == message_to(1));
+    CHECK(row[1].connection->full());
+    CHECK(row[1].cells[1] == 0);
+    CHECK(row[3].state.unsent.view() == message_to(3));
+    REQUIRE(run_until(row.loop, [&] { return !row[2].write_errors.empty(); }));
+    CHECK(row[2].write_errors == std::vector<int>{EPIPE});
+    CHECK(row[2].state.sent_bytes == 0);
+    row[3].connection->thaw();
+    REQUIRE(run_until(row.loop, [&] { return row[3].arrived() == message_to(3); }));
+    REQUIRE(run_until(row.loop, [&] { return row[1].arrived().ends_with(message_to(1)); }));
+  }
+}
+
+TEST_CASE("send queue: who is frozen after it has written takes that along, the others send") {
+  for (std::unique_ptr<SendRing>& ring : with_and_without_ring()) {
+    Row row(std::move(ring), 3);
+    row.in_an_iteration([&] {
+      for (std::size_t i = 0; i < row.writers.size(); ++i) row[i].write(message_to(i));
+      row[1].connection->freeze();
+      CHECK(row[1].state.unsent.view() == message_to(1));
+      CHECK(row[1].state.sent_bytes == 0);
+      CHECK(row[0].arrived() == message_to(0));
+      CHECK(row[2].arrived() == message_to(2));
+    });
+    CHECK(row[1].arrived().empty());
+  }
+}
+
+TEST_CASE("send queue: what is taken in part comes before what was written behind others") {
+  for (std::unique_ptr<SendRing>& ring : with_and_without_ring()) {
+    Row row(std::move(ring), 2);
+    fill(row[0]);
+    row[0].peer.read(3'000);  // room, but not for all that follows
+    const std::size_t before = row[0].peer.received().size();
+    const std::string first = pattern(SendQueue::kMostBytes, 21);
+    const std::string second = pattern(SendQueue::kMostBytes, 22);
+    row.in_an_iteration([&] {
+      row[0].write(first);
+      row[1].write("between");
+      row[0].write(second);
+    });
+    CHECK(row[1].arrived() == "between");
+    REQUIRE(run_until(row.loop, [&] { return row[0].arrived().ends_with(second); }));
+    CHECK(row[0].arrived().ends_with(first + second));
+    CHECK(row[0].state.sent_bytes == first.size() + second.size());
+    CHECK(row[0].arrived().size() > before);
+  }
+}
+
+TEST_CASE("send queue: without its ring it goes on, nothing is lost or sent twice") {
+  SendRings rings = make_send_rings(1);
+  if (rings.empty()) return;
+  Row row(std::move(rings[0]), 10);
+  CHECK(rings_open() == 1);
+  break_ring();
+  for (int round = 1; round <= 2; ++round) {
+    row.in_an_iteration([&] {
+      for (std::size_t i = 0; i < row.writers.size(); ++i) row[i].write(message_to(i));
+    });
+    for (std::size_t i = 0; i < row.writers.size(); ++i) {
+      CHECK(row[i].arrived().size() == round * message_to(i).size());
+      CHECK(row[i].state.sent_bytes == round * message_to(i).size());
+    }
+  }
+}
+
+TEST_CASE("send ring: each is there once, and gone with its owner") {
+  {
+    const SendRings rings = make_send_rings(3);
+    if (rings.empty()) return;
+    CHECK(rings.size() == 3);
+    CHECK(rings_open() == 3);
+  }
+  CHECK(rings_open() == 0);
+}
