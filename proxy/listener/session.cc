@@ -212,8 +212,11 @@ void Session::go_on() {
 
 bool Session::freeze() {
   if (phase_ != Phase::Open || !chain_.freeze()) return false;
+  if (!downstream_.freeze()) {
+    chain_.thaw();
+    return false;
+  }
   boards_ = false;
-  downstream_.freeze();
   timer_.stop();
   return true;
 }

@@ -99,11 +99,10 @@ void Connection::deliver_rest() {
 }
 
 WriteStatus Connection::write(Buffer& data, EndOfStream end) {
-  if (failure_ != 0 || (end == EndOfStream::No && queue(data.view()))) {
+  if (end == EndOfStream::No ? queue(data.view()) : send_ahead(data.view())) {
     data.clear();
     return WriteStatus::Ok;
   }
-  EventLoop::send_queue(io_.loop).send_all();
   if (leg_.unsent.empty() && !frozen_ && !data.empty() && send_from(data) == WriteStatus::Failed) {
     data.clear();
     return WriteStatus::Failed;
@@ -122,7 +121,7 @@ WriteStatus Connection::write(Buffer& data, EndOfStream end) {
 }
 
 WriteStatus Connection::write(std::string_view data) {
-  if (failure_ != 0 || queue(data)) return WriteStatus::Ok;
+  if (queue(data)) return WriteStatus::Ok;
   std::size_t sent = 0;
   if (leg_.unsent.empty() && !frozen_ && !data.empty() &&
       send_some(data, sent) == WriteStatus::Failed) {
@@ -136,21 +135,30 @@ WriteStatus Connection::write(std::string_view data) {
   return WriteStatus::Ok;
 }
 
+// The caller has nothing left to do: they are queued, or would follow what could not be sent.
 bool Connection::queue(std::string_view data) {
-  if (data.empty() || frozen_ || !leg_.unsent.empty()) return false;
-  if (!EventLoop::send_queue(io_.loop).take(*this, data)) return false;
+  if (!sends_next() || !EventLoop::send_queue(io_.loop).take(*this, data)) return send_ahead(data);
   queued_ = true;
   leg_.sent_bytes += data.size();
   return true;
+}
+
+// Before the caller sends `data`, or puts it behind what waits: nothing may be in the queue that
+// comes before it. The same result.
+bool Connection::send_ahead(std::string_view data) {
+  if (sends_next() && !data.empty()) {
+    EventLoop::send_queue(io_.loop).send_all();
+  } else {
+    send_now();
+  }
+  return failure_ != 0;
 }
 
 void Connection::send_now() {
   if (queued_) EventLoop::send_queue(io_.loop).send_all();
 }
 
-int Connection::queue_target() const {
-  return failure_ == 0 && !frozen_ && leg_.unsent.empty() ? leg_.fd.get() : -1;
-}
+int Connection::queue_target() const { return sends_next() ? leg_.fd.get() : -1; }
 
 void Connection::on_queue_sent(std::string_view data, int result) {
   queued_ = false;
@@ -247,11 +255,13 @@ void Connection::watch() {
   io_.start(leg_.fd.get(), wanted);
 }
 
-void Connection::freeze() {
+bool Connection::freeze() {
+  if (failure_ != 0) return false;
   frozen_ = true;  // what is queued now waits in leg.unsent
   send_now();
   watch();
   if (leg_.fd.valid()) EventLoop::forget_fd(io_.loop, leg_.fd.get());
+  return true;
 }
 
 void Connection::thaw() {

@@ -91,7 +91,7 @@ class Connection {
   [[nodiscard]] WriteStatus write(std::string_view data);
   bool full() const { return full_; }
   // The kernel has all that was written.
-  bool all_sent() const { return leg_.unsent.empty() && !queued_; }
+  bool all_sent() const { return leg_.unsent.empty() && !queued_ && failure_ == 0; }
   // What this iteration has written is sent, and what the kernel does not take is in leg.unsent.
   void send_now();
 
@@ -103,8 +103,9 @@ class Connection {
   void deliver_rest();
 
   // Stops watching, removes the epoll registration and does no I/O until thaw(); the socket stays
-  // open and what is written meanwhile waits in leg.unsent.
-  void freeze();
+  // open and what is written meanwhile waits in leg.unsent. False, and nothing has changed: a send
+  // has failed of which the sink is still to be told.
+  [[nodiscard]] bool freeze();
   void thaw();
 
   // Closes the socket, and so that the peer sees it although leg.shared; no callback follows.
@@ -116,7 +117,9 @@ class Connection {
  private:
   friend class SendQueue;
 
+  bool sends_next() const { return failure_ == 0 && !frozen_ && leg_.unsent.empty(); }
   bool queue(std::string_view data);
+  bool send_ahead(std::string_view data);
   // The queue's: the socket that it may send on now, or -1; and what has come of it: how many bytes
   // of `data` the kernel has taken, or -errno.
   int queue_target() const;

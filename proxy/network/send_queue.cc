@@ -1,7 +1,8 @@
 #include "proxy/network/send_queue.h"
 
+#include <boost/container/static_vector.hpp>
+
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -29,12 +30,12 @@ void SendQueue::close() {
 }
 
 bool SendQueue::take(Connection& connection, std::string_view bytes) {
-  if (!open_ || bytes.size() > kMostBytes) {
-    send_all();
-    return false;
-  }
+  if (!open_ || bytes.empty() || bytes.size() > kMostBytes) return false;
   const bool goes_on = !entries_.empty() && entries_.back().connection == &connection;
-  if (kCapacity - used_ < bytes.size() || (connection.queued_ && !goes_on)) send_all();
+  if (kCapacity - used_ < bytes.size() || (connection.queued_ && !goes_on)) {
+    send_all();
+    if (!connection.sends_next()) return false;
+  }
   std::memcpy(bytes_.get() + used_, bytes.data(), bytes.size());
   if (connection.queued_) {
     entries_.back().size += bytes.size();
@@ -62,21 +63,20 @@ void SendQueue::send_alone(const Entry& entry) {
 }
 
 void SendQueue::send_row(std::span<const Entry> row) {
-  std::array<SendRing::Send, SendRing::kMostSends> sends;
-  std::array<const Entry*, SendRing::kMostSends> sent;
-  std::size_t count = 0;
+  boost::container::static_vector<SendRing::Send, SendRing::kMostSends> sends;
+  boost::container::static_vector<const Entry*, SendRing::kMostSends> sent;
   for (const Entry& entry : row) {
     const int fd = entry.connection->queue_target();
     if (fd < 0) {
       entry.connection->on_queue_sent(bytes_of(entry), 0);
       continue;
     }
-    sends[count] = {.fd = fd, .bytes = bytes_of(entry)};
-    sent[count++] = &entry;
+    sends.push_back({.fd = fd, .bytes = bytes_of(entry)});
+    sent.push_back(&entry);
   }
-  const std::size_t tried = ring_->send(std::span(sends).first(count));
-  if (tried < count) ring_.reset();
-  for (std::size_t i = 0; i < count; ++i) {
+  const std::size_t tried = ring_->send({sends.data(), sends.size()});
+  if (tried < sends.size()) ring_.reset();
+  for (std::size_t i = 0; i < sends.size(); ++i) {
     if (i >= tried) sends[i].result = send_directly(sends[i].fd, sends[i].bytes);
     sent[i]->connection->on_queue_sent(bytes_of(*sent[i]), sends[i].result);
   }

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <string>
 #include <utility>
 
 #include "shared/os/check.h"
@@ -56,6 +57,10 @@ std::size_t SendRing::send(std::span<Send> row) {
   }
   const int submitted = ::io_uring_submit(ring_.get());
   const std::size_t tried = submitted < 0 ? 0 : static_cast<std::size_t>(submitted);
+  if (tried < row.size()) {
+    log::warning("a worker goes on without its io_uring, each send is a system call: {}",
+                 os::error_text(submitted < 0 ? -submitted : EAGAIN));
+  }
   for (std::size_t i = 0; i < tried; ++i) {
     io_uring_cqe* done = nullptr;
     int got = 0;
@@ -74,8 +79,9 @@ SendRings make_send_rings(std::size_t count) {
   while (rings.size() < count) {
     auto ring = SendRing::make();
     if (!ring) {
-      log::info("no io_uring, each send is a system call: {}", ring.error().text());
-      return {};
+      log::info("{} io_uring for {} workers, without one each send is a system call: {}",
+                rings.empty() ? "no" : std::to_string(rings.size()), count, ring.error().text());
+      break;
     }
     rings.push_back(std::move(*ring));
   }

@@ -29,9 +29,9 @@ class SendRing {
   static constexpr std::size_t kMostSends = 64;
 
   struct Send {
-    int fd = -1;
+    int fd;
     std::span<const char> bytes;
-    int result = 0;  // how many were taken, or -errno
+    int result;  // how many were taken, or -errno
   };
 
   static os::Result<std::unique_ptr<SendRing>> make();
@@ -52,7 +52,8 @@ class SendRing {
 // What a process starts with, for its workers.
 using SendRings = std::vector<std::unique_ptr<SendRing>>;
 
-// As many as asked for, or none, for a reason that is logged.
+// As many as asked for, or fewer, for a reason that is logged. (Before Linux 5.12 they count
+// against RLIMIT_MEMLOCK, 8 kB each.)
 SendRings make_send_rings(std::size_t count);
 
 }  // namespace baton::proxy

@@ -164,11 +164,7 @@ void TcpProxy::on_close(CloseMode mode, CloseCause) {
   mode == CloseMode::Reset ? upstream_.reset() : upstream_.close();
 }
 
-bool TcpProxy::freeze() {
-  if (connector_ || !upstream_.started()) return false;
-  upstream_.freeze();
-  return true;
-}
+bool TcpProxy::freeze() { return !connector_ && upstream_.started() && upstream_.freeze(); }
 
 void TcpProxy::thaw() { upstream_.thaw(); }
 

@@ -15,13 +15,14 @@ QUICK = {"probation": "20ms", "drain_time": "10s", "drain_strategy": "immediate"
 
 
 def rings(pid):
-    """How many sends each of its rings has done."""
+    """How many sends each of its rings has done; kernels before 5.18 do not say."""
     done = []
     for fd in Path(f"/proc/{pid}/fd").iterdir():
         try:
             if os.readlink(fd) == "anon_inode:[io_uring]":
                 text = Path(f"/proc/{pid}/fdinfo/{fd.name}").read_text()
-                done.append(int(re.search(r"^CqTail:\s*(\d+)$", text, re.M)[1]))
+                told = re.search(r"^CqTail:\s*(\d+)$", text, re.M)
+                done.append(int(told[1]) if told else None)
         except FileNotFoundError:
             pass
     return done
@@ -41,7 +42,7 @@ def test_small_messages_and_reloads(start, address, nginx, kind, refused):
             baton.reload("--proxy", (NEXT_PROXY, PROXY)[i % 2])
             assert baton.in_charge()["pid"] != before
         pid = baton.in_charge()["pid"]
-        if usual:
+        if usual and None not in rings(pid):
             wait_until(lambda: sum(rings(pid)) > 100, 20, lambda: f"sends through rings: {rings(pid)}")
         found = rings(pid)
         result = wrk.finish()
@@ -57,6 +58,8 @@ def test_small_messages_and_reloads(start, address, nginx, kind, refused):
 def test_more_workers_than_cpus(start, address, nginx):
     """Those that have no ring send all the same."""
     workers = len(os.sched_getaffinity(0)) + 2
+    if workers > 64:
+        pytest.skip("there cannot be more workers")
     baton = start(tables.web(address, nginx.address, workers=workers))
     with Wrk(address, connections=64) as wrk:
         baton.reload()

@@ -82,7 +82,8 @@ void UpstreamConnection::on_flushed() {
 void UpstreamConnection::on_idle_timeout() { pool_.discard(*this); }
 
 LegState UpstreamConnection::release() {
-  connection_.freeze();
+  // Of a send that has failed the next owner learns by reading: the other side has gone.
+  static_cast<void>(connection_.freeze());
   LegState leg = std::move(leg_);
   connection_.close();
   return leg;

@@ -135,12 +135,15 @@ void UpstreamPool::close_idle() {
 // The one that was used last comes first, as when requests take them: those beyond the limit of the
 // other side are the oldest.
 UpstreamConnection* UpstreamPool::take_out() {
-  const auto any = idle_.begin();
-  if (any == idle_.end()) return nullptr;
-  UpstreamConnection& connection = take_last(any);
-  connection.connection_.freeze();
-  away_.push_back(connection);
-  return &connection;
+  for (auto any = idle_.begin(); any != idle_.end(); any = idle_.begin()) {
+    UpstreamConnection& connection = take_last(any);
+    if (connection.connection_.freeze()) {
+      away_.push_back(connection);
+      return &connection;
+    }
+    close(connection);
+  }
+  return nullptr;
 }
 
 void UpstreamPool::put_back(UpstreamConnection& connection) {

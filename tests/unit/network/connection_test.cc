@@ -162,7 +162,7 @@ TEST_CASE("connection: closing within its own callback is safe") {
 
 TEST_CASE("connection: an end that is written while frozen goes out after thaw") {
   Leg leg;
-  leg.connection->freeze();
+  CHECK(leg.connection->freeze());
   CHECK(leg.write("waits", EndOfStream::Yes) == WriteStatus::Ok);
   leg.peer.read();
   CHECK(leg.peer.received().empty());
@@ -332,7 +332,7 @@ TEST_CASE("connection: what is queued when it is frozen goes with it") {
   Leg leg;
   in_an_iteration(leg, [&] {
     CHECK(leg.connection->write("moves") == WriteStatus::Ok);
-    leg.connection->freeze();
+    CHECK(leg.connection->freeze());
   });
   leg.peer.read();
   CHECK(leg.peer.received().empty());

@@ -107,6 +107,22 @@ void break_ring() {
   }
 }
 
+// Writes to the first of a row, and what it has written.
+struct Steps {
+  Row& row;
+  std::string written;
+
+  void write(std::size_t size) {
+    const std::string bytes = pattern(size, static_cast<unsigned>(written.size()));
+    written += bytes;
+    row[0].write(bytes);
+  }
+  void end() {
+    Buffer nothing;
+    CHECK(row[0].connection->write(nothing, EndOfStream::Yes) == WriteStatus::Ok);
+  }
+};
+
 }  // namespace
 
 TEST_CASE("send queue: a row reaches everyone, however long it is") {
@@ -134,7 +150,7 @@ TEST_CASE("send queue: who is full, gone or frozen keeps nobody else from sendin
     fill(row[1]);
     row[2].peer.close();
     row.in_an_iteration([&] {
-      row[3].connection->freeze();
+      CHECK(row[3].connection->freeze());
       for (std::size_t i = 0; i < row.writers.size(); ++i) row[i].write(message_to(i));
     });
     CHECK(row[0].arrived() == message_to(0));
@@ -157,7 +173,7 @@ TEST_CASE("send queue: who is frozen after it has written takes that along, the 
     Row row(std::move(ring), 3);
     row.in_an_iteration([&] {
       for (std::size_t i = 0; i < row.writers.size(); ++i) row[i].write(message_to(i));
-      row[1].connection->freeze();
+      CHECK(row[1].connection->freeze());
       CHECK(row[1].state.unsent.view() == message_to(1));
       CHECK(row[1].state.sent_bytes == 0);
       CHECK(row[0].arrived() == message_to(0));
@@ -167,24 +183,89 @@ TEST_CASE("send queue: who is frozen after it has written takes that along, the 
   }
 }
 
-TEST_CASE("send queue: what is taken in part comes before what was written behind others") {
-  for (std::unique_ptr<SendRing>& ring : with_and_without_ring()) {
-    Row row(std::move(ring), 2);
-    fill(row[0]);
-    row[0].peer.read(3'000);  // room, but not for all that follows
-    const std::size_t before = row[0].peer.received().size();
-    const std::string first = pattern(SendQueue::kMostBytes, 21);
-    const std::string second = pattern(SendQueue::kMostBytes, 22);
-    row.in_an_iteration([&] {
-      row[0].write(first);
-      row[1].write("between");
-      row[0].write(second);
-    });
-    CHECK(row[1].arrived() == "between");
-    REQUIRE(run_until(row.loop, [&] { return row[0].arrived().ends_with(second); }));
-    CHECK(row[0].arrived().ends_with(first + second));
-    CHECK(row[0].state.sent_bytes == first.size() + second.size());
-    CHECK(row[0].arrived().size() > before);
+TEST_CASE("send queue: whatever is taken in part on the way, bytes keep their order") {
+  struct Case {
+    const char* name;
+    std::function<void(Steps&)> steps;
+  };
+  const Case cases[] = {
+      {"another one's bytes in between",
+       [](Steps& steps) {
+         steps.write(2'000);
+         steps.row[1].write("between");
+         for (int i = 0; i < 4; ++i) steps.write(2'000);
+       }},
+      {"more than the queue holds",
+       [](Steps& steps) {
+         while (steps.written.size() < 3 * SendQueue::kCapacity) steps.write(1'500);
+       }},
+      {"a large piece behind small ones",
+       [](Steps& steps) {
+         steps.write(2'000);
+         steps.row[1].write("between");
+         steps.write(2'000);
+         steps.write(SendQueue::kMostBytes + 1);
+         steps.write(10);
+       }},
+      {"an end",
+       [](Steps& steps) {
+         steps.write(2'000);
+         steps.row[1].write("between");
+         steps.write(2'000);
+         steps.end();
+         CHECK_FALSE(steps.row[0].state.write_ended);
+       }},
+  };
+  for (const Case& each : cases) {
+    for (std::unique_ptr<SendRing>& ring : with_and_without_ring()) {
+      CAPTURE(each.name);
+      Row row(std::move(ring), 2);
+      fill(row[0]);
+      row[0].peer.read(3'000);  // room, but not for all that follows
+      Steps steps{.row = row, .written = {}};
+      row.in_an_iteration([&] { each.steps(steps); });
+      REQUIRE(run_until(row.loop, [&] { return row[0].arrived().ends_with(steps.written); }));
+      CHECK(row[0].state.sent_bytes == steps.written.size());
+      CHECK(row[0].cells[1] == steps.written.size());
+    }
+  }
+}
+
+TEST_CASE("send queue: behind a send that has failed nothing is sent, not even an end") {
+  struct Case {
+    const char* name;
+    std::function<void(Steps&)> steps;
+  };
+  const Case cases[] = {
+      {"small", [](Steps& steps) { steps.write(10); }},
+      {"large", [](Steps& steps) { steps.write(SendQueue::kMostBytes + 1); }},
+      {"an end", [](Steps& steps) { steps.end(); }},
+      {"it cannot move either",
+       [](Steps& steps) {
+         steps.row[1].connection->send_now();
+         CHECK_FALSE(steps.row[0].connection->freeze());
+       }},
+  };
+  for (const Case& each : cases) {
+    for (std::unique_ptr<SendRing>& ring : with_and_without_ring()) {
+      CAPTURE(each.name);
+      Row row(std::move(ring), 2);
+      row[0].peer.close();
+      Steps steps{.row = row, .written = {}};
+      row.in_an_iteration([&] {
+        row[0].write("lost");
+        row[1].write("another");
+        each.steps(steps);
+        row[0].connection->send_now();
+        CHECK_FALSE(row[0].connection->all_sent());
+        CHECK_FALSE(row[0].state.write_ended);
+        CHECK(row[0].state.unsent.empty());
+      });
+      REQUIRE(run_until(row.loop, [&] { return !row[0].write_errors.empty(); }));
+      CHECK(row[0].write_errors == std::vector<int>{EPIPE});
+      CHECK(row[0].state.sent_bytes == 0);
+      CHECK(row[1].arrived() == "another");
+    }
   }
 }
 
