@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
-from harness import http, tables
+from harness import http, sockets, tables
 from harness.baton import NEXT_PROXY, PROXY
+from harness.http import RawServer
 from harness.load import Wrk
 from harness.waiting import wait_until
 
@@ -68,3 +69,22 @@ def test_more_workers_than_cpus(start, address, nginx):
         result = wrk.finish()
     assert not result.failed(), result.text
     assert len(found) in (0, workers - 2)
+
+
+@pytest.mark.parametrize("chunk", [100, 1000, 5000])
+def test_an_answer_of_many_small_pieces_reaches_a_slow_client_in_order(start, address, chunk):
+    """HTTP/1.0 knows no chunks: each is sent by itself, far more of them than wait in a row."""
+    body = sockets.pattern(8 << 20, seed=chunk)
+    pieces = [body[at:at + chunk] for at in range(0, len(body), chunk)]
+    chunked = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    with RawServer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked) as upstream:
+        start(tables.web(address, upstream.address, workers=1))
+        with sockets.connect(address, receive_buffer=4096) as client:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            received = bytearray()
+            while piece := client.recv(1500):
+                received += piece
+    head, _, rest = bytes(received).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK")
+    assert len(rest) == len(body)
+    assert rest == body
