@@ -162,7 +162,7 @@ def test_a_stop_during_a_reload_is_no_failure(running):  # noqa: F811
     running.configure(probation="1m")
     running.systemd.do("systemctl", "reload", "--no-block", UNIT)
     running.wait_until(lambda: running.answer() == "generation 2", "probation")
-    running.systemd.do("systemctl", "stop", UNIT)
+    running.systemd.do("systemctl", "stop", UNIT, seconds=9)  # the reload has a minute
     assert (running.show("ActiveState"), running.show("Result")) == ("inactive", "success")
     wait_nothing_is_left(running)
 
