@@ -210,6 +210,11 @@ class Postgres(Server):
                 "-c", "fsync=off", "-c", "max_connections=50", "-c", "shared_buffers=16MB",
                 "-c", "dynamic_shared_memory_type=mmap"]
 
+    def _is_ready(self):
+        # It accepts connections, to refuse them, while it starts up.
+        said = [self.binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        return super()._is_ready() and subprocess.run(said, check=False).returncode == 0
+
     def stop(self, number=signal.SIGINT):
         # runuser(1) passes no SIGINT on: the postmaster itself gets the "fast shutdown".
         with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
