@@ -43,9 +43,10 @@ void Connection::restore() {
   full_ = leg_.unsent.size() >= kHighWatermark;
 }
 
-// Reading comes first: a peer that answered and then reset is heard before the write fails.
+// Of the socket's events reading comes first: a peer that answered and then reset is heard before
+// the write fails.
 void Connection::on_ready(ev::io&, int events) {
-  if (failure_ != 0 && !frozen_) sink_.on_write_failed(std::exchange(failure_, 0));
+  if (failure_ != 0) sink_.on_write_failed(std::exchange(failure_, 0));
   if ((events & ev::READ) != 0) {
     int turns = kReadsPerTurn;
     while ((watched_ & ev::READ) != 0 && failure_ == 0 && receive() == Received::Full &&
@@ -135,7 +136,7 @@ WriteStatus Connection::write(std::string_view data) {
   return WriteStatus::Ok;
 }
 
-// The caller has nothing left to do: they are queued, or would follow what could not be sent.
+// True: the caller has nothing left to do. They are queued, or would follow what could not be sent.
 bool Connection::queue(std::string_view data) {
   if (!sends_next() || !EventLoop::send_queue(io_.loop).take(*this, data)) return send_ahead(data);
   queued_ = true;
@@ -143,8 +144,8 @@ bool Connection::queue(std::string_view data) {
   return true;
 }
 
-// Before the caller sends `data`, or puts it behind what waits: nothing may be in the queue that
-// comes before it. The same result.
+// Before the caller sends `data`, or puts it behind what waits: sends what is in the queue ahead of
+// it. True as above.
 bool Connection::send_ahead(std::string_view data) {
   if (sends_next() && !data.empty()) {
     EventLoop::send_queue(io_.loop).send_all();
@@ -266,7 +267,6 @@ bool Connection::freeze() {
 
 void Connection::thaw() {
   frozen_ = false;
-  if (failure_ != 0) tell_failure();
   if (!started_) return;
   send_end_if_due();
   watch();

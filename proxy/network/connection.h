@@ -90,8 +90,10 @@ class Connection {
   // The same for bytes that lie elsewhere; the end may follow by the other one.
   [[nodiscard]] WriteStatus write(std::string_view data);
   bool full() const { return full_; }
+  // A send has failed, and the sink is still to be told.
+  bool failed() const { return failure_ != 0; }
   // The kernel has all that was written.
-  bool all_sent() const { return leg_.unsent.empty() && !queued_ && failure_ == 0; }
+  bool all_sent() const { return leg_.unsent.empty() && !queued_ && !failed(); }
   // What this iteration has written is sent, and what the kernel does not take is in leg.unsent.
   void send_now();
 
@@ -103,8 +105,8 @@ class Connection {
   void deliver_rest();
 
   // Stops watching, removes the epoll registration and does no I/O until thaw(); the socket stays
-  // open and what is written meanwhile waits in leg.unsent. False, and nothing has changed: a send
-  // has failed of which the sink is still to be told.
+  // open and what is written meanwhile waits in leg.unsent. False, and nothing has changed: it has
+  // failed().
   [[nodiscard]] bool freeze();
   void thaw();
 
@@ -117,7 +119,9 @@ class Connection {
  private:
   friend class SendQueue;
 
-  bool sends_next() const { return failure_ == 0 && !frozen_ && leg_.unsent.empty(); }
+  bool sends_next() const {
+    return failure_ == 0 && !frozen_ && leg_.unsent.empty() && leg_.fd.valid();
+  }
   bool queue(std::string_view data);
   bool send_ahead(std::string_view data);
   // The queue's: the socket that it may send on now, or -1; and what has come of it: how many bytes

@@ -79,7 +79,7 @@ SendRings make_send_rings(std::size_t count) {
   while (rings.size() < count) {
     auto ring = SendRing::make();
     if (!ring) {
-      log::info("{} io_uring for {} workers, without one each send is a system call: {}",
+      log::info("{} io_uring for {} CPUs, without one each send is a system call: {}",
                 rings.empty() ? "no" : std::to_string(rings.size()), count, ring.error().text());
       break;
     }

@@ -49,7 +49,7 @@ class SendRing {
   std::unique_ptr<io_uring> ring_;
 };
 
-// What a process starts with, for its workers.
+// What a process starts with, for its workers; what they do not need is given back.
 using SendRings = std::vector<std::unique_ptr<SendRing>>;
 
 // As many as asked for, or fewer, for a reason that is logged. (Before Linux 5.12 they count

@@ -38,6 +38,10 @@ class TcpProxy final : public NetworkFilter, private ConnectionSink, private Con
   // place among the cluster's.
   void adopt(LegState upstream, std::shared_ptr<const Endpoint> endpoint, CircuitGuard circuit);
 
+  // Of one adopted: a send on it had failed before. What the endpoint has said arrives, then it
+  // ends.
+  void end_failed() { on_write_failed(0); }
+
   // Where it leads.
   const std::string& cluster_name() const;
 

@@ -37,6 +37,7 @@ void Tunnel::open(Opening opening) {
   UpstreamRequest::Tunnel& upstream = opening.upstream;
   bytes_.adopt(std::move(upstream.leg), std::move(upstream.endpoint), std::move(upstream.circuit));
   if (!upstream.received.empty()) callbacks_.write(upstream.received, EndOfStream::No);
+  if (upstream.failed) bytes_.end_failed();
 }
 
 void Tunnel::on_data(Buffer& data, EndOfStream end) {

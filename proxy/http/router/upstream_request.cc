@@ -499,11 +499,13 @@ void UpstreamRequest::cancel() {
 }
 
 UpstreamRequest::Tunnel UpstreamRequest::take_tunnel() {
+  const bool failed = connection_->write_failed();
   Tunnel tunnel{.leg = connection_->release(),
                 .received = std::move(tunnelled_),
                 .endpoint = connection_->endpoint(),
                 .cluster = &context_->pool.cluster(),
-                .circuit = connection_->take_circuit()};
+                .circuit = connection_->take_circuit(),
+                .failed = failed};
   finish(Reuse::No);
   return tunnel;
 }

@@ -132,6 +132,7 @@ class UpstreamRequest final : private UpstreamConnection::User,
     std::shared_ptr<const Endpoint> endpoint;
     Cluster* cluster = nullptr;
     CircuitGuard circuit;
+    bool failed = false;  // to send
   };
   Tunnel take_tunnel();
 

@@ -82,8 +82,7 @@ void UpstreamConnection::on_flushed() {
 void UpstreamConnection::on_idle_timeout() { pool_.discard(*this); }
 
 LegState UpstreamConnection::release() {
-  // Of a send that has failed the next owner learns by reading: the other side has gone.
-  static_cast<void>(connection_.freeze());
+  static_cast<void>(connection_.freeze());  // write_failed() says whether it was
   LegState leg = std::move(leg_);
   connection_.close();
   return leg;

@@ -81,6 +81,7 @@ class UpstreamConnection final : public boost::intrusive::list_base_hook<
   // only: what reading takes for an orderly end then is none.
   void write(std::string_view bytes);
   bool was_reset() const { return was_reset_; }
+  bool write_failed() const { return write_failed_ || connection_.failed(); }
   std::uint64_t sent_bytes() const { return leg_.sent_bytes; }
   bool full() const { return connection_.full(); }
   void pause() { connection_.pause(PauseReason::Filter); }

@@ -135,15 +135,13 @@ void UpstreamPool::close_idle() {
 // The one that was used last comes first, as when requests take them: those beyond the limit of the
 // other side are the oldest.
 UpstreamConnection* UpstreamPool::take_out() {
-  for (auto any = idle_.begin(); any != idle_.end(); any = idle_.begin()) {
-    UpstreamConnection& connection = take_last(any);
-    if (connection.connection_.freeze()) {
-      away_.push_back(connection);
-      return &connection;
-    }
-    close(connection);
-  }
-  return nullptr;
+  const auto any = idle_.begin();
+  if (any == idle_.end()) return nullptr;
+  UpstreamConnection& connection = take_last(any);
+  const bool frozen = connection.connection_.freeze();
+  BATON_CHECK(frozen);  // an idle one has sent everything
+  away_.push_back(connection);
+  return &connection;
 }
 
 void UpstreamPool::put_back(UpstreamConnection& connection) {

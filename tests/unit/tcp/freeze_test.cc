@@ -145,6 +145,43 @@ TEST_CASE("freeze: again and again, with traffic in between") {
   CHECK(tunnel.client.received() == down);
 }
 
+TEST_CASE(
+    "freeze: a client that has gone, as a send has found out, does not move: its tunnel ends") {
+  FrozenTunnel tunnel;
+  SingleWorker& worker = *tunnel.worker;
+  proxy::TunnelState& state = tunnel.session().state();
+  // Not read, because its server reads nothing: so it is not reading that finds out.
+  const std::string bytes = pattern(1'000'000, 11);
+  REQUIRE(worker.until([&] {
+    tunnel.client.write(bytes);
+    return !state.upstream->unsent.empty();
+  }));
+  settle(worker.loop);
+  tunnel.client.reset();
+  tunnel.server.write("an answer");
+  // Behind what the sockets of an iteration have to say, before what is to be sent is sent.
+  struct Mover {
+    proxy::Session& session;
+    bool looked = false;
+    bool frozen = false;
+    void look(ev::check& check, int) {
+      if (session.state().upstream->received_bytes == 0) return;
+      check.stop();
+      proxy::EventLoop::send_queue(check.loop).send_all();
+      frozen = session.freeze();
+      looked = true;
+    }
+  } mover{.session = tunnel.session()};
+  ev::check check(worker.loop.ref());
+  check.set<Mover, &Mover::look>(&mover);
+  check.priority = -1;
+  check.start();
+  REQUIRE(worker.until([&] { return mover.looked; }));
+  CHECK_FALSE(mover.frozen);
+  CHECK(worker.is_empty());
+  CHECK(worker.sees(tunnel.server, Peer::Reset));
+}
+
 TEST_CASE("freeze: a connection that is still connecting, or ending, cannot be moved") {
   const ListeningSocket hanging = listen_on("127.0.0.1:0", 0);
   std::vector<os::UniqueFd> queued;
