@@ -57,6 +57,7 @@ HttpFilterStatus Fault::decode_headers(RequestHead&, EndOfStream) {
   shared_.delays_total.add();
   timer_ = std::make_unique<ev::timer>(callbacks().loop());
   timer_->set<Fault, &Fault::on_delay_over>(this);
+  ev_now_update(callbacks().loop());  // or what the iteration has taken so far would be missing
   timer_->start(os::seconds(plan_.delay));
   return HttpFilterStatus::StopIteration;
 }
