@@ -134,6 +134,8 @@ bool ConnectionManager::drop_empty_lines(Buffer& input) {
 }
 
 void ConnectionManager::on_header_timeout() {
+  // The rest of the head may be here: nothing is read of a client that does not take its answers.
+  if (client_is_slow()) return context_.header_timeout->arm(timeout_);
   stream_ = context_.worker.take_stream();
   rejected_ = true;
   const auto begun_at = head_begun_at();
@@ -155,7 +157,7 @@ void ConnectionManager::on_client_end() {
     if (waiting_.empty()) close(CloseMode::Linger);
     return;
   }
-  if (!stream_->request_complete()) return stream_->abort(ResponseFlag::DownstreamTermination);
+  if (!stream_->request_complete()) return stream_->on_request_broken_off();
   if (context_.half_close_timeout == nullptr) return;
   timeout_.set<ConnectionManager, &ConnectionManager::on_half_close_over>(this);
   context_.half_close_timeout->arm(timeout_);
@@ -197,7 +199,8 @@ void ConnectionManager::on_stream_end(AfterStream after) {
       return close(CloseMode::Linger);
     case AfterStream::Close: {
       // Closing with input unread would reset the connection, and the answer on its way with it.
-      const bool is_all = waiting_.empty() && (processed_ == nullptr || processed_->empty());
+      const bool is_all = waiting_.empty() && (processed_ == nullptr || processed_->empty()) &&
+                          (pauses_ & kStream) == 0;
       const bool clean = read_it_all && is_all && !client_is_slow();
       return close(clean ? CloseMode::Now : CloseMode::Linger);
     }

@@ -190,6 +190,7 @@ void Stream::on_bad_body(const Rejection& rejection) {
   info_.flags.set(ResponseFlag::DownstreamProtocolError);
   info_.flag_detail = rejection.flag;
   last_ = true;
+  if (response_complete_) return end(AfterStream::Close);
   if (response_begun_) return end(AfterStream::Reset);
   reply_locally({.status = rejection.status, .body = rejection.reason, .detail = rejection.flag});
 }
@@ -546,6 +547,7 @@ void Stream::use_idle_timeout(std::chrono::milliseconds time) {
 }
 
 void Stream::on_idle() {
+  if (response_complete_) return end(AfterStream::Close);
   info_.flags.set(ResponseFlag::StreamIdleTimeout);
   last_ = true;
   if (response_begun_) return end(AfterStream::Reset);
@@ -556,10 +558,16 @@ void Stream::on_idle() {
 }
 
 void Stream::on_request_timeout() {
+  if (response_complete_) return end(AfterStream::Close);
   info_.flags.set(ResponseFlag::RequestTimeout);
   last_ = true;
   if (response_begun_) return end(AfterStream::Reset);
   reply_locally({.status = 408, .body = {}, .detail = "request_timeout"});
+}
+
+void Stream::on_request_broken_off() {
+  if (response_complete_ && !ended()) return end(AfterStream::Close);
+  abort(ResponseFlag::DownstreamTermination);
 }
 
 void Stream::abort(ResponseFlag reason) {

@@ -91,6 +91,8 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
 
   void on_client_slow();
   void on_client_ready();
+  // The client says no more, and its request is not complete. It gets an answer that is.
+  void on_request_broken_off();
   // The client has gone, or its connection is cut.
   void abort(ResponseFlag reason);
   // How long nothing may pass; null: for ever.

@@ -261,14 +261,13 @@ void UpstreamRequest::wait_for_endpoint() {
 // It is the client's turn to send the rest.
 void UpstreamRequest::wait_for_client() {
   awaits_continue_ = false;
-  if (phase_ != Phase::AwaitingHead) return;
+  if (phase_ != Phase::AwaitingHead && phase_ != Phase::Body) return;
   timeout_.disarm();
   per_try_timeout_.disarm();
 }
 
 void UpstreamRequest::on_upstream_flushed() {
-  const bool clients_turn = !request_sent_ && !awaits_continue_;
-  if (phase_ == Phase::AwaitingHead && clients_turn) wait_for_client();
+  if (!request_sent_ && !awaits_continue_) wait_for_client();
   if (phase_ == Phase::AwaitingHead || phase_ == Phase::Body) sink_.on_request_writable();
 }
 
@@ -387,7 +386,9 @@ bool UpstreamRequest::read_body(Buffer& input) {
     on_response_complete(input.empty() ? Reuse::Yes : Reuse::No);
     return false;
   }
-  if (timeout_queue_ != nullptr) timeout_queue_->arm(timeout_);
+  // While the request is not all there, it may be the client's turn, however long that takes: then
+  // it is not armed.
+  if (request_sent_ || timeout_.armed()) arm_timeout();
   return step.consumed > 0;
 }
 
@@ -460,8 +461,9 @@ void UpstreamRequest::arm_per_try_timeout() {
 void UpstreamRequest::on_timeout() {
   if (phase_ == Phase::Body && response_paused_) return arm_timeout();
   // It takes the request, though slowly.
-  const bool takes_it = phase_ == Phase::AwaitingHead && !request_sent_ && !awaits_continue_ &&
-                        connection_->sent_bytes() != sent_before_;
+  const bool has_it = phase_ == Phase::AwaitingHead || phase_ == Phase::Body;
+  const bool takes_it =
+      has_it && !request_sent_ && !awaits_continue_ && connection_->sent_bytes() != sent_before_;
   if (takes_it) return wait_for_endpoint();
   context_->stats.timeouts_total.add();
   outcome_ = Outcome::ServerError;
@@ -549,6 +551,7 @@ void UpstreamRequest::finish(Reuse reuse) {
   connection_guard_ = {};
   attempts_.end();
   kept_.capacity() > kKeptBytes ? kept_.release() : kept_.clear();
+  tunnelled_.release();  // this object's next request is another client's
   context_->stats.requests_active.sub();
   context_ = nullptr;
   phase_ = Phase::Idle;

@@ -68,7 +68,8 @@ bool UpstreamPool::full() const {
 void UpstreamPool::give_back(UpstreamConnection& connection) {
   const bool fits = config_.max_idle_connections > 0 && !cluster_.too_many_open();
   if (!connection.reusable() || connection.keep_.count() == 0 || !fits) return close(connection);
-  if (full()) discard(order_.front());
+  // Not full(): other workers may have opened some since, and there may be none here to discard.
+  if (idle_count_ >= config_.max_idle_connections) discard(order_.front());
   connection.begin_idle();
   connection.circuit_ = cluster_.acquire_idle();
   connection.resume();
