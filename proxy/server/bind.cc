@@ -124,4 +124,9 @@ os::Result<os::UniqueFd> bind_datagram_socket(const os::SocketAddress& address, 
   return bind_inet(address, SOCK_DGRAM, place, ours);
 }
 
+os::Result<void> refuse_datagram_stranger(const os::SocketAddress& address,
+                                          const std::set<pid_t>& ours) {
+  return refuse_stranger(address, SOCK_DGRAM, ours);
+}
+
 }  // namespace baton::proxy

@@ -31,4 +31,9 @@ os::Result<os::UniqueFd> bind_stream_socket(const os::SocketAddress& address, Gr
 os::Result<os::UniqueFd> bind_datagram_socket(const os::SocketAddress& address, GroupPlace place,
                                               const std::set<pid_t>& ours = {});
 
+// What bind_datagram_socket() looks at for the first one, for who binds it later, when this process
+// may not see any more whose processes have sockets there.
+os::Result<void> refuse_datagram_stranger(const os::SocketAddress& address,
+                                          const std::set<pid_t>& ours);
+
 }  // namespace baton::proxy

@@ -36,7 +36,14 @@ os::Result<void> ListeningSockets::add(const proto::SocketInfo& info, os::Unique
 os::Result<void> ListeningSockets::bind_missing(const std::vector<WantedSockets>& wanted) {
   for (const WantedSockets& want : wanted) {
     if (is_datagram(want) && has(want.key)) continue;
-    if (const auto bound = bind_rest_of(want); !bound) return bound;
+    const auto ours = ours_.find(proto::identity(want.key));
+    if (is_datagram(want) && ours != ours_.end()) {
+      if (ours->second.empty()) continue;
+      const auto free = refuse_datagram_stranger(want.address, ours->second);
+      if (!free) return of_listener(want, free.error());
+    } else if (const auto bound = bind_rest_of(want); !bound) {
+      return bound;
+    }
   }
   return {};
 }
@@ -76,13 +83,14 @@ os::Result<void> ListeningSockets::bind_rest_of(const WantedSockets& wanted) {
   return {};
 }
 
-std::vector<const ListeningSocket*> ListeningSockets::bind_delayed(
+os::Result<std::vector<const ListeningSocket*>> ListeningSockets::bind_delayed(
     const std::vector<WantedSockets>& wanted) {
   std::vector<const ListeningSocket*> added;
   for (const WantedSockets& want : wanted) {
     if (!is_datagram(want)) continue;
     const std::vector<const ListeningSocket*> before = of(want.key);
     if (const auto bound = bind_rest_of(want); !bound) {
+      if (!has(want.key)) return std::unexpected(bound.error());
       log::warning("{}; going on with fewer sockets", bound.error().text());
     }
     std::ranges::set_difference(of(want.key), before, std::back_inserter(added), {},

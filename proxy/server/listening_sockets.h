@@ -50,14 +50,16 @@ class ListeningSockets {
   // The unix path of the sockets that are here leads to none of them: another one is to be bound.
   void note_unreachable(const proto::SocketKey& key) { unreachable_.insert(proto::identity(key)); }
 
-  // Binds what is missing, but adds none to UDP sockets that are there already: a new one would
-  // get its share of their clients' datagrams at once, and nobody reads it yet. Stream sockets that
+  // Binds what is missing, but no UDP socket beside ours, be they of the same address or of a
+  // wildcard of its port: a new one would get its share of their clients' datagrams at once, or all
+  // of its address, and nobody reads it yet. Stream sockets that
   // belong to another user, a service manager's, stay as few as they are. On failure what was
   // bound by this call is kept (and closed with this object); the error names the listener.
   os::Result<void> bind_missing(const std::vector<WantedSockets>& wanted);
   // Binds those that bind_missing() left out, and returns what it has bound. An address lacks some
-  // where that fails: fewer sockets still get all datagrams.
-  std::vector<const ListeningSocket*> bind_delayed(const std::vector<WantedSockets>& wanted);
+  // where that fails: fewer sockets still get all datagrams. Error: one has none at all.
+  os::Result<std::vector<const ListeningSocket*>> bind_delayed(
+      const std::vector<WantedSockets>& wanted);
 
   // listen(2) on all stream sockets of these, also on those that listen already: the backlog may be
   // new.

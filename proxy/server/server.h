@@ -61,7 +61,9 @@ class Server {
   void take_narrower();
   os::Result<void> bind_missing() { return sockets_.bind_missing(wanted_); }
   // The last ones, right before serve(): see ListeningSockets::bind_delayed().
-  std::vector<const ListeningSocket*> bind_delayed() { return sockets_.bind_delayed(wanted_); }
+  os::Result<std::vector<const ListeningSocket*>> bind_delayed() {
+    return sockets_.bind_delayed(wanted_);
+  }
   // The first threads of the process: before them it gives up what capabilities it needs no more.
   void start_workers();
   // `done`: endpoints and their health are known, or the time for that is up; may be at once.

@@ -244,17 +244,19 @@ void SupervisedGeneration::put_in_escrow() {
 
 // The supervisor reads this before it reads that the generation serves. What it does not take is
 // lost with this process, and nothing else.
-void SupervisedGeneration::put_delayed_in_escrow() {
-  const std::vector<const ListeningSocket*> sockets = server_->bind_delayed();
-  if (sockets.empty()) return;
+os::Result<void> SupervisedGeneration::put_delayed_in_escrow() {
+  const auto sockets = server_->bind_delayed();
+  if (!sockets) return std::unexpected(sockets.error());
+  if (sockets->empty()) return {};
   send_in_parts<proto::Sockets>(
-      sockets, [this](const proto::Sockets& part, std::span<const int> fds, bool) {
+      *sockets, [this](const proto::Sockets& part, std::span<const int> fds, bool) {
         supervisor_->request<proto::Done>(
             proto::ESCROW_PUT, part, fds, kSupervisorAnswerTime,
             [](std::expected<proto::Done, proto::CallError> reply, proto::Fds) {
               if (!reply) log::warning("the supervisor's escrow: {}", reply.error().text);
             });
       });
+  return {};
 }
 
 void SupervisedGeneration::become_ready() {
@@ -355,7 +357,7 @@ GenerationAction SupervisedGeneration::advance(GenerationEvent event,
 
 void SupervisedGeneration::order_serve(const proto::Responder& answer) {
   if (advance(GenerationEvent::Serve, answer) != GenerationAction::StartAccepting) return;
-  put_delayed_in_escrow();
+  if (const auto bound = put_delayed_in_escrow(); !bound) return fail(bound.error().text());
   if (predecessor_ && predecessor_->will_lend_sessions()) server_->hold_datagrams();
   const auto served = server_->serve([this, answer] {
     answer.reply(proto::Done());
@@ -453,19 +455,33 @@ void SupervisedGeneration::begin_drain(std::chrono::milliseconds time, DrainStra
   log::info("draining {} connections", server_->connections());
   // From the order on: a later one may re-tune it while sockets are still being retired.
   deadline_.start(os::seconds(time));
-  server_->set_drain(time, strategy);
+  // First, or a worker that drains already would end between two requests what could move.
   hand_over_connections();
+  server_->set_drain(time, strategy);
   server_->drain(kept, [this, done = std::move(done)] {
     done();
     if (leaving_) return;
-    server_->when_empty([this] {
-      if (step(state_, GenerationEvent::Empty).action == GenerationAction::Exit) exit();
-    });
+    leave_when_empty();
   });
   // Nobody has told this generation to pause first, as a rule because there is no supervisor.
   if (!lending_) lend_sessions(kept);
   server_->commit_sessions();
-  server_->when_moved([this] { report_moves(); });
+  moved_ = false;
+  server_->when_moved([this] {
+    moved_ = true;
+    report_moves();
+    if (empty_) leave_when_empty();
+  });
+}
+
+// Idle upstream connections may still be on their way when no client is left.
+void SupervisedGeneration::leave_when_empty() {
+  empty_ = false;
+  server_->when_empty([this] {
+    empty_ = true;
+    if (!moved_) return;
+    if (step(state_, GenerationEvent::Empty).action == GenerationAction::Exit) exit();
+  });
 }
 
 // Who waits for it is told what has moved, so the counts go ahead.

@@ -46,7 +46,7 @@ class SupervisedGeneration {
   void on_escrow(std::expected<proto::RawReply, proto::CallError> reply);
   void bind_rest();
   void put_in_escrow();
-  void put_delayed_in_escrow();
+  os::Result<void> put_delayed_in_escrow();
   void become_ready();
   void on_warm();
   void fail(const std::string& reason);
@@ -68,6 +68,7 @@ class SupervisedGeneration {
   Successor* next_generation();
   void lend_sessions(const std::vector<proto::SocketKey>& released);
   void hand_over_connections();
+  void leave_when_empty();
   void report_moves();
   MoveHooks move_hooks() const;
   void on_supervisor_lost(const std::string& reason);
@@ -87,7 +88,9 @@ class SupervisedGeneration {
   EventLoop& loop_;
   const BuildInfo& build_;
   log::Options log_;
-  SendRings rings_;  // until the server has them
+  SendRings rings_;     // until the server has them
+  bool empty_ = false;  // it drains, and no client was left, ...
+  bool moved_ = false;  // ... nor anything that moves
   GenerationState state_ = GenerationState::Starting;
   int exit_status_ = 0;
   bool leaving_ = false;

@@ -10,7 +10,7 @@ import time
 import pytest
 import websockets
 from harness import sockets
-from harness.baton import run
+from harness.baton import NEXT_PROXY, run
 from harness.http import Client, HttpServer, RawServer, Reader, Request, answer, ask
 from harness.ports import free_port
 from harness.tables import LOGGED, web
@@ -192,6 +192,34 @@ def test_a_routes_idle_timeout_goes_with_its_tunnel(start, address, log):
             assert client.is_closed()
         entry = log.last(1)
     assert (entry["flags"], entry["route"], entry["generation"]) == ("SI", "quick", 2)
+
+
+def test_what_came_while_a_tunnel_could_not_move_counts_for_its_idle_timeout(start, address, log):
+    """It stands still for longer than it may be idle, and its client talks all the time."""
+    with Upstream(upgrading) as upstream:
+        routes = [{"path": "/up", "cluster": "back", "idle_timeout": "1s"}]
+        baton = start(web(address, upstream.address, routes=routes, http=ECHO, log=log.path, workers=1,
+                          supervisor={"probation": "20ms"}), env={"BATON_TEST_HOLD": "prepared:2"})
+        with Client(address) as client:
+            open_echo(client)
+            stop = threading.Event()
+
+            def talk():
+                while not stop.wait(0.2):
+                    client.send(b"x")
+
+            talking = threading.Thread(target=talk)
+            talking.start()
+            baton.reload("--proxy", NEXT_PROXY)
+            baton.wait_for_log("connections are not taken over")
+            stop.set()
+            talking.join()
+            client.send(b"end")
+            received = b""
+            while not received.endswith(b"end"):
+                received += client.reader.exactly(1)
+            assert set(received[:-3]) == {ord("x")} and len(received) > 8
+        baton.stop("--now")
 
 
 def test_an_upgrade_that_is_not_allowed_is_not_passed_on(start, address, http_server):

@@ -197,6 +197,31 @@ def test_idle_upstream_connections_move_with_their_clients(start, address):
         close_all(clients)
 
 
+def test_idle_upstream_connections_move_when_no_client_is_there(start, address):
+    count = 100
+    all_there = threading.Barrier(count, timeout=10)
+
+    def answer_together(connection):
+        assert connection.recv(1 << 16)
+        all_there.wait()
+        connection.sendall(ANSWER)
+        answer_each_request(connection)
+
+    with Upstream(answer_together) as upstream:
+        baton = start(relay(address, upstream.address, workers=1, supervisor=QUICK, listener={"protocol": "http"}))
+        clients = [sockets.connect(address) for _ in range(count)]
+        for client in clients:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        for client in clients:
+            assert sockets.read_all(client).startswith(b"HTTP/1.1 200")
+        close_all(clients)
+        wait_until(lambda: baton.metric("baton_listener_connections_active") == 0, 10, "no client is there")
+        for number in range(1, 4):
+            baton.reload("--wait-drained", "--proxy", (NEXT_PROXY, PROXY)[number % 2])
+            assert baton.metric("baton_upstream_connections_moved_total") == number * count
+        assert upstream.open_connections == upstream.accepted == count
+
+
 def test_idle_upstream_connections_that_nobody_wants_any_more_are_closed(start, address):
     with Upstream(answer_each_request) as upstream, Upstream(answer_each_request) as other:
         baton = start(relay(address, upstream.address, supervisor=QUICK, listener={"protocol": "http"}))

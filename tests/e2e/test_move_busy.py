@@ -58,6 +58,22 @@ def test_clients_that_ask_at_once_keep_their_connections(start, address, latency
         assert baton.metric("baton_listener_connections_cut_total") == 0
 
 
+def test_an_immediate_drain_ends_nobody_who_can_move(start, address):
+    with Upstream(SlowServer(0.0)) as upstream:
+        configs = [{**web_relay(address, upstream), "proxy": {"workers": workers}} for workers in (7, 8)]
+        baton = start(configs[0])
+        with Wrk(address, connections=32) as wrk:
+            wait_until(lambda: baton.metric("baton_listener_connections_active") == 32, 10, "all are there")
+            accepted = baton.metric("baton_listener_connections_total")
+            for number in range(1, 11):
+                baton.write(configs[number % 2])
+                baton.reload("--drain-strategy", "immediate")
+                baton.wait_drained()
+            result = wrk.finish()
+        assert not result.failed(), result
+        assert baton.metric("baton_listener_connections_total") == accepted, "somebody had to come again"
+
+
 def ask_ahead(client, ahead, stop, answers):
     """Always has so many requests under way, each with a number; ends when they are answered."""
     numbers = itertools.count()

@@ -387,6 +387,24 @@ def test_a_candidate_that_never_serves_costs_no_datagram(start, address, udp_ech
     assert baton.in_charge()["id"] == 1
 
 
+@pytest.mark.parametrize("point", ["inherited", "ready", None])
+def test_a_narrower_address_costs_no_datagram(start, address, udp_echoer, point):
+    """From the moment it is bound, the kernel gives it what the wildcard's sockets got before."""
+    port = address.rpartition(":")[2]
+    patience = {"start_timeout": "1s"} if point else {}
+    wide = relay_udp(f"0.0.0.0:{port}", udp_echoer.address, workers=2, supervisor=patience)
+    baton = start(wide, env={"BATON_TEST_HOLD": point} if point else None)
+    baton.write(relay_udp(address, udp_echoer.address, workers=2, supervisor=patience))
+    with AskingClients(address) as load:
+        code = baton.ask("reload", "--proxy", NEXT_PROXY).code
+        tally = load.stop()
+    assert code == (FAILED if point else 0)
+    assert not tally.unanswered and not tally.wrong and tally.answered > 100, tally
+    assert baton.in_charge()["id"] == (1 if point else 2)
+    with udp.connect(address) as client:
+        assert udp.ask(client, b"and now") == b"and now"
+
+
 def test_sockets_that_a_candidate_added_are_served_after_a_rollback(start, address, udp_echoer):
     """Else datagrams would wait in them for ever."""
     baton = start_growing(start, address, udp_echoer, "serving", probation="30s")

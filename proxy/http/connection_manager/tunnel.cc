@@ -13,6 +13,9 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
+// Within it bytes that wait have been read.
+constexpr milliseconds kTimeToRead{100};
+
 // Of counts that may come from another process.
 std::uint64_t difference(std::uint64_t now, std::uint64_t before) {
   return now - std::min(now, before);
@@ -104,9 +107,12 @@ bool Tunnel::freeze() {
 void Tunnel::thaw() {
   bytes_.thaw();
   if (idle_queue_ == nullptr) return;
-  // What is left of the time: it does not begin anew with each move.
+  // What is left of the time: it does not begin anew with each move. But the bytes that wait are
+  // read before it is over.
+  const auto now = CoarseClock::now();
   const auto last = callbacks_.tunnel().last_activity();
-  idle_queue_->arm(idle_timeout_, std::min(last, CoarseClock::now()));
+  idle_queue_->arm(idle_timeout_,
+                   std::min(now, std::max(last, now - idle_queue_->time() + kTimeToRead)));
 }
 
 MoveDetails Tunnel::move_details() const {

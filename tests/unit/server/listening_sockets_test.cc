@@ -164,10 +164,31 @@ TEST_CASE("listening sockets: none joins udp sockets that others read before it 
   REQUIRE(sockets.bind_missing({want}));
   CHECK(sockets.of(want.key).size() == 1);
   CHECK(sockets.bound_here().empty());
-  CHECK(sockets.bind_delayed({want}).size() == 3);
+  CHECK(sockets.bind_delayed({want}).value().size() == 3);
   CHECK(sockets.of(want.key).size() == 4);
   CHECK(sockets.bound_here().size() == 3);
-  CHECK(sockets.bind_delayed({want}).empty());
+  CHECK(sockets.bind_delayed({want}).value().empty());
+}
+
+TEST_CASE("listening sockets: a udp address where ours may have sockets is bound last, or fails") {
+  const WantedSockets want = wanted_datagrams(2);
+  ListeningSockets sockets;
+  sockets.note_ours(want.key, {});
+  REQUIRE(sockets.bind_missing({want}));
+  CHECK(sockets.of(want.key).empty());
+  SUBCASE("it is free") {
+    const auto bound = sockets.bind_delayed({want});
+    REQUIRE(bound);
+    CHECK(bound->size() == 2);
+    CHECK(sockets.of(want.key).size() == 2);
+  }
+  SUBCASE("a stranger has it") {
+    const os::UniqueFd stranger(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    REQUIRE(::bind(stranger.get(), want.address.data(), want.address.length()) == 0);
+    const auto bound = sockets.bind_delayed({want});
+    REQUIRE_FALSE(bound);
+    CHECK(bound.error().code == EADDRINUSE);
+  }
 }
 
 TEST_CASE("listening sockets: a udp address that nobody reads is bound at once") {
@@ -175,7 +196,7 @@ TEST_CASE("listening sockets: a udp address that nobody reads is bound at once")
   ListeningSockets sockets;
   REQUIRE(sockets.bind_missing({want}));
   CHECK(sockets.of(want.key).size() == 4);
-  CHECK(sockets.bind_delayed({want}).empty());
+  CHECK(sockets.bind_delayed({want}).value().empty());
 }
 
 TEST_CASE("listening sockets: another unix socket is bound only where the path leads to none") {
