@@ -162,6 +162,7 @@ void GenerationProcess::confirm(Answer answer) {
 
 void GenerationProcess::drain(std::chrono::milliseconds time, DrainStrategy strategy,
                               std::span<const SocketKey> kept) {
+  if (ended_) return;  // its end is about to be told of
   proto::Drain message;
   message.set_drain_time_ms(static_cast<std::uint64_t>(time.count()));
   message.set_strategy(strategy == DrainStrategy::Gradual ? proto::GRADUAL : proto::IMMEDIATE);
@@ -169,7 +170,11 @@ void GenerationProcess::drain(std::chrono::milliseconds time, DrainStrategy stra
   ask(proto::DRAIN, message, {}, kRequestDeadline, [this](const std::optional<std::string>& error) {
     if (error) log::warning("{} did not take the order to drain: {}", name(), *error);
   });
-  kill_at_deadline(os::seconds(time));
+  // One without its channel does not hear of it, and is being killed for that, or drains already:
+  // its end may come earlier, but not later.
+  const bool is_earlier =
+      !kill_time_.is_active() || os::seconds(time + kDrainGrace) < kill_time_.remaining();
+  if (channel_.open() || is_earlier) kill_at_deadline(os::seconds(time));
 }
 
 void GenerationProcess::kill_at_deadline(double seconds_left) {
