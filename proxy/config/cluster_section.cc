@@ -74,7 +74,7 @@ void read_keepalive(TableReader& cluster, IdlePoolConfig& keepalive) {
   auto section = cluster.table("keepalive");
   if (!section) return;
   keepalive.max_idle_connections =
-      static_cast<std::uint32_t>(section->integer("max_idle_connections", 0, 1'000'000)
+      static_cast<std::uint32_t>(section->integer("max_idle_connections", 0, kLargestLimit)
                                      .value_or(keepalive.max_idle_connections));
   keepalive.idle_timeout =
       section->duration("idle_timeout", 1ms, 24h).value_or(keepalive.idle_timeout);

@@ -92,7 +92,7 @@ void AvailableEndpoints::choose_priority() {
 
 bool AvailableEndpoints::is_available(const EndpointState& state, Health health,
                                       std::uint64_t now_ns) {
-  if (const std::uint64_t until = state.ejected_until_ns(); until > now_ns) {
+  if (const std::uint64_t until = state.ejected_until_ns(); policy_.ejects && until > now_ns) {
     recheck_ns_ = std::min(recheck_ns_, until);
     return false;
   }
@@ -110,9 +110,11 @@ void AvailableEndpoints::add(std::uint32_t index, std::uint64_t now_ns) {
 std::uint32_t AvailableEndpoints::weight_of(const Endpoint& endpoint, std::uint64_t now_ns) {
   const auto window = static_cast<std::uint64_t>(policy_.slow_start.count());
   if (window == 0) return endpoint.weight;
-  const std::uint64_t since = endpoint.state ? std::max(endpoint.state->available_since_ns(),
-                                                        endpoint.state->ejected_until_ns())
-                                             : 0;
+  std::uint64_t since = 0;
+  if (endpoint.state) {
+    since = endpoint.state->available_since_ns();
+    if (policy_.ejects) since = std::max(since, endpoint.state->ejected_until_ns());
+  }
   const std::uint64_t age = now_ns - std::min(since, now_ns);
   if (age >= window) return endpoint.weight * 100;
   recheck_ns_ = std::min(recheck_ns_, now_ns + std::max(window / kSteps, kShortestStepNs));

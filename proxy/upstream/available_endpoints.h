@@ -30,6 +30,7 @@ class SharedState;
 
 struct AvailabilityPolicy {
   bool checked = false;               // health is known by active checks
+  bool ejects = false;                // by outlier detection
   std::uint32_t panic_threshold = 0;  // percent
   std::chrono::nanoseconds slow_start{0};
 };

@@ -23,7 +23,7 @@ DnsEndpoints::DnsEndpoints(ev::loop_ref loop, DnsResolver& resolver, const Endpo
 }
 
 void DnsEndpoints::look_up() {
-  auto done = [this](std::expected<DnsResolver::Answer, std::string> answer) {
+  auto done = [this](std::expected<DnsResolver::Answer, DnsResolver::Failure> answer) {
     on_answer(std::move(answer));
   };
   if (config_.kind == EndpointKind::Service) {
@@ -33,30 +33,57 @@ void DnsEndpoints::look_up() {
   }
 }
 
-void DnsEndpoints::on_answer(std::expected<DnsResolver::Answer, std::string> answer) {
+void DnsEndpoints::on_answer(std::expected<DnsResolver::Answer, DnsResolver::Failure> answer) {
   const bool was_pending = std::exchange(pending_, false);
   if (!answer) {
-    pause_ = std::clamp(pause_ * 2, kShortestTtl, kLongestPause);
-    look_again_in(pause_);
-    if (answer.error() != last_error_) {
-      log::warning("{}: {}; its addresses stay as they were", config_.host, answer.error());
-    }
-    last_error_ = answer.error();
-    sink_.on_failure();
+    on_failure(answer.error().text);
     if (was_pending) sink_.on_looked();
     return;
   }
-  last_error_.clear();
-  pause_ = seconds(0);
-  look_again_in(std::clamp(answer->ttl, kShortestTtl, kLongestTtl));
+  bool is_news = was_pending;
+  if (answer->missing.empty()) {
+    last_error_.clear();
+    pause_ = seconds(0);
+    look_again_in(std::clamp(answer->ttl, kShortestTtl, kLongestTtl));
+    is_news = std::exchange(blind_, false) || is_news;
+  } else {
+    on_failure(answer->missing);
+    keep_known(*answer);
+  }
+  hosts_ = std::move(answer->hosts);
   // A service's weights are its records'.
   if (config_.kind == EndpointKind::Host) {
     for (FoundEndpoint& endpoint : answer->endpoints) endpoint.weight = config_.weight;
   }
-  const bool was_blind = std::exchange(blind_, false);
-  if (!was_blind && answer->endpoints == found_) return;
+  if (!is_news && answer->endpoints == found_) return;
   found_ = std::move(answer->endpoints);
   sink_.on_looked();
+}
+
+void DnsEndpoints::on_failure(const std::string& error) {
+  pause_ = std::clamp(pause_ * 2, kShortestTtl, kLongestPause);
+  look_again_in(pause_);
+  if (error != last_error_) {
+    log::warning("{}: {}; its addresses stay as they were", config_.host, error);
+  }
+  last_error_ = error;
+  sink_.on_failure();
+}
+
+// A service's host that could not be looked up keeps its addresses.
+void DnsEndpoints::keep_known(DnsResolver::Answer& answer) const {
+  for (auto& [host, found] : answer.hosts) {
+    const auto before = hosts_.find(host);
+    if (found || before == hosts_.end() || !before->second) continue;
+    found = before->second;
+    for (const FoundEndpoint& known : *found) {
+      const bool is_there = std::ranges::find(answer.endpoints, known.address,
+                                              &FoundEndpoint::address) != answer.endpoints.end();
+      if (!is_there) answer.endpoints.push_back(known);
+    }
+  }
+  std::ranges::sort(answer.endpoints, {},
+                    [](const FoundEndpoint& each) { return each.address.text(); });
 }
 
 void DnsEndpoints::look_again_in(seconds time) {

@@ -9,6 +9,7 @@
 
 #include <expected>
 #include <string>
+#include <vector>
 
 #include "proxy/config/config.h"
 #include "proxy/upstream/dns_resolver.h"
@@ -28,7 +29,9 @@ class DnsEndpoints final : public EndpointSource {
 
  private:
   void look_up();
-  void on_answer(std::expected<DnsResolver::Answer, std::string> answer);
+  void on_answer(std::expected<DnsResolver::Answer, DnsResolver::Failure> answer);
+  void on_failure(const std::string& error);
+  void keep_known(DnsResolver::Answer& answer) const;
   void look_again_in(std::chrono::seconds time);
   void on_timer(ev::timer&, int) noexcept { look_up(); }
 
@@ -36,7 +39,8 @@ class DnsEndpoints final : public EndpointSource {
   DnsResolver& resolver_;
   const EndpointConfig& config_;
   EndpointSourceSink& sink_;
-  std::string last_error_;  // empty: the last answer was good
+  decltype(DnsResolver::Answer::hosts) hosts_;  // of a service, as they were known last
+  std::string last_error_;                      // empty: the last answer was good
   std::chrono::seconds pause_{0};
   ev::timer timer_;
 };

@@ -71,9 +71,12 @@ struct DnsResolver::HostQuery {
     const std::unique_ptr<ares_addrinfo, decltype(&::ares_freeaddrinfo)> owned(
         result, &::ares_freeaddrinfo);
     if (status == ARES_EDESTRUCTION) return;
-    if (status != ARES_SUCCESS) return query->done(std::unexpected(::ares_strerror(status)));
+    if (status != ARES_SUCCESS) {
+      const bool final = status == ARES_ENOTFOUND;  // no data: of one family, at times
+      return query->done(std::unexpected(Failure{::ares_strerror(status), final}));
+    }
     Answer answer = answer_from(*result);
-    if (answer.endpoints.empty()) return query->done(std::unexpected("no address"));
+    if (answer.endpoints.empty()) return query->done(std::unexpected(Failure{"no address", true}));
     query->done(std::move(answer));
   }
 };
@@ -88,9 +91,11 @@ struct DnsResolver::ServiceQuery {
         static_cast<std::shared_ptr<ServiceQuery>*>(argument));
     const std::shared_ptr<ServiceQuery>& query = *holder;
     if (status == ARES_EDESTRUCTION) return;
-    if (status != ARES_SUCCESS) return query->done(std::unexpected(::ares_strerror(status)));
+    if (status != ARES_SUCCESS) {
+      return query->done(std::unexpected(Failure{::ares_strerror(status)}));
+    }
     const auto records = parse_srv_reply({bytes, static_cast<std::size_t>(length)});
-    if (!records) return query->done(std::unexpected(records.error()));
+    if (!records) return query->done(std::unexpected(Failure{records.error()}));
     look_up(query, *records);
   }
 
@@ -98,31 +103,34 @@ struct DnsResolver::ServiceQuery {
                       const std::vector<SrvRecord>& records) {
     query->answer.ttl = std::chrono::seconds::max();
     query->left = records.size();
-    if (records.empty()) return query->done(std::unexpected("no such service"));
+    if (records.empty()) return query->done(std::unexpected(Failure{"no such service"}));
     for (const SrvRecord& record : records) {
       query->answer.ttl = std::min(query->answer.ttl, std::chrono::seconds(record.ttl_seconds));
-      query->resolver.resolve_host(
-          record.host, record.port,
-          [query, weight = std::max<std::uint32_t>(1, record.weight), priority = record.priority](
-              auto found) { query->on_host(std::move(found), weight, priority); });
+      query->resolver.resolve_host(record.host, record.port, [query, record](auto found) {
+        query->on_host(std::move(found), record);
+      });
     }
   }
 
   // A record whose host cannot be found does not spoil the others.
-  void on_host(std::expected<Answer, std::string> found, std::uint32_t weight,
-               std::uint16_t priority) {
+  void on_host(std::expected<Answer, Failure> found, const SrvRecord& record) {
+    auto& known = answer.hosts[record.host + ":" + std::to_string(record.port)];
     if (found) {
       answer.ttl = std::min(answer.ttl, found->ttl);
       for (FoundEndpoint& endpoint : found->endpoints) {
-        endpoint.weight = weight;
-        endpoint.priority = priority;
-        answer.endpoints.push_back(std::move(endpoint));
+        endpoint.weight = std::max<std::uint32_t>(1, record.weight);
+        endpoint.priority = record.priority;
       }
+      answer.endpoints.insert(answer.endpoints.end(), found->endpoints.begin(),
+                              found->endpoints.end());
+      known = std::move(found->endpoints);
+    } else if (failure = found.error(); failure.final) {
+      known.emplace();
     } else {
-      error = found.error();
+      answer.missing = record.host + ": " + failure.text;
     }
     if (--left > 0) return;
-    if (answer.endpoints.empty()) return done(std::unexpected(error));
+    if (answer.endpoints.empty()) return done(std::unexpected(failure));
     normalize(answer.endpoints);
     done(std::move(answer));
   }
@@ -130,7 +138,7 @@ struct DnsResolver::ServiceQuery {
   DnsResolver& resolver;
   Done done;
   Answer answer;
-  std::string error;
+  Failure failure;
   std::size_t left = 0;
 };
 
@@ -158,7 +166,7 @@ DnsResolver::~DnsResolver() {
 }
 
 void DnsResolver::resolve_host(const std::string& host, std::uint16_t port, Done done) {
-  if (!init_error_.empty()) return done(std::unexpected(init_error_));
+  if (!init_error_.empty()) return done(std::unexpected(Failure{init_error_}));
   const ares_addrinfo_hints hints{.ai_flags = ARES_AI_NOSORT | ARES_AI_NUMERICSERV,
                                   .ai_family = AF_UNSPEC,
                                   .ai_socktype = SOCK_STREAM,
@@ -170,7 +178,7 @@ void DnsResolver::resolve_host(const std::string& host, std::uint16_t port, Done
 }
 
 void DnsResolver::resolve_service(const std::string& service, Done done) {
-  if (!init_error_.empty()) return done(std::unexpected(init_error_));
+  if (!init_error_.empty()) return done(std::unexpected(Failure{init_error_}));
   auto query = std::make_shared<ServiceQuery>(*this);
   query->done = std::move(done);
   auto holder = std::make_unique<std::shared_ptr<ServiceQuery>>(std::move(query));

@@ -13,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,9 +30,16 @@ class DnsResolver {
   struct Answer {
     std::vector<FoundEndpoint> endpoints;  // by address, no two alike; may be empty for a service
     std::chrono::seconds ttl{0};           // the shortest of all records that led there
+    // Of a service: what each of its records' hosts has, by "host:port"; nothing where that could
+    // not be found out, and then why.
+    std::map<std::string, std::optional<std::vector<FoundEndpoint>>> hosts;
+    std::string missing;
   };
-  // The error is for a log: "host not found".
-  using Done = std::function<void(std::expected<Answer, std::string>)>;
+  struct Failure {
+    std::string text;    // for a log: "host not found"
+    bool final = false;  // that is what the name servers say
+  };
+  using Done = std::function<void(std::expected<Answer, Failure>)>;
 
   // `servers` empty: those of the system's configuration.
   DnsResolver(ev::loop_ref loop, std::span<const os::SocketAddress> servers);

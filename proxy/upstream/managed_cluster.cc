@@ -48,7 +48,11 @@ ManagedCluster::~ManagedCluster() = default;
 
 void ManagedCluster::start() {
   started_ = true;
-  if (!sources_.empty()) publish();  // what is inherited, until there is better
+  if (!sources_.empty()) {
+    // Once: the generation before, of which it is known, may be gone when it is still needed.
+    inherited_ = options_.state.inherited(options_.config.name);
+    publish();
+  }
   for (const auto& source : sources_) source->start();
   watch_health();
 }
@@ -80,7 +84,8 @@ void ManagedCluster::update_gauges() {
   std::uint64_t ejected = 0;
   for (const auto& endpoint : members_->endpoints) {
     const EndpointState* const state = endpoint->state.get();
-    const bool out = state != nullptr && state->ejected(now_ns);
+    const bool out =
+        options_.config.outlier_detection && state != nullptr && state->ejected(now_ns);
     const bool healthy =
         !options_.config.health_check || state == nullptr || state->health() == Health::Healthy;
     if (out) ++ejected;
@@ -133,11 +138,7 @@ std::shared_ptr<const ClusterMembers> ManagedCluster::make_members(
   for (const auto& source : sources_) std::ranges::for_each(source->found(), add);
   // A name server that is down, or a file that is broken, at the wrong moment must not undo what
   // the generation before knew.
-  if (std::ranges::any_of(sources_, &EndpointSource::blind)) {
-    for (const os::SocketAddress& address : options_.state.inherited(options_.config.name)) {
-      add({.address = address});
-    }
-  }
+  for (const os::SocketAddress& address : inherited_) add({.address = address});
   if (members->endpoints.empty()) return members;
   if (options_.config.lb_policy == LbPolicy::RingHash) {
     members->ring = std::make_shared<HashRing>(members->endpoints);
@@ -147,7 +148,16 @@ std::shared_ptr<const ClusterMembers> ManagedCluster::make_members(
   return members;
 }
 
+// Who has found an address himself says when it is no longer there.
+void ManagedCluster::forget_inherited() {
+  if (std::ranges::none_of(sources_, &EndpointSource::blind)) return inherited_.clear();
+  for (const auto& source : sources_) {
+    for (const FoundEndpoint& found : source->found()) std::erase(inherited_, found.address);
+  }
+}
+
 void ManagedCluster::publish() {
+  forget_inherited();
   auto next = make_members(*members_);
   if (same_endpoints(*next, *members_)) return;
   members_ = std::move(next);

@@ -63,12 +63,14 @@ class ManagedCluster final : private EndpointSourceSink, private HealthChecker::
   void on_checked(HealthChecker& checker, CheckResult result) override;
 
   std::shared_ptr<const ClusterMembers> make_members(const ClusterMembers& previous) const;
+  void forget_inherited();
   void publish();
   void watch_health();
 
   Options options_;
   std::vector<std::unique_ptr<EndpointSource>> sources_;
-  std::shared_ptr<const ClusterMembers> members_;
+  std::vector<os::SocketAddress> inherited_;       // while a source knows nothing itself
+  std::shared_ptr<const ClusterMembers> members_;  // made of all these
   SharedCluster shared_;
   std::map<std::string, std::unique_ptr<HealthChecker>> checkers_;  // by address
   bool started_ = false;

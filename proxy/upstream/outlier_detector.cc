@@ -21,6 +21,7 @@ void clear(region::Atomic32& count) {
 
 }  // namespace
 
+// What fails while it is ejected had been sent to it before: it begins anew when it is back.
 bool OutlierDetector::report(const Endpoint& endpoint, Outcome outcome,
                              const ClusterMembers& members) {
   if (!config_ || !endpoint.state) return false;
@@ -36,11 +37,13 @@ bool OutlierDetector::report(const Endpoint& endpoint, Outcome outcome,
       return false;
     case Outcome::ServerError: {
       clear(slot.consecutive_connect_failures);
+      if (state.ejected(monotonic_ns())) return false;
       const std::uint32_t count = slot.consecutive_5xx.fetch_add(1, kRelaxed) + 1;
       const std::uint32_t limit = config_->consecutive_5xx;
       return limit != 0 && count >= limit && eject(state, members);
     }
     case Outcome::ConnectFailure: {
+      if (state.ejected(monotonic_ns())) return false;
       const std::uint32_t count = slot.consecutive_connect_failures.fetch_add(1, kRelaxed) + 1;
       const std::uint32_t limit = config_->consecutive_connect_failures;
       return limit != 0 && count >= limit && eject(state, members);
@@ -51,6 +54,8 @@ bool OutlierDetector::report(const Endpoint& endpoint, Outcome outcome,
 
 bool OutlierDetector::eject(EndpointState& state, const ClusterMembers& members) {
   const std::uint64_t now_ns = monotonic_ns();
+  if (!below_ceiling(members, now_ns)) return false;
+  const std::lock_guard one_at_a_time(mutex_);
   region::EndpointSlot& slot = state.slot();
   std::uint64_t until = slot.ejected_until_ns.load(kRelaxed);
   if (until > now_ns || !below_ceiling(members, now_ns)) return false;

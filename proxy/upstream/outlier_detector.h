@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <mutex>
 #include <optional>
 
 #include "proxy/config/config.h"
@@ -39,6 +40,7 @@ class OutlierDetector {
 
   const std::optional<OutlierConfig>& config_;
   SharedState& shared_;
+  std::mutex mutex_;  // so that two workers do not eject the last two at once
 };
 
 }  // namespace baton::proxy

@@ -39,6 +39,7 @@ class SharedCluster {
   OutlierDetector& outliers() { return outliers_; }
   AvailabilityPolicy availability() const {
     return {.checked = config_.health_check.has_value(),
+            .ejects = config_.outlier_detection.has_value(),
             .panic_threshold = config_.panic_threshold,
             .slow_start = config_.slow_start};
   }

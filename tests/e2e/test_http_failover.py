@@ -332,3 +332,23 @@ def test_idle_upstream_connections_are_kept_within_limits(start, address):
         wait_until(lambda: upstream.open_connections <= 2, 5, upstream.open_connections)
         wait_until(lambda: upstream.open_connections == 0, 5, "idle ones go")
         wait_until(lambda: upstream_metric(baton, "connections_active") == 0, 5, "gauge")
+
+
+def test_a_second_retry_takes_the_place_of_the_first(start, address):
+    """Three requests at once, each answered the third time: three may be retried, however often."""
+    together, times = threading.Barrier(3, timeout=10), {}
+
+    def respond(request):
+        times[request.path] = times.get(request.path, 0) + 1
+        together.wait()
+        return answer(200 if times[request.path] == 3 else 503)
+
+    with HttpServer(respond) as upstream:
+        routes = [{"cluster": "back", "retry": {"on": ["5xx"], "attempts": 2}}]
+        start(web(address, upstream.address, workers=1, routes=routes))
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(Client(address)) for _ in range(3)]
+            for number, client in enumerate(clients):
+                client.send(f"GET /{number} HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert [client.reader.response().status for client in clients] == [200] * 3
+    assert set(times.values()) == {3}

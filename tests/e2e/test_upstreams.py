@@ -187,6 +187,20 @@ def test_an_ejection_ends_by_itself(start, address):
             wait_for_answers(address, "alive", "back")
 
 
+def test_without_outlier_detection_nobody_stays_ejected(start, address):
+    place = f"127.0.0.1:{free_port()}"
+    outliers = {"consecutive_connect_failures": 1, "base_ejection_time": "1h", "max_ejection_time": "1h"}
+    baton = start(relay(address, place, cluster={"outlier_detection": outliers}))
+    wait_until(lambda: not who_answers(address) and upstream_metric(baton, "ejections_total") == 1, 20, "ejected")
+    with Upstream(naming("back"), place):
+        assert not who_answers(address)
+        baton.write(relay(address, place))
+        baton.reload("--wait-drained")
+        assert answers(address, 5) == ["back"] * 5
+        assert upstream_metric(baton, "endpoints_ejected") == 0
+        assert upstream_metric(baton, "endpoints_available") == 1
+
+
 # --- discovery: files
 
 
@@ -294,6 +308,32 @@ def test_a_name_server_that_is_down_during_a_reload_takes_nothing_away(start, ad
         assert upstream_metric(baton, "none_available_total") == 0
         names.failing = False
         names.records["db.test", A] = ["127.0.0.2"]
+        wait_for_answers(address, "two")
+
+
+def test_what_one_name_had_stays_when_the_generation_that_knew_it_has_gone(start, address, two_hosts):
+    with NameServer({("a.test", A): ["127.0.0.1"], ("b.test", A): ["127.0.0.2"]}) as names:
+        baton = start(with_proxy(relay(address, f"a.test:{two_hosts}", f"b.test:{two_hosts}"),
+                                 dns_servers=[names.address]))
+        assert set(answers(address, 10)) == {"one", "two"}
+        names.failing_names = {"b.test"}
+        baton.reload("--wait-drained")
+        names.records["a.test", A] = ["127.0.0.1", "127.0.0.3"]
+        baton.wait_for_log("cluster back: 3 endpoints")
+        assert set(answers(address, 10)) == {"one", "two"}
+
+
+def test_a_service_keeps_the_host_that_cannot_be_looked_up(start, address, two_hosts):
+    with NameServer({("_db._tcp.test", SRV): [(1, 1, two_hosts, "one.test"), (1, 1, two_hosts, "two.test")],
+                     ("one.test", A): ["127.0.0.1"], ("two.test", A): ["127.0.0.2"]}) as names:
+        baton = start(with_proxy(relay(address, "srv:_db._tcp.test"), dns_servers=[names.address]))
+        assert set(answers(address, 10)) == {"one", "two"}
+        names.failing_names = {"one.test"}
+        baton.wait_for_log("its addresses stay as they were")
+        assert set(answers(address, 10)) == {"one", "two"}
+        # One that is said not to exist is no longer there.
+        names.failing_names = set()
+        del names.records["one.test", A]
         wait_for_answers(address, "two")
 
 

@@ -33,6 +33,7 @@ class NameServer:
         self.records = records or {}
         self.ttl = ttl
         self.failing = False
+        self.failing_names = set()
         self.asked = Counter()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         host, port = self.address.split(":")
@@ -57,7 +58,7 @@ class NameServer:
         self.asked[name, kind] += 1
         values = self.records.get((name, kind), [])
         code = 0
-        if self.failing:
+        if self.failing or name in self.failing_names:
             code, values = SERVER_FAILURE, []
         elif not any(known == name for known, _ in self.records):
             code = NAME_ERROR

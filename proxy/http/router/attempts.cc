@@ -31,8 +31,9 @@ bool Attempts::take_retry() {
     info_.flags.set(ResponseFlag::RetryLimitExceeded);
     return false;
   }
-  if (!policy_->budget_admits(cluster_->in_use(Circuit::Requests),
-                              cluster_->in_use(Circuit::Retries))) {
+  // One that takes the place of an earlier one adds nothing to what is under way.
+  if (!guard_ && !policy_->budget_admits(cluster_->in_use(Circuit::Requests),
+                                         cluster_->in_use(Circuit::Retries))) {
     return false;
   }
   if (!guard_) guard_ = cluster_->try_acquire(Circuit::Retries);

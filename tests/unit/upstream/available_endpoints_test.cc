@@ -33,9 +33,9 @@ std::string refreshed(AvailableEndpoints& available, const WithState& cluster) {
 
 TEST_CASE("available: endpoints that no check has judged are, while no other is") {
   WithState cluster({1, 1, 1});
-  AvailableEndpoints unchecked({}, &cluster.shared);
+  AvailableEndpoints unchecked({.ejects = true}, &cluster.shared);
   CHECK(refreshed(unchecked, cluster) == "abc");
-  AvailableEndpoints checked({.checked = true}, &cluster.shared);
+  AvailableEndpoints checked({.checked = true, .ejects = true}, &cluster.shared);
   CHECK(refreshed(checked, cluster) == "abc");
   cluster.set_health(0, Health::Unhealthy);
   CHECK(refreshed(checked, cluster) == "bc");
@@ -53,7 +53,7 @@ TEST_CASE("available: endpoints that no check has judged are, while no other is"
 
 TEST_CASE("available: health counts from the next look on") {
   WithState cluster({1, 1, 1});
-  AvailableEndpoints available({.checked = true}, &cluster.shared);
+  AvailableEndpoints available({.checked = true, .ejects = true}, &cluster.shared);
   for (std::size_t i = 0; i < 3; ++i) cluster.set_health(i, Health::Healthy);
   CHECK(refreshed(available, cluster) == "abc");
   const std::uint64_t version = available.version();
@@ -67,10 +67,12 @@ TEST_CASE("available: health counts from the next look on") {
 
 TEST_CASE("available: one that is ejected is not, and is again when the time has passed") {
   WithState cluster({1, 1});
-  AvailableEndpoints available({}, &cluster.shared);
+  AvailableEndpoints available({.ejects = true}, &cluster.shared);
   const std::uint64_t until = monotonic_ns() + 30'000'000;
   cluster.eject(0, until);
   CHECK(refreshed(available, cluster) == "b");
+  AvailableEndpoints without_outlier_detection({}, &cluster.shared);
+  CHECK(refreshed(without_outlier_detection, cluster) == "ab");
   while (monotonic_ns() < until) CHECK(!refreshed(available, cluster).empty());
   CHECK(refreshed(available, cluster) == "ab");
 }
@@ -85,7 +87,8 @@ TEST_CASE("available: below the panic threshold all are") {
     CAPTURE(row.threshold);
     CAPTURE(row.down);
     WithState cluster({1, 1, 1, 1});
-    AvailableEndpoints available({.panic_threshold = row.threshold}, &cluster.shared);
+    AvailableEndpoints available({.ejects = true, .panic_threshold = row.threshold},
+                                 &cluster.shared);
     for (std::size_t i = 0; i < row.down; ++i) cluster.eject(i, monotonic_ns() + kHour);
     CHECK(refreshed(available, cluster) == row.expected);
     CHECK(available.panicking() == (row.down > 0 && row.expected.size() == 4));
@@ -108,7 +111,8 @@ TEST_CASE("available: another priority's get traffic when too few of those befor
   for (const auto& row : rows) {
     CAPTURE(row.expected);
     WithState cluster({1, 1, 1, 1, 1}, {9, 1, 1, 5, 9});
-    AvailableEndpoints available({.panic_threshold = row.threshold}, &cluster.shared);
+    AvailableEndpoints available({.ejects = true, .panic_threshold = row.threshold},
+                                 &cluster.shared);
     for (const std::size_t each : row.down) cluster.eject(each, monotonic_ns() + kHour);
     CHECK(refreshed(available, cluster) == row.expected);
     std::string fallbacks;
@@ -127,7 +131,7 @@ TEST_CASE("available: a newcomer's weight grows from a tenth to the whole") {
   cluster.state(0).slot().available_since_ns.store(0);
   cluster.state(1).slot().available_since_ns.store(now - 50'000'000'000);
   cluster.state(2).slot().available_since_ns.store(now);
-  AvailableEndpoints available({.slow_start = 100s}, &cluster.shared);
+  AvailableEndpoints available({.ejects = true, .slow_start = 100s}, &cluster.shared);
   available.refresh(cluster.members);
   CHECK(available.candidates()[0].weight == 500);
   CHECK(available.candidates()[1].weight == 250);
@@ -138,7 +142,7 @@ TEST_CASE("available: a newcomer's weight grows from a tenth to the whole") {
 
 TEST_CASE("available: other members are looked at anew") {
   WithState cluster({1, 1});
-  AvailableEndpoints available({}, &cluster.shared);
+  AvailableEndpoints available({.ejects = true}, &cluster.shared);
   CHECK(refreshed(available, cluster) == "ab");
   available.refresh(members_of({1, 2, 3}));
   CHECK(letters(available) == "abc");

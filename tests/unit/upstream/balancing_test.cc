@@ -68,7 +68,7 @@ TEST_CASE("random and least_request: shares follow the weights") {
 
 TEST_CASE("least_request: who has more to do for its weight gets less") {
   WithState cluster({1, 1});
-  AvailableEndpoints available({}, &cluster.shared);
+  AvailableEndpoints available({.ejects = true}, &cluster.shared);
   available.refresh(cluster.members);
   LeastRequest balancer(3);
   std::vector<EndpointUse> uses;
@@ -87,7 +87,7 @@ TEST_CASE("every policy: only available endpoints are chosen, a single one alway
     CAPTURE(static_cast<int>(policy));
     WithState cluster({1, 3, 1, 1, 2});
     add_table(*cluster.members, policy);
-    AvailableEndpoints available({}, &cluster.shared);
+    AvailableEndpoints available({.ejects = true}, &cluster.shared);
     const auto balancer = LoadBalancer::make(policy, 1);
     for (const std::size_t down : {1, 4, 0, 3}) {
       cluster.eject(down, monotonic_ns() + kHourNs);
@@ -143,7 +143,7 @@ TEST_CASE("hashing: clients of an ejected endpoint spread over the others, and c
     constexpr int kClients = 5'000;
     WithState cluster(std::vector<std::uint32_t>(8, 1));
     add_table(*cluster.members, policy);
-    AvailableEndpoints available({}, &cluster.shared);
+    AvailableEndpoints available({.ejects = true}, &cluster.shared);
     available.refresh(cluster.members);
     const auto at_first = homes(available, kClients);
     const std::string ejected = cluster.members->endpoints[2]->address.text();
@@ -188,7 +188,7 @@ TEST_CASE("maglev: an endpoint without a place is found all the same") {
   WithState cluster(weights);
   add_table(*cluster.members, LbPolicy::Maglev);
   for (std::size_t i = 0; i < 500; ++i) cluster.eject(i, monotonic_ns() + kHourNs);
-  AvailableEndpoints available({}, &cluster.shared);
+  AvailableEndpoints available({.ejects = true}, &cluster.shared);
   available.refresh(cluster.members);
   ConsistentHash balancer;
   CHECK(balancer.choose(available, 12345) == 500);

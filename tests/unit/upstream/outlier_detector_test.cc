@@ -54,6 +54,16 @@ TEST_CASE("outliers: so many failures of a kind in a row eject, others do not") 
   CHECK_FALSE(detector.ejected(1));
 }
 
+TEST_CASE("outliers: what fails while it is ejected had been sent before, and counts for nothing") {
+  Detector detector({.consecutive_5xx = 3, .consecutive_connect_failures = 3});
+  CHECK(detector.report(0, Outcome::ServerError, 3));
+  CHECK_FALSE(detector.report(0, Outcome::ServerError, 10));
+  CHECK_FALSE(detector.report(0, Outcome::ConnectFailure, 10));
+  detector.ended(0, 1ms);
+  CHECK_FALSE(detector.report(0, Outcome::ServerError, 2));
+  CHECK(detector.report(0, Outcome::ServerError));
+}
+
 TEST_CASE("outliers: each ejection lasts longer, up to the maximum; good times shorten it") {
   Detector detector(
       {.consecutive_connect_failures = 1, .base_ejection_time = 10s, .max_ejection_time = 25s});
