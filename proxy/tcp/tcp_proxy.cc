@@ -135,16 +135,15 @@ void TcpProxy::on_flushed() {
   close_if_ended();
 }
 
-void TcpProxy::on_failed() { callbacks_.close(CloseMode::Reset); }
+// A server may answer in full and close while the client still talks: that answer arrives.
+void TcpProxy::on_failed() {
+  const bool answered = callbacks_.tunnel().upstream->read_ended;
+  callbacks_.close(answered ? CloseMode::Linger : CloseMode::Reset);
+}
 
 void TcpProxy::on_write_failed(int) {
-  // A server may answer in full and close while the client still talks: that answer arrives.
-  if (callbacks_.tunnel().upstream->read_ended) {
-    callbacks_.close(CloseMode::Linger);
-    return;
-  }
   upstream_.deliver_rest();
-  callbacks_.close(CloseMode::Reset);
+  on_failed();
 }
 
 void TcpProxy::on_downstream_full() { upstream_.pause(PauseReason::Filter); }

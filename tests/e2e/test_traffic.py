@@ -221,6 +221,43 @@ def test_an_upstream_reset_reaches_the_client_as_a_reset(start, address):
                 sockets.read_all(client)
 
 
+def test_an_answer_that_was_ended_in_order_arrives_although_the_upload_waits(start, address):
+    """The server reads nothing, so its end is followed by a reset when it closes."""
+    fin_wait_2 = 5
+    body = sockets.pattern(60_000)
+    stuck, may_close = threading.Event(), threading.Event()
+    answering = []
+
+    def answer_unread(connection):
+        if answering:
+            return echo(connection)
+        answering.append(connection)
+        stuck.wait(20)
+        connection.sendall(body)
+        connection.shutdown(socket.SHUT_WR)
+        may_close.wait(20)
+
+    with Upstream(answer_unread) as upstream:
+        baton = start(relay(address, upstream.address, workers=1))
+        with sockets.connect(address, receive_buffer=4096) as client:
+            wait_until(lambda: answering, 5, "the upload has a server")
+            client.settimeout(1)
+            with pytest.raises(TimeoutError):
+                while True:
+                    client.sendall(b"u" * (1 << 20))
+            stuck.set()
+            wait_until(lambda: answering[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == fin_wait_2,
+                       10, "the end has arrived")
+            with sockets.connect(address) as other:
+                sockets.ask(other, b"so the worker has read it")
+                may_close.set()
+                wait_until(lambda: upstream.open_connections == 1, 10, "the server has closed")
+                sockets.ask(other, b"and noticed")
+            client.settimeout(20)
+            assert sockets.read_all(client) == body
+        assert baton.metric("baton_listener_connections_total") == 2
+
+
 def test_a_client_reset_reaches_the_upstream_as_a_reset(start, address):
     with Upstream(echo) as upstream:
         start(relay(address, upstream.address))
