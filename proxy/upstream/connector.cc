@@ -106,6 +106,7 @@ bool Connector::next_endpoint() {
   writable_.stop();
   timer_.stop();
   socket_.reset();
+  pausing_ = false;
   failed_.push_back(std::move(endpoint_));
   if (!tries_others_ || failed_.size() >= cluster_.size()) return false;
   endpoint_ = cluster_.pick({.hash = hash_, .tried = failed_});
@@ -140,6 +141,11 @@ void Connector::on_timer(ev::timer&, int) {
     return;
   }
   writable_.stop();
+  // A shortage on this side is nothing that the endpoint could do about; a full queue of a unix
+  // socket is one on its own.
+  if (pausing_ && !endpoint_->address.is_unix()) {
+    return next_endpoint() ? proceed(attempt()) : sink_.on_exhausted();
+  }
   cluster_.stats().connect_timeouts_total.add();
   proceed(Attempt::Failed);
 }
