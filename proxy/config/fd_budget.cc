@@ -11,9 +11,8 @@ namespace {
 // Standard streams, the supervisor's channel, configuration and region, the process before and the
 // channel to it.
 constexpr std::uint64_t kFdsOfProcess = 8;
-constexpr std::uint64_t kFdsPerLoop =
-    4;                                   // epoll, its wake-up, its ring for sends, and one to spare
-constexpr std::uint64_t kFdsPerLog = 2;  // the file, and what wakes its thread
+constexpr std::uint64_t kFdsPerLoop = 4;  // epoll, its wake-up, its ring, and one to spare
+constexpr std::uint64_t kFdsPerLog = 2;   // the file, and what wakes its thread
 
 // Listeners may share one.
 std::size_t access_logs(const Config& config) {

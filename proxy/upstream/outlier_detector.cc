@@ -54,7 +54,7 @@ bool OutlierDetector::report(const Endpoint& endpoint, Outcome outcome,
 
 bool OutlierDetector::eject(EndpointState& state, const ClusterMembers& members) {
   const std::uint64_t now_ns = monotonic_ns();
-  if (!below_ceiling(members, now_ns)) return false;
+  if (!below_ceiling(members, now_ns)) return false;  // as long as it lasts, without the lock
   const std::lock_guard one_at_a_time(mutex_);
   region::EndpointSlot& slot = state.slot();
   std::uint64_t until = slot.ejected_until_ns.load(kRelaxed);

@@ -15,23 +15,27 @@ DONE = b"4\r\ndone\r\n0\r\n\r\n"
 ONE_SECOND = {"timeout": "1s", "cluster": "back"}
 
 
-def slowly(connection, pause):
-    """Says that it will answer, reads on for about 3 s, answers at the request's end."""
+def answer_in_two(connection, begin, between=lambda: None):
+    """Begins to answer at the request's head, reads on to its last chunk, piece by piece, then is done."""
     Reader(connection).head(Request)
-    connection.sendall(CHUNKED)
-    data = b""
-    while not data.endswith(b"0\r\n\r\n"):
+    connection.sendall(begin)
+    end = b""
+    while not end.endswith(b"0\r\n\r\n"):
         piece = connection.recv(1 << 18)
         if not piece:
             return
-        data = (data + piece)[-16:]
-        pause.wait(0.02)  # it is slow, and takes something all the time
+        end = (end + piece)[-16:]
+        between()
     connection.sendall(DONE)
 
 
 def test_a_slow_upload_whose_answer_has_begun_is_not_timed_out(start, address, log):
     pause = threading.Event()
-    with Upstream(lambda connection: slowly(connection, pause)) as upstream:
+
+    def slowly(connection):  # for about 3 s, and it takes something all the time
+        answer_in_two(connection, CHUNKED, lambda: pause.wait(0.02))
+
+    with Upstream(slowly) as upstream:
         start(web(address, upstream.address, routes=[ONE_SECOND], log=log.path))
         with Client(address) as client:
             client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -45,19 +49,9 @@ def test_a_slow_upload_whose_answer_has_begun_is_not_timed_out(start, address, l
 
 
 def test_a_client_may_take_its_time_although_its_answer_has_begun(start, address, log):
-    def talk(connection):
-        Reader(connection).head(Request)
-        connection.sendall(CHUNKED + b"6\r\nbegun \r\n")
-        data = b""
-        while not data.endswith(b"0\r\n\r\n"):
-            piece = connection.recv(1 << 16)
-            if not piece:
-                return
-            data += piece
-        connection.sendall(DONE)
-
     pause = threading.Event()
-    with Upstream(talk) as upstream:
+    begin = CHUNKED + b"6\r\nbegun \r\n"
+    with Upstream(lambda connection: answer_in_two(connection, begin)) as upstream:
         start(web(address, upstream.address, routes=[ONE_SECOND], log=log.path))
         with Client(address) as client:
             client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")

@@ -177,19 +177,7 @@ TEST_CASE("connection: an end that is written while frozen goes out after thaw")
 namespace {
 
 void in_an_iteration(Leg& leg, const std::function<void()>& task) {
-  bool ran = false;
-  leg.loop.post([&] {
-    task();
-    ran = true;
-  });
-  REQUIRE(leg.until([&] { return ran; }));
-}
-
-// What a client does that reads nothing.
-void fill_socket(Leg& leg) {
-  const std::string bytes = pattern(100'000, 16);
-  while (::send(leg.state.fd.get(), bytes.data(), bytes.size(), MSG_DONTWAIT) > 0) {
-  }
+  REQUIRE(run_in_an_iteration(leg.loop, task));
 }
 
 }  // namespace
@@ -248,7 +236,7 @@ TEST_CASE("connection: more small writes than the queue holds arrive, in order")
 
 TEST_CASE("connection: a small write that the kernel does not take waits") {
   Leg leg;
-  fill_socket(leg);
+  fill_socket(leg.state.fd.get());
   in_an_iteration(leg, [&] { CHECK(leg.connection->write("waits") == WriteStatus::Ok); });
   CHECK(leg.connection->full());
   CHECK_FALSE(leg.connection->all_sent());

@@ -73,12 +73,7 @@ struct Row {
     }
   }
   void in_an_iteration(const std::function<void()>& task) {
-    bool ran = false;
-    loop.post([&] {
-      task();
-      ran = true;
-    });
-    REQUIRE(run_until(loop, [&] { return ran; }));
+    REQUIRE(run_in_an_iteration(loop, task));
   }
   Writer& operator[](std::size_t index) { return *writers[index]; }
 
@@ -92,13 +87,6 @@ std::vector<std::unique_ptr<SendRing>> with_and_without_ring() {
   if (both.empty()) MESSAGE("no io_uring here");
   both.push_back(nullptr);
   return both;
-}
-
-// Until it takes nothing any more.
-void fill(Writer& leg) {
-  const std::string bytes = pattern(100'000, 16);
-  while (::send(leg.state.fd.get(), bytes.data(), bytes.size(), MSG_DONTWAIT) > 0) {
-  }
 }
 
 std::string message_to(std::size_t index) {
@@ -164,7 +152,7 @@ TEST_CASE("send queue: a row reaches everyone, however long it is") {
 TEST_CASE("send queue: who is full, gone or frozen keeps nobody else from sending") {
   for (std::unique_ptr<SendRing>& ring : with_and_without_ring()) {
     Row row(std::move(ring), 5);
-    fill(row[1]);
+    fill_socket(row[1].state.fd.get());
     row[2].peer.close();
     row.in_an_iteration([&] {
       CHECK(row[3].connection->freeze());
@@ -237,7 +225,7 @@ TEST_CASE("send queue: bytes for a socket that takes nothing wait in their order
     for (std::unique_ptr<SendRing>& ring : with_and_without_ring()) {
       CAPTURE(each.name);
       Row row(std::move(ring), 2);
-      fill(row[0]);
+      fill_socket(row[0].state.fd.get());
       Steps steps{.row = row, .written = {}};
       row.in_an_iteration([&] { each.steps(steps); });
       REQUIRE(run_until(row.loop, [&] { return row[0].arrived().ends_with(steps.written); }));
