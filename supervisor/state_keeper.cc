@@ -29,6 +29,10 @@ StateKeeper::StateKeeper(ev::loop_ref loop, SupervisorState& state)
 void StateKeeper::on_loop_waits() {
   // At its end the control socket's directory is tidied up; nothing is to be found there then.
   if (state_.revision == tried_ || state_.life.stage == lifecycle::Stage::Stopped) return;
+  write_down();
+}
+
+void StateKeeper::write_down() {
   tried_ = state_.revision;
   write(encode_state(state_, state_.revision));
   store_.sync_soon();

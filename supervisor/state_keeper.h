@@ -26,7 +26,9 @@ class StateKeeper {
   StateKeeper(const StateKeeper&) = delete;
   StateKeeper& operator=(const StateKeeper&) = delete;
 
-  // Now, and not before the loop waits again.
+  // Now, and not before the loop waits again; the first without the service manager's store, which
+  // follows.
+  void write_down();
   void keep();
   // At an orderly end: nobody is to go on from here, nor from what was set aside.
   void forget();

@@ -27,6 +27,7 @@ struct Program {
         keeper(loop, state) {
     supervisor.on_replace([this] { return server.quiet_connections(); });
     supervisor.before_ready([this] { keeper.keep(); });
+    supervisor.before_serve([this] { keeper.write_down(); });
     give_up_privileges();
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     ::prctl(PR_SET_NAME, "supervisor");  // run from a descriptor, it is named after its number

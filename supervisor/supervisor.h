@@ -62,6 +62,9 @@ class Supervisor final : private GenerationObserver {
   }
   // What is to be done before a manager learns that a generation serves.
   void before_ready(std::function<void()> keep) { keep_ = std::move(keep); }
+  // ... and before a candidate is told to serve: a supervisor that is killed behind that must not
+  // be followed by one that takes a generation with clients for one that was still starting.
+  void before_serve(std::function<void()> write_down) { write_down_ = std::move(write_down); }
   // Replaces this program by the binary, by default what is where this one was started from. On
   // success that one answers the client. Refused: not begun, and why.
   std::optional<std::string> upgrade(const std::optional<std::string>& binary_path,
@@ -187,6 +190,7 @@ class Supervisor final : private GenerationObserver {
   std::function<std::vector<int>()> connections_;
   bool replace_now_ = false;  // once the loop has returned
   std::function<void()> keep_;
+  std::function<void()> write_down_;
 
   std::optional<std::chrono::milliseconds> stop_drain_time_;
   std::vector<proto::Responder> stop_clients_;

@@ -113,6 +113,7 @@ void Supervisor::fall_back() {
 
 void Supervisor::send_serve() {
   enter_phase("serve");
+  if (write_down_) write_down_();
   GenerationProcess* candidate = generations_.candidate();
   candidate->serve([this, candidate](const std::optional<std::string>& error) {
     GenerationRecord& record = candidate->record();

@@ -106,6 +106,10 @@ class FakeGeneration {
         }
         return true;
       }
+      if (each.what == "stop-supervisor") {
+        ::kill(::getppid(), SIGSTOP);
+        return true;
+      }
       if (each.what == "fail") fail("told to fail at " + point);
       if (each.what == "garbage") {
         [[maybe_unused]] const auto sent = ::send(channel_.fd(), "garbage", 7, MSG_NOSIGNAL);

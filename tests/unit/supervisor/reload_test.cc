@@ -5,6 +5,8 @@
 #include <fstream>
 
 #include "rig.h"
+#include "supervisor/state_codec.h"
+#include "supervisor/state_file.h"
 
 namespace baton::supervisor {
 namespace {
@@ -30,6 +32,27 @@ TEST_CASE("reload: the new generation takes over and the old one leaves") {
   CHECK(status["last_reload"]["to"] == 2);
   CHECK(rig.metric("baton_reloads_total{result=\"ok\"}") == 1);
   CHECK(rig.metric("baton_generation{id=\"2\",state=\"serving\",version=\"fake-1\"}") == 1);
+  rig.stop();
+}
+
+TEST_CASE("reload: what is told to serve is written down as ready before") {
+  Rig rig;
+  rig.configure("# at serve of 2 do stop-supervisor");
+  rig.start();
+  const pid_t reload = rig.ask_in_background("reload");
+  rig.wait_until("the supervisor is stopped", [&] {
+    std::ifstream stat("/proc/" + std::to_string(rig.pid()) + "/stat");
+    std::string pid, name, state;
+    return stat >> pid >> name >> state && state == "T";
+  });
+  std::ifstream file(state_file_path(rig.path("control.sock")));
+  const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+  ::kill(rig.pid(), SIGCONT);
+  const auto written = decode_state(bytes);
+  REQUIRE(written);
+  REQUIRE(written->state.generations.contains(2));
+  CHECK(written->state.generations.at(2).phase >= Phase::Ready);
+  CHECK(rig.finish(reload).exit_status == 0);
   rig.stop();
 }
 
