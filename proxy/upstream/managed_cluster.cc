@@ -69,6 +69,7 @@ void ManagedCluster::lead() {
   if (std::exchange(leading_, true)) return;
   for (const auto& [address, checker] : checkers_) checker->start();
   update_gauges();
+  tell_heirs();
 }
 
 void ManagedCluster::rest() {
@@ -138,7 +139,7 @@ std::shared_ptr<const ClusterMembers> ManagedCluster::make_members(
   for (const auto& source : sources_) std::ranges::for_each(source->found(), add);
   // A name server that is down, or a file that is broken, at the wrong moment must not undo what
   // the generation before knew.
-  for (const os::SocketAddress& address : inherited_) add({.address = address});
+  std::ranges::for_each(inherited_, add);
   if (members->endpoints.empty()) return members;
   if (options_.config.lb_policy == LbPolicy::RingHash) {
     members->ring = std::make_shared<HashRing>(members->endpoints);
@@ -152,8 +153,26 @@ std::shared_ptr<const ClusterMembers> ManagedCluster::make_members(
 void ManagedCluster::forget_inherited() {
   if (std::ranges::none_of(sources_, &EndpointSource::blind)) return inherited_.clear();
   for (const auto& source : sources_) {
-    for (const FoundEndpoint& found : source->found()) std::erase(inherited_, found.address);
+    for (const FoundEndpoint& found : source->found()) {
+      std::erase_if(inherited_,
+                    [&](const FoundEndpoint& each) { return each.address == found.address; });
+    }
   }
+}
+
+// What is written down is not among it: who removes it means it.
+void ManagedCluster::tell_heirs() {
+  if (!leading_) return;
+  std::set<std::string> written;
+  for (const EndpointConfig& endpoint : options_.config.endpoints) {
+    if (endpoint.kind == EndpointKind::Address) written.insert(endpoint.address.text());
+  }
+  std::vector<FoundEndpoint> found;
+  for (const auto& each : members_->endpoints) {
+    if (written.contains(each->address.text())) continue;
+    found.push_back({.address = each->address, .weight = each->weight, .priority = each->priority});
+  }
+  options_.state.set_found(options_.config.name, found);
 }
 
 void ManagedCluster::publish() {
@@ -165,6 +184,7 @@ void ManagedCluster::publish() {
   watch_health();
   shared_.members().set(members_);
   update_gauges();
+  tell_heirs();
 }
 
 void ManagedCluster::watch_health() {

@@ -64,12 +64,13 @@ class ManagedCluster final : private EndpointSourceSink, private HealthChecker::
 
   std::shared_ptr<const ClusterMembers> make_members(const ClusterMembers& previous) const;
   void forget_inherited();
+  void tell_heirs();
   void publish();
   void watch_health();
 
   Options options_;
   std::vector<std::unique_ptr<EndpointSource>> sources_;
-  std::vector<os::SocketAddress> inherited_;       // while a source knows nothing itself
+  std::vector<FoundEndpoint> inherited_;           // while a source knows nothing itself
   std::shared_ptr<const ClusterMembers> members_;  // made of all these
   SharedCluster shared_;
   std::map<std::string, std::unique_ptr<HealthChecker>> checkers_;  // by address

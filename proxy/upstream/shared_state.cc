@@ -1,5 +1,6 @@
 #include "proxy/upstream/shared_state.h"
 
+#include <algorithm>
 #include <ctime>
 #include <stdexcept>
 
@@ -63,18 +64,36 @@ std::shared_ptr<EndpointState> SharedState::state_of(const std::string& cluster,
   return state;
 }
 
-std::vector<os::SocketAddress> SharedState::inherited(const std::string& cluster) {
-  std::vector<os::SocketAddress> addresses;
-  if (shared_ == nullptr) return addresses;
-  const auto known = shared_->addresses_of(cluster, slot_);
-  if (!known) {
-    log::warning("endpoints of the former generation: {}", known.error().text());
-    return addresses;
+void SharedState::set_found(const std::string& cluster, std::span<const FoundEndpoint> found) {
+  if (shared_ == nullptr) return;
+  region::FoundByAddress shares;
+  for (const FoundEndpoint& each : found) {
+    const auto weight =
+        static_cast<std::uint16_t>(std::clamp<std::uint32_t>(each.weight, 1, 65535));
+    shares.try_emplace(each.address.text(),
+                       region::FoundShare{.weight = weight, .priority = each.priority});
   }
-  for (const std::string& text : *known) {
-    if (const auto address = os::SocketAddress::parse(text)) addresses.push_back(*address);
+  if (const auto said = shared_->set_found(cluster, shares); !said) {
+    log::warning("endpoints of cluster {} for the next generation: {}", cluster,
+                 said.error().text());
   }
-  return addresses;
+}
+
+std::vector<FoundEndpoint> SharedState::inherited(const std::string& cluster) {
+  std::vector<FoundEndpoint> inherited;
+  if (shared_ == nullptr) return inherited;
+  const auto found = shared_->found_of(cluster, slot_);
+  if (!found) {
+    log::warning("endpoints of the former generation: {}", found.error().text());
+    return inherited;
+  }
+  for (const auto& [text, share] : *found) {
+    if (const auto address = os::SocketAddress::parse(text)) {
+      inherited.push_back(
+          {.address = *address, .weight = share.weight, .priority = share.priority});
+    }
+  }
+  return inherited;
 }
 
 void SharedState::announce(const EndpointState& state) { table_of(state).announce(); }

@@ -9,12 +9,13 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "proxy/upstream/endpoint_source.h"
 #include "proxy/upstream/endpoint_state.h"
-#include "shared/os/socket_address.h"
 #include "shared/region/endpoint_table.h"
 #include "shared/region/private_runtime.h"
 #include "shared/region/rate_buckets.h"
@@ -33,8 +34,10 @@ class SharedState {
   // What is known of an endpoint; the same object as long as somebody holds it.
   std::shared_ptr<EndpointState> state_of(const std::string& cluster, const std::string& address);
 
-  // The endpoints that other generations have of a cluster.
-  std::vector<os::SocketAddress> inherited(const std::string& cluster);
+  // The endpoints of a cluster that the generation in charge has found, by a name or in a file:
+  // this is it, and says so / what the one before has said.
+  void set_found(const std::string& cluster, std::span<const FoundEndpoint> found);
+  std::vector<FoundEndpoint> inherited(const std::string& cluster);
 
   // Changes whenever any endpoint's health or ejection may have, in any generation. Who changes a
   // state announces it.

@@ -23,12 +23,17 @@ void write(EndpointSlot& entry, std::uint32_t hash, std::string_view cluster,
   entry.health.store(static_cast<std::uint32_t>(EndpointHealth::Unknown), kRelaxed);
   entry.ejected_until_ns.store(0, kRelaxed);
   entry.available_since_ns.store(0, kRelaxed);
-  for (Atomic32* count :
-       {&entry.consecutive_5xx, &entry.consecutive_connect_failures, &entry.ejections}) {
+  for (Atomic32* count : {&entry.consecutive_5xx, &entry.consecutive_connect_failures,
+                          &entry.ejections, &entry.found}) {
     count->store(0, kRelaxed);
   }
   store_text(entry.cluster, cluster);
   store_text(entry.address, address);
+}
+
+// Another process may have written it: no end is trusted.
+std::string_view address_of(const EndpointSlot& entry) {
+  return {entry.address, ::strnlen(entry.address, sizeof entry.address)};
 }
 
 }  // namespace
@@ -69,18 +74,34 @@ os::Result<EndpointSlot*> EndpointTable::find_or_add(std::string_view cluster,
   return &entry;
 }
 
-os::Result<std::vector<std::string>> EndpointTable::addresses_of(std::string_view cluster,
-                                                                 std::uint32_t slot) {
+os::Result<void> EndpointTable::set_found(std::string_view cluster, const FoundByAddress& found) {
   const auto guard = lock_->acquire(kLockTimeout, [] {});
   if (!guard) return std::unexpected(guard.error());
-  std::vector<std::string> addresses;
+  for (std::uint32_t i = 0; i < used(); ++i) {
+    EndpointSlot& entry = memory_.endpoints[i];
+    if (!equals(entry.cluster, cluster)) continue;
+    const auto share = found.find(address_of(entry));
+    const std::uint32_t value =
+        share == found.end() ? 0 : share->second.priority << 16U | share->second.weight;
+    entry.found.store(value, kRelaxed);
+  }
+  return {};
+}
+
+os::Result<FoundByAddress> EndpointTable::found_of(std::string_view cluster, std::uint32_t slot) {
+  const auto guard = lock_->acquire(kLockTimeout, [] {});
+  if (!guard) return std::unexpected(guard.error());
+  FoundByAddress found;
   for (std::uint32_t i = 0; i < used(); ++i) {
     const EndpointSlot& entry = memory_.endpoints[i];
     const bool by_others = (entry.users.load(std::memory_order_acquire) & ~user_bit(slot)) != 0;
-    if (!by_others || !equals(entry.cluster, cluster)) continue;
-    addresses.emplace_back(entry.address, strnlen(entry.address, sizeof entry.address));
+    const std::uint32_t value = entry.found.load(kRelaxed);
+    if (!by_others || (value & 0xffffU) == 0 || !equals(entry.cluster, cluster)) continue;
+    found.try_emplace(std::string(address_of(entry)),
+                      FoundShare{.weight = static_cast<std::uint16_t>(value & 0xffffU),
+                                 .priority = static_cast<std::uint16_t>(value >> 16U)});
   }
-  return addresses;
+  return found;
 }
 
 void EndpointTable::release(EndpointSlot& entry, std::uint32_t slot) {

@@ -11,15 +11,23 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "shared/os/error.h"
 #include "shared/region/layout.h"
 #include "shared/region/robust_lock.h"
 
 namespace baton::region {
+
+struct FoundShare {
+  std::uint16_t weight = 1;  // 1 or more
+  std::uint16_t priority = 0;
+  friend bool operator==(const FoundShare&, const FoundShare&) = default;
+};
+using FoundByAddress = std::map<std::string, FoundShare, std::less<>>;
 
 class EndpointTable {
  public:
@@ -29,8 +37,11 @@ class EndpointTable {
   // slot's use ends. Errors: the table is full; a text is too long; no lock within a second.
   os::Result<EndpointSlot*> find_or_add(std::string_view cluster, std::string_view address,
                                         std::uint32_t slot);
-  // The addresses of a cluster that some process other than `slot`'s uses now. Error: no lock.
-  os::Result<std::vector<std::string>> addresses_of(std::string_view cluster, std::uint32_t slot);
+  // What the generation in charge has found of a cluster, by a name or in a file, in place of what
+  // it said before, or the one before it did. Error: no lock.
+  os::Result<void> set_found(std::string_view cluster, const FoundByAddress& found);
+  // What it has said, of what some process other than `slot`'s uses now. Error: no lock.
+  os::Result<FoundByAddress> found_of(std::string_view cluster, std::uint32_t slot);
   // One entry is not used by `slot` any more / the process of `slot` has ended. No lock needed.
   void release(EndpointSlot& entry, std::uint32_t slot);
   void release_user(std::uint32_t slot);

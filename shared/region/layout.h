@@ -151,7 +151,10 @@ struct EndpointSlot {
   Atomic32 consecutive_5xx;
   Atomic32 consecutive_connect_failures;
   Atomic32 ejections;  // the back-off
-  std::uint32_t reserved[5];
+  // How it was found by the generation in charge: priority << 16 | weight; 0: it was not, for it is
+  // written down in its configuration, has left the cluster, or is another generation's.
+  Atomic32 found;
+  std::uint32_t reserved[4];
   char cluster[72];   // zero-terminated, as is
   char address[120];  // the text of a SocketAddress
 };

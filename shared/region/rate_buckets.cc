@@ -23,11 +23,12 @@ RateBuckets::Verdict RateBuckets::try_acquire(std::uint64_t key, std::uint64_t n
   const std::uint64_t capacity = limit.interval_ns * limit.burst;
   std::uint64_t seen = full_at.load(kRelaxed);
   while (true) {
-    // A time beyond the capacity is from before the limit was lowered, or damage: no debt is
-    // longer than a full bucket's.
+    // A time beyond the capacity is from before the limit was changed, or damage: no debt is
+    // longer than a full bucket's. Written down, or that debt would be found again next time.
     const std::uint64_t from = std::clamp(seen, now_ns, now_ns + capacity);
     const std::uint64_t next = from + limit.interval_ns;
     if (next > now_ns + capacity) {
+      if (seen > from && !full_at.compare_exchange_weak(seen, from, kRelaxed)) continue;
       return {.allowed = false, .retry_after_ns = next - now_ns - capacity};
     }
     if (full_at.compare_exchange_weak(seen, next, kRelaxed)) return {.allowed = true};

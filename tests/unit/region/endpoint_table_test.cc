@@ -55,17 +55,27 @@ TEST_CASE("endpoints: one stays known as long as one of its users lives, then it
   CHECK(knows_nothing(entry_of(*region, "10.0.0.1:80", kNew)));
 }
 
-TEST_CASE("endpoints: a successor learns which addresses a cluster has") {
+TEST_CASE("endpoints: a successor learns what the one in charge has found, and how") {
   const auto region = make_region();
+  EndpointTable& table = region->endpoints();
   EndpointSlot& first = entry_of(*region, "10.0.0.1:80", kOld);
-  entry_of(*region, "10.0.0.2:80", kOld);
-  entry_of(*region, "10.0.0.3:80", kNew);
-  REQUIRE(region->endpoints().find_or_add("other", "10.0.0.4:80", kOld).has_value());
-  using Addresses = std::vector<std::string>;
-  CHECK(*region->endpoints().addresses_of("db", kNew) == Addresses{"10.0.0.1:80", "10.0.0.2:80"});
-  region->endpoints().release(first, kOld);
-  CHECK(*region->endpoints().addresses_of("db", kNew) == Addresses{"10.0.0.2:80"});
-  CHECK(region->endpoints().addresses_of("none", kNew)->empty());
+  for (const char* address : {"10.0.0.2:80", "10.0.0.3:80"}) entry_of(*region, address, kOld);
+  entry_of(*region, "10.0.0.4:80", kNew);
+  REQUIRE(table.find_or_add("other", "10.0.0.1:80", kOld).has_value());
+  CHECK(table.found_of("db", kNew)->empty());
+  const FoundByAddress found = {{"10.0.0.1:80", {.weight = 9, .priority = 0}},
+                                {"10.0.0.2:80", {.weight = 65535, .priority = 65535}},
+                                {"10.0.0.4:80", {}}};
+  REQUIRE(table.set_found("db", found).has_value());
+  CHECK(*table.found_of("db", kNew) ==
+        FoundByAddress{{"10.0.0.1:80", {.weight = 9}},
+                       {"10.0.0.2:80", {.weight = 65535, .priority = 65535}}});
+  CHECK(table.found_of("other", kNew)->empty());
+  table.release(first, kOld);
+  CHECK(table.found_of("db", kNew)->size() == 1);
+  // What has left the cluster is not found any more, even while somebody uses it.
+  REQUIRE(table.set_found("db", {{"10.0.0.3:80", {}}}).has_value());
+  CHECK(*table.found_of("db", kNew) == FoundByAddress{{"10.0.0.3:80", {}}});
 }
 
 TEST_CASE("endpoints: a place that nobody uses is taken for another, a full table is refused") {
