@@ -27,6 +27,7 @@ void AvailableEndpoints::refresh(const std::shared_ptr<const ClusterMembers>& me
     rebuild(now_ns);
     return;
   }
+  if (members != members_) ++version_;
   members_ = members;
   epoch_ = epoch;  // read before the states: a change in between is seen again, not missed
   rebuild(monotonic_ns());
@@ -35,6 +36,7 @@ void AvailableEndpoints::refresh(const std::shared_ptr<const ClusterMembers>& me
 void AvailableEndpoints::rebuild(std::uint64_t now_ns) {
   const auto& endpoints = members_->endpoints;
   recheck_ns_ = kNever;
+  before_.swap(candidates_);
   candidates_.clear();
   weight_sums_.clear();
   equal_weights_ = true;
@@ -45,7 +47,8 @@ void AvailableEndpoints::rebuild(std::uint64_t now_ns) {
   for (std::size_t i = 0; i < endpoints.size(); ++i) {
     if (available_[i]) add(static_cast<std::uint32_t>(i), now_ns);
   }
-  ++version_;
+  // The epoch is of all clusters: most of its changes are none here.
+  if (candidates_ != before_) ++version_;
 }
 
 // How many are in this health, or in any when nobody checks, and not ejected: these are available.

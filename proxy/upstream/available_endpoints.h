@@ -40,6 +40,7 @@ class AvailableEndpoints {
   struct Candidate {
     std::uint32_t index = 0;  // in members().endpoints
     std::uint32_t weight = 1;
+    friend bool operator==(const Candidate&, const Candidate&) = default;
   };
 
   // `shared` null: nothing is known of any endpoint.
@@ -58,7 +59,7 @@ class AvailableEndpoints {
   // Entry i: the sum of the weights of candidates 0 to i.
   std::span<const std::uint64_t> weight_sums() const { return weight_sums_; }
   bool panicking() const { return panicking_; }
-  // Another number means other candidates or weights.
+  // Another number means other members, candidates or weights.
   std::uint64_t version() const { return version_; }
 
  private:
@@ -79,6 +80,7 @@ class AvailableEndpoints {
   bool panicking_ = false;
   bool equal_weights_ = true;
   std::vector<Candidate> candidates_;
+  std::vector<Candidate> before_;  // the last rebuild
   std::vector<std::uint32_t> fallbacks_;
   std::vector<std::uint64_t> weight_sums_;
   std::vector<bool> available_;

@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -140,6 +141,9 @@ void Connector::on_timer(ev::timer&, int) {
     proceed(pausing_ ? attempt() : Attempt::InProgress);
     return;
   }
+  // The loop tells of timers first: after a stall of this process it may have been in time.
+  pollfd connected{.fd = socket_.get(), .events = POLLOUT, .revents = 0};
+  if (!pausing_ && ::poll(&connected, 1, 0) == 1) return on_writable(writable_, ev::WRITE);
   writable_.stop();
   // A shortage on this side is nothing that the endpoint could do about; a full queue of a unix
   // socket is one on its own.

@@ -1,6 +1,7 @@
 #include "proxy/upstream/dns_resolver.h"
 
 #include <ares.h>
+#include <netdb.h>
 #include <netinet/in.h>
 
 #include <algorithm>
@@ -63,21 +64,38 @@ DnsResolver::Answer answer_from(const ares_addrinfo& result) {
 
 }  // namespace
 
+// One query for both families. As c-ares makes a success of one that has an answer for IPv6 and an
+// error for IPv4, an answer without IPv4 is followed by a query for IPv4 alone.
 struct DnsResolver::HostQuery {
+  DnsResolver& resolver;
+  std::uint16_t port;
   Done done;
+  std::optional<Answer> ipv6;  // during the second query
 
   static void on_result(void* argument, int status, int, ares_addrinfo* result) noexcept {
-    const std::unique_ptr<HostQuery> query(static_cast<HostQuery*>(argument));
+    std::unique_ptr<HostQuery> query(static_cast<HostQuery*>(argument));
     const std::unique_ptr<ares_addrinfo, decltype(&::ares_freeaddrinfo)> owned(
         result, &::ares_freeaddrinfo);
-    if (status == ARES_EDESTRUCTION) return;
+    DnsResolver& resolver = query->resolver;
+    // A query that is given up with one family's answer at hand ends as a success.
+    if (status == ARES_EDESTRUCTION || resolver.channel_ == nullptr) return;
+    if (query->ipv6 && (status == ARES_ENODATA || status == ARES_ENOTFOUND)) {
+      return query->done(std::move(*query->ipv6));
+    }
     if (status != ARES_SUCCESS) {
       const bool final = status == ARES_ENOTFOUND;  // no data: of one family, at times
       return query->done(std::unexpected(Failure{::ares_strerror(status), final}));
     }
     Answer answer = answer_from(*result);
+    if (answer.endpoints.empty() && query->ipv6) return query->done(std::move(*query->ipv6));
     if (answer.endpoints.empty()) return query->done(std::unexpected(Failure{"no address", true}));
-    query->done(std::move(answer));
+    const bool has_ipv4 = answer.endpoints.front().address.family() == AF_INET;
+    if (has_ipv4 || !resolver.is_from_servers(result->name)) {
+      return query->done(std::move(answer));
+    }
+    query->ipv6 = std::move(answer);
+    // The final dot: exactly the name that was found, not one of another search domain.
+    resolver.ask(std::string(result->name) + ".", AF_INET, std::move(query));
   }
 };
 
@@ -162,19 +180,33 @@ DnsResolver::DnsResolver(ev::loop_ref loop, std::span<const os::SocketAddress> s
 }
 
 DnsResolver::~DnsResolver() {
-  if (channel_ != nullptr) ::ares_destroy(channel_);
+  if (channel_ != nullptr) ::ares_destroy(std::exchange(channel_, nullptr));
 }
 
 void DnsResolver::resolve_host(const std::string& host, std::uint16_t port, Done done) {
   if (!init_error_.empty()) return done(std::unexpected(Failure{init_error_}));
+  ask(host, AF_UNSPEC, std::make_unique<HostQuery>(*this, port, std::move(done)));
+  arm_timer();
+}
+
+void DnsResolver::ask(const std::string& host, int family, std::unique_ptr<HostQuery> query) {
+  const std::string port = std::to_string(query->port);
   const ares_addrinfo_hints hints{.ai_flags = ARES_AI_NOSORT | ARES_AI_NUMERICSERV,
-                                  .ai_family = AF_UNSPEC,
+                                  .ai_family = family,
                                   .ai_socktype = SOCK_STREAM,
                                   .ai_protocol = IPPROTO_TCP};
-  auto query = std::make_unique<HostQuery>(std::move(done));
-  ::ares_getaddrinfo(channel_, host.c_str(), std::to_string(port).c_str(), &hints,
-                     &HostQuery::on_result, query.release());
-  arm_timer();
+  ::ares_getaddrinfo(channel_, host.c_str(), port.c_str(), &hints, &HostQuery::on_result,
+                     query.release());
+}
+
+// Not so: an IPv6 address that was looked up as a name, which has none, and what the hosts file
+// has, which must not depend on name servers.
+bool DnsResolver::is_from_servers(const char* name) {
+  hostent* entry = nullptr;
+  if (name == nullptr) return false;
+  if (::ares_gethostbyname_file(channel_, name, AF_INET6, &entry) != ARES_SUCCESS) return true;
+  ::ares_free_hostent(entry);
+  return false;
 }
 
 void DnsResolver::resolve_service(const std::string& service, Done done) {

@@ -48,7 +48,8 @@ class DnsResolver {
   DnsResolver(const DnsResolver&) = delete;
   DnsResolver& operator=(const DnsResolver&) = delete;
 
-  // `done` may be called from within. IPv4 addresses or, if there are none, IPv6 ones.
+  // `done` may be called from within. IPv4 addresses or, if the name is said to have none, IPv6
+  // ones: that IPv4 could not be asked for is a failure.
   void resolve_host(const std::string& host, std::uint16_t port, Done done);
   // All records, with their ports, weights and priorities.
   void resolve_service(const std::string& service, Done done);
@@ -57,6 +58,8 @@ class DnsResolver {
   struct HostQuery;
   struct ServiceQuery;
 
+  void ask(const std::string& host, int family, std::unique_ptr<HostQuery> query);
+  bool is_from_servers(const char* name);
   void on_socket(int fd, bool readable, bool writable);
   void on_event(ev::io& watcher, int events) noexcept;
   void on_timer(ev::timer& watcher, int events) noexcept;
@@ -64,7 +67,7 @@ class DnsResolver {
 
   ev::loop_ref loop_;
   std::string init_error_;
-  ares_channeldata* channel_ = nullptr;
+  ares_channeldata* channel_ = nullptr;  // null, too, while it is being destroyed
   std::map<int, std::unique_ptr<ev::io>> watchers_;
   std::vector<std::unique_ptr<ev::io>> retired_;  // their own callback may be running
   ev::timer timer_;

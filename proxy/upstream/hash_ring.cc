@@ -7,19 +7,23 @@
 namespace baton::proxy {
 namespace {
 
-// Shares differ from the weights by about 1 / sqrt(points of an endpoint): here a tenth.
-constexpr std::uint64_t kPointsPerEndpoint = 128;
-constexpr std::uint64_t kFewestPoints = 1024;
+// Shares differ from the weights by about 1 / sqrt(points of an endpoint): here a sixteenth.
+constexpr std::uint64_t kPointsPerWeight = 256;
+constexpr std::uint64_t kMostPoints = std::uint64_t{1} << 18U;
 
 }  // namespace
 
 HashRing::HashRing(std::span<const std::shared_ptr<const Endpoint>> endpoints) {
   std::uint64_t weights = 0;
   for (const auto& endpoint : endpoints) weights += endpoint->weight;
-  const std::uint64_t total = std::max(kFewestPoints, kPointsPerEndpoint * endpoints.size());
+  // How many points an endpoint has must not depend on the others, or their clients would move,
+  // too, when one comes or goes; but for halving all, where there would be too many.
+  unsigned halvings = 0;
+  while ((kPointsPerWeight * weights >> halvings) > kMostPoints) ++halvings;
   for (std::size_t i = 0; i < endpoints.size(); ++i) {
     const std::uint64_t seed = hash_of_text(endpoints[i]->address.text());
-    const std::uint64_t count = std::max<std::uint64_t>(1, total * endpoints[i]->weight / weights);
+    const std::uint64_t count =
+        std::max<std::uint64_t>(1, kPointsPerWeight * endpoints[i]->weight >> halvings);
     for (std::uint64_t k = 0; k < count; ++k) {
       points_.push_back({.hash = mix_hash(seed + k * 0x9e3779b97f4a7c15),
                          .index = static_cast<std::uint32_t>(i)});

@@ -24,6 +24,7 @@ class RoundRobin final : public LoadBalancer {
     std::uint64_t doubled;  // 2k + 1
     std::uint64_t weight;
     std::uint32_t index;
+    const Endpoint* endpoint;  // tells it from others, when indices change; never looked into
 
     // Fractions are compared by multiplying out: no rounding, so shares are exact.
     bool operator<(const Turn& other) const {
@@ -33,12 +34,13 @@ class RoundRobin final : public LoadBalancer {
     }
   };
 
-  void start_over(const AvailableEndpoints& available);
+  void take_over(const AvailableEndpoints& available);
   std::size_t next();
 
   std::size_t position_;
   std::uint64_t version_ = 0;
   std::vector<Turn> turns_;  // a heap; only with unequal weights
+  Turn now_{.doubled = 0, .weight = 1, .index = 0, .endpoint = nullptr};  // the last one taken
 };
 
 }  // namespace baton::proxy

@@ -34,6 +34,7 @@ class NameServer:
         self.ttl = ttl
         self.failing = False
         self.failing_names = set()
+        self.failing_records = set()  # of (name, kind)
         self.asked = Counter()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         host, port = self.address.split(":")
@@ -58,7 +59,7 @@ class NameServer:
         self.asked[name, kind] += 1
         values = self.records.get((name, kind), [])
         code = 0
-        if self.failing or name in self.failing_names:
+        if self.failing or name in self.failing_names or (name, kind) in self.failing_records:
             code, values = SERVER_FAILURE, []
         elif not any(known == name for known, _ in self.records):
             code = NAME_ERROR

@@ -5,7 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "tests/unit/upstream/members.h"
+
 using namespace baton::proxy;
+using baton::fixture::WithState;
 
 namespace {
 
@@ -64,4 +67,59 @@ TEST_CASE("round robin: members may change between two calls") {
   CHECK(choices(balancer, available, with_weights({1, 1}), 4) == "abab");
   CHECK(choices(balancer, available, with_weights({1}), 2) == "aa");
   CHECK(choices(balancer, available, with_weights({1, 1, 1, 1}), 4) == "bcda");
+}
+
+TEST_CASE("round robin: what happens in other clusters does not begin it anew") {
+  WithState cluster({3, 1});
+  const WithState unrelated({1});
+  AvailableEndpoints available({.ejects = true}, &cluster.shared);
+  RoundRobin balancer(0);
+  std::string letters;
+  for (int i = 0; i < 8; ++i) {
+    cluster.shared.announce(cluster.state(0));
+    letters += choices(balancer, available, cluster.members, 1);
+  }
+  CHECK(letters == "aabaaaba");
+}
+
+TEST_CASE("round robin: whoever comes and goes, the others have their shares") {
+  WithState cluster({10, 1, 10});
+  AvailableEndpoints available({.ejects = true}, &cluster.shared);
+  RoundRobin balancer(0);
+  std::vector<int> counts(3);
+  for (int i = 0; i < 2200; ++i) {
+    cluster.eject(2, i % 2 == 0 ? monotonic_ns() + 3'600'000'000'000 : 0);
+    available.refresh(cluster.members);
+    ++counts[balancer.choose(available, 0)];
+  }
+  CHECK(counts[0] == doctest::Approx(10 * counts[1]).epsilon(0.1));
+}
+
+TEST_CASE("round robin: new members around those that stay take nobody's turn away") {
+  auto members = std::make_shared<ClusterMembers>(*with_weights({3, 1}));
+  AvailableEndpoints available({}, nullptr);
+  RoundRobin balancer(0);
+  std::string letters;
+  for (int i = 0; i < 8; ++i) {
+    members = std::make_shared<ClusterMembers>(*members);
+    letters += choices(balancer, available, members, 1);
+  }
+  CHECK(letters == "aabaaaba");
+}
+
+TEST_CASE("round robin: weights that grow with each turn leave everybody some") {
+  RoundRobin balancer(0);
+  AvailableEndpoints available({}, nullptr);
+  const auto constant = std::make_shared<const Endpoint>(Endpoint{.weight = 1});
+  const auto growing = std::make_shared<Endpoint>(Endpoint{.weight = 1});
+  std::vector<int> counts(2);
+  for (int i = 0; i < 1000; ++i) {
+    ++growing->weight;
+    auto members = std::make_shared<ClusterMembers>();
+    members->endpoints = {constant, growing};
+    available.refresh(members);
+    ++counts[balancer.choose(available, 0)];
+  }
+  CHECK(counts[0] >= 3);  // its weight is a few thousandths
+  CHECK(counts[1] > 900);
 }
