@@ -1,6 +1,7 @@
 #include "proxy/upstream/endpoints_file.h"
 
 #include <sys/inotify.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <charconv>
@@ -11,16 +12,20 @@
 #include "proxy/config/address_text.h"
 #include "shared/os/log.h"
 #include "shared/os/memfd.h"
+#include "shared/os/seconds.h"
 
 namespace baton::proxy {
 namespace {
 
-constexpr double kRetrySeconds = 1.0;
 constexpr std::uint32_t kMostWeight = 1000;
 // What may give the path another content: the end of writing (not each write), and names that come,
 // go or are moved. A file that has just been created is half written: its end of writing counts.
 constexpr std::uint32_t kEvents = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE |
                                   IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF;
+
+std::int64_t nanoseconds(const timespec& time) {
+  return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
 
 // A new name that has its content at once.
 bool is_link(const std::filesystem::path& path) {
@@ -60,10 +65,25 @@ std::expected<FoundEndpoint, std::string> parse_line(std::string_view line) {
 
 }  // namespace
 
-EndpointsFile::EndpointsFile(ev::loop_ref loop, std::string path, EndpointSourceSink& sink)
-    : path_(std::move(path)), sink_(sink), watcher_(loop), retry_(loop) {
+EndpointsFile::Stamp EndpointsFile::Stamp::of(const std::string& path) {
+  struct stat status{};
+  if (::stat(path.c_str(), &status) != 0) return {};
+  return {.device = status.st_dev,
+          .inode = status.st_ino,
+          .size = status.st_size,
+          .written_ns = nanoseconds(status.st_mtim),
+          .changed_ns = nanoseconds(status.st_ctim)};
+}
+
+EndpointsFile::EndpointsFile(ev::loop_ref loop, std::string path, EndpointSourceSink& sink,
+                             std::chrono::milliseconds poll_interval)
+    : path_(std::move(path)),
+      sink_(sink),
+      poll_interval_(poll_interval),
+      watcher_(loop),
+      poll_(loop) {
   watcher_.set<EndpointsFile, &EndpointsFile::on_event>(this);
-  retry_.set<EndpointsFile, &EndpointsFile::on_retry>(this);
+  poll_.set<EndpointsFile, &EndpointsFile::on_poll>(this);
 }
 
 std::expected<std::vector<FoundEndpoint>, std::string> EndpointsFile::parse(std::string_view text) {
@@ -89,50 +109,91 @@ std::expected<std::vector<FoundEndpoint>, std::string> EndpointsFile::parse(std:
 
 // Watched before it is read: a change in between is seen.
 void EndpointsFile::start() {
-  if (!watch()) retry_.start(kRetrySeconds, kRetrySeconds);
+  watch();
+  poll_.start(os::seconds(poll_interval_), os::seconds(poll_interval_));
   read();
 }
 
-bool EndpointsFile::watch() {
+void EndpointsFile::watch() {
   watcher_.stop();
   inotify_.reset(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-  if (!inotify_.valid()) return false;
+  if (!inotify_.valid()) return;
   const std::string directory = std::filesystem::path(path_).parent_path().string();
   if (::inotify_add_watch(inotify_.get(), directory.c_str(), kEvents | IN_ONLYDIR) < 0) {
-    inotify_.reset();
-    return false;
+    return inotify_.reset();
   }
   watcher_.start(inotify_.get(), ev::READ);
-  return true;
 }
 
-void EndpointsFile::on_event(ev::io&, int) noexcept {
+EndpointsFile::Events EndpointsFile::take_events() {
+  const std::string own_name = std::filesystem::path(path_).filename().string();
   alignas(inotify_event) char room[4096];
-  bool gone = false;
-  bool changed = false;
+  Events events;
   ssize_t count = 0;
   while ((count = ::read(inotify_.get(), room, sizeof room)) > 0) {
     for (ssize_t at = 0; at < count;) {
       const auto* const event = reinterpret_cast<const inotify_event*>(room + at);
-      gone = gone || (event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0;
-      const bool created = (event->mask & IN_CREATE) != 0;
-      changed = changed || !created ||
-                is_link(std::filesystem::path(path_).replace_filename(event->name));
       at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
+      if ((event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0) {
+        events.directory_gone = true;
+      }
+      if (event->len == 0 || own_name != event->name) continue;
+      if ((event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0 ||
+          ((event->mask & IN_CREATE) != 0 && is_link(path_))) {
+        events.written = true;
+      }
     }
   }
-  if (gone && !watch()) retry_.start(kRetrySeconds, kRetrySeconds);
-  if (changed) read();
+  return events;
 }
 
-void EndpointsFile::on_retry(ev::timer&, int) noexcept {
-  if (watch()) retry_.stop();
-  read();
+// Another name matters when the path leads through it, that is to another file by now.
+void EndpointsFile::on_event(ev::io&, int) noexcept {
+  const Events events = take_events();
+  if (events.directory_gone) watch();
+  if (events.written) return read();
+  const Stamp now = Stamp::of(path_);
+  if (now.same_file(read_)) return;
+  std::error_code none;
+  if (events.directory_gone || !now.exists() || std::filesystem::is_symlink(path_, none)) {
+    return read();
+  }
+  read_ = {};
+  half_written_ = true;  // created anew: its end of writing counts
+}
+
+void EndpointsFile::on_poll(ev::timer&, int) noexcept {
+  const Stamp now = Stamp::of(path_);
+  const Stamp before = std::exchange(polled_, now);
+  const bool same_file = now.same_file(read_);
+  const bool watched = inotify_.valid();
+  // Another file may be in another directory, which is not the one that is watched.
+  if (!watched || !same_file) watch();
+  if (now == read_) return;
+  // One that took another's place was moved there whole. One that is written in place, or has come
+  // into being, may be half written until it rests.
+  const bool whole = !same_file && read_.exists();
+  rested_ = now == before ? rested_ + 1 : 0;
+  if (whole || rested_ >= (watched && is_being_written(now) ? kPatientPolls : 1)) read();
+}
+
+// The end of writing is told where the directory is watched that the file itself is in, unless it
+// is written under another name of it, or by another machine.
+bool EndpointsFile::is_being_written(const Stamp& now) const {
+  std::error_code none;
+  if (!now.exists() || std::filesystem::is_symlink(path_, none)) return false;
+  return now.same_file(read_) ? !now.same_content(read_) : half_written_;
 }
 
 void EndpointsFile::read() {
+  half_written_ = false;
+  rested_ = 0;
+  read_ = Stamp::of(path_);  // ahead of the reading: what changes meanwhile is yet another change
   const auto text = os::read_file(path_, kLargestFile);
-  if (!text) return fail(text.error().text());
+  if (!text) {
+    read_ = {};  // to be tried again
+    return fail(text.error().text());
+  }
   auto endpoints = parse(*text);
   if (!endpoints) return fail(path_ + ": " + endpoints.error());
   if (!last_reason_.empty()) log::info("{}: good again", path_);

@@ -243,6 +243,39 @@ def test_a_file_that_is_broken_during_a_reload_takes_nothing_away(start, address
         wait_for_answers(address, "two")
 
 
+def test_a_generation_without_its_file_goes_by_the_weights_of_the_one_before(start, address, directory):
+    path = directory / "endpoints"
+    with Upstream(naming("one")) as one, Upstream(naming("two")) as two:
+        path.write_text(f"{one.address} 9\n{two.address} 1\n")
+        tables = {**relay(address, workers=1), "cluster": [{"name": "back", "endpoints_file": str(path)}]}
+        baton = start(tables)
+        assert answers(address, 20).count("one") == 18
+        path.unlink()
+        baton.reload()
+        assert answers(address, 20).count("one") == 18
+
+
+def test_what_was_taken_away_is_not_inherited(start, address, directory):
+    path = directory / "endpoints"
+    with Upstream(naming("one")) as one, Upstream(naming("two")) as two, \
+            Upstream(naming("three")) as three:
+        path.write_text(f"{two.address}\n{three.address}\n")
+        cluster = {"name": "back", "endpoints": [one.address], "endpoints_file": str(path)}
+        baton = start({**relay(address), "cluster": [cluster]})
+        wait_for_answers(address, "one", "two", "three")
+        # From the file, while a connection to it lives on, and from the configuration, while the
+        # file cannot be read.
+        with sockets.connect(address), sockets.connect(address), sockets.connect(address):
+            replace(path, f"{two.address}\n")
+            wait_for_answers(address, "one", "two")
+            path.unlink()
+            baton.write({**relay(address), "cluster": [{**cluster, "endpoints": [refusing_address()]}]})
+            baton.reload()
+            assert set(answers(address, 10)) == {"two"}
+            baton.reload()
+            assert set(answers(address, 10)) == {"two"}
+
+
 def test_a_file_that_is_not_there_yet_is_waited_for(start, address, directory):
     path = directory / "later" / "endpoints"
     with Upstream(naming("one")) as one:
@@ -355,6 +388,21 @@ def test_a_host_with_only_ipv6_addresses(start, address):
         with NameServer({("db.test", AAAA): ["::1"]}) as names:
             start(with_proxy(relay(address, f"db.test:{port}"), dns_servers=[names.address]))
             assert who_answers(address) == "six"
+
+
+def test_ipv6_is_not_used_because_ipv4_cannot_be_asked_for(start, address):
+    port = free_port()
+    with (Upstream(naming("four"), f"127.0.0.1:{port}"), Upstream(naming("six"), f"[::1]:{port}"),
+          NameServer({("db.test", A): ["127.0.0.1"], ("db.test", AAAA): ["::1"]}) as names):
+        baton = start(with_proxy(relay(address, f"db.test:{port}"), dns_servers=[names.address]))
+        assert set(answers(address, 5)) == {"four"}
+        names.failing_records = {("db.test", A)}
+        baton.wait_for_log("its addresses stay as they were")
+        assert set(answers(address, 5)) == {"four"}
+        # That it has none is an answer.
+        names.failing_records = set()
+        del names.records["db.test", A]
+        wait_for_answers(address, "six")
 
 
 def test_a_service_has_its_records_ports_and_best_priority(start, address):
