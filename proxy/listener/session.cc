@@ -173,15 +173,26 @@ void Session::on_timer(ev::timer&, int) {
 // fires.
 void Session::start_idle_timer() {
   if (!context_.idle_timeout || phase_ != Phase::Open) return;
+  seems_idle_ = false;
   const milliseconds left = *context_.idle_timeout - (CoarseClock::now() - state_.last_activity());
   timer_.start(os::seconds(std::max(left, kTick)));
 }
 
+// The loop tells of timers first: what came in time, while this process was kept from running, is
+// seen within the tick before the second look. A peer that has not got everything must not take the
+// end for that of the whole.
 void Session::on_idle_timer() {
   const bool is_idle = CoarseClock::now() - state_.last_activity() >= *context_.idle_timeout;
-  if (!is_idle || downstream_.has_unread()) return start_idle_timer();
-  if (chain_.ends_when_idle()) return close(CloseMode::Now);
-  timer_.start(os::seconds(*context_.idle_timeout));
+  if (!is_idle) return start_idle_timer();
+  if (!seems_idle_) {
+    seems_idle_ = true;
+    return timer_.start(os::seconds(kTick));
+  }
+  seems_idle_ = false;
+  if (!chain_.ends_when_idle()) return timer_.start(os::seconds(*context_.idle_timeout));
+  const bool is_whole =
+      state_.downstream.unsent.empty() && (!state_.upstream || state_.upstream->unsent.empty());
+  close(is_whole ? CloseMode::Now : CloseMode::Reset);
 }
 
 void Session::on_linger_timer() {

@@ -137,9 +137,10 @@ class Session final : public boost::intrusive::list_base_hook<>,
   CoarseClock::time_point end_sent_;
   std::uint32_t waiting_then_ = 0;  // bytes that it had not taken then
   Phase phase_ = Phase::Open;
-  bool stays_ = false;
-  bool boards_ = false;
-  bool client_watched_ = false;
+  bool seems_idle_ : 1 = false;
+  bool stays_ : 1 = false;
+  bool boards_ : 1 = false;
+  bool client_watched_ : 1 = false;
 };
 
 }  // namespace baton::proxy

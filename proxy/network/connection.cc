@@ -32,12 +32,6 @@ void Connection::start() {
   watch();
 }
 
-bool Connection::has_unread() const {
-  char byte = 0;
-  return (watched_ & ev::READ) != 0 &&
-         ::recv(leg_.fd.get(), &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
-
 void Connection::restore() {
   started_ = frozen_ = true;
   full_ = leg_.unsent.size() >= kHighWatermark;

@@ -77,9 +77,6 @@ class Connection {
   bool started() const { return started_; }
   // Runs, but the loop waits for nothing of it: it would not be told of a reset.
   bool awaits_nothing() const { return started_ && !frozen_ && watched_ == 0 && leg_.fd.valid(); }
-  // Whether it is being read and bytes are there. The loop tells of timers first: whose time is
-  // over may have been in time.
-  bool has_unread() const;
   // Instead of start(): the leg has come from another process as it was frozen there. It stays so
   // until thaw().
   void restore();

@@ -15,6 +15,14 @@ namespace baton::proxy {
 
 using namespace std::chrono_literals;
 
+namespace {
+
+// So many bytes of a header are taken for one that has begun: "PROXY ".
+constexpr std::size_t kBegun = 6;
+constexpr std::chrono::milliseconds kSecondLook{10};
+
+}  // namespace
+
 ProxyProtocol::ProxyProtocol(NetworkFilterCallbacks& callbacks, const ProxyProtocolConfig& config,
                              region::Counter rejected)
     : callbacks_(callbacks), config_(config), rejected_(rejected), timer_(callbacks.loop()) {
@@ -44,6 +52,7 @@ void ProxyProtocol::read_header(Buffer& data) {
   const ProxyHeader header = parse_proxy_header(data.view());
   switch (header.status) {
     case ProxyHeader::Status::NeedMore:
+      begun_ = data.size() >= kBegun;
       return;
     case ProxyHeader::Status::Wrong:
       return reject();
@@ -71,7 +80,15 @@ void ProxyProtocol::reject() {
   callbacks_.close(CloseMode::Now);
 }
 
-void ProxyProtocol::on_timeout(ev::timer&, int) { reject(); }
+// The loop tells of timers first: what came in time, while this process was kept from running, is
+// read before the second look. A server that speaks first has nobody to wait for: a client without
+// a header says nothing either.
+void ProxyProtocol::on_timeout(ev::timer&, int) {
+  if (!std::exchange(late_, true)) return timer_.start(os::seconds(kSecondLook));
+  if (config_.required || begun_ || to_skip_ > 0) return reject();
+  waiting_ = false;
+  callbacks_.continue_reading();
+}
 
 void ProxyProtocol::on_close(CloseMode, CloseCause) {
   closed_ = true;

@@ -3,6 +3,7 @@
 // the real client as remote_address(), and the bytes behind the header.
 //
 //   on_new_connection ─► waiting ── complete, or absent and not required ─► passing
+//         │                 ├── time is up, none has begun, not required ─► passing
 //         │                 └── wrong, absent, half-closed, time is up ───► closed (Now)
 //         └── from elsewhere than it should ──────────────────────────────────┘
 //
@@ -53,6 +54,8 @@ class ProxyProtocol final : public NetworkFilter {
   region::Counter rejected_;
   ev::timer timer_;            // active while waiting
   std::uint32_t to_skip_ = 0;  // of the header's end, which has not come yet
+  bool begun_ = false;         // what has come is the beginning of one
+  bool late_ = false;
   bool waiting_ = false;
   bool closed_ = false;
 };

@@ -141,6 +141,31 @@ TEST_CASE("proxy protocol: not required, a connection without a header passes wh
   CHECK(other.address() == "192.0.2.1:4660");
 }
 
+TEST_CASE("proxy protocol: not required, a server that speaks first is reached when time is up") {
+  SUBCASE("by a client that says nothing") {
+    Proxied proxied({.required = false, .timeout = 20ms});
+    TestPeer server = proxied.worker->accept(proxied.upstream);
+    server.write("welcome");
+    CHECK(proxied.worker->receives(proxied.client, 7));
+    CHECK(proxied.rejected() == 0);
+  }
+  SUBCASE("with what may be the beginning of anything") {
+    Proxied proxied({.required = false, .timeout = 20ms});
+    CHECK(proxied.passes("PRO", 3) == "PRO");
+  }
+  SUBCASE("not by one that has begun a header") {
+    Proxied proxied({.required = false, .timeout = 300ms});
+    const std::string begun = "PROXY ";
+    // ... or has not ended the one in which it says who it is.
+    const std::string unended =
+        "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\xff\xc0\x00\x02\x01\xc6\x33\x64\x02\x12\x34\x01\xbbTTT"s;
+    SUBCASE("in text") { proxied.send(begun); }
+    SUBCASE("in binary") { proxied.send(unended); }
+    CHECK(proxied.worker->until([&] { return proxied.client.read() != Peer::Open; }));
+    CHECK(proxied.rejected() == 1);
+  }
+}
+
 TEST_CASE("proxy protocol: filters behind it see the real client") {
   proxy::IpRules rules;
   rules.deny.push_back(proxy::IpRange::parse("192.0.2.0/24").value());

@@ -237,6 +237,38 @@ TEST_CASE("tunnel: the idle timeout closes it, activity of either side puts it o
   CHECK(tunnel.worker->is_empty());
 }
 
+TEST_CASE("tunnel: idle with bytes that were not taken, it ends in a reset: they were not all") {
+  Tunnel tunnel({.idle_timeout = 150ms});
+  const std::string bytes(8'000'000, 'x');
+  const auto give = [&](TestPeer& from) {
+    std::size_t given = 0;
+    for (std::size_t last = 1; last > 0; given += last) {
+      last = from.write(std::string_view(bytes).substr(given));
+      settle(tunnel.worker->loop);
+    }
+  };
+  SUBCASE("by the client") {
+    give(tunnel.server);
+    REQUIRE(tunnel.worker->is_empty());
+    CHECK(tunnel.worker->sees(tunnel.client, Peer::Reset));
+  }
+  SUBCASE("by the server") {
+    give(tunnel.client);
+    REQUIRE(tunnel.worker->is_empty());
+    CHECK(tunnel.worker->sees(tunnel.server, Peer::Reset));
+  }
+}
+
+TEST_CASE("tunnel: what came in time counts, though the process was kept from looking") {
+  Tunnel tunnel({.idle_timeout = 150ms});
+  REQUIRE(tunnel.carries(tunnel.client, tunnel.server, "question"));
+  tunnel.server.write("answer");
+  const auto begun = std::chrono::steady_clock::now();
+  while (std::chrono::steady_clock::now() - begun < 300ms) continue;  // the loop does not run
+  CHECK(tunnel.worker->receives(tunnel.client, 6));
+  CHECK(tunnel.carries(tunnel.client, tunnel.server, "more"));
+}
+
 TEST_CASE("tunnel: counts return to zero, totals equal what happened") {
   const std::size_t before = open_descriptors();
   {
