@@ -2,8 +2,11 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
+#include <ranges>
 
 namespace baton::proxy {
 namespace {
@@ -12,6 +15,12 @@ bool parse_prefix(std::string_view text, unsigned most, unsigned& prefix) {
   const char* const last = text.data() + text.size();
   const auto [end, error] = std::from_chars(text.data(), last, prefix);
   return error == std::errc() && end == last && prefix <= most;
+}
+
+bool is_mapped(const std::array<std::uint8_t, 16>& bytes) {
+  in6_addr address;
+  std::memcpy(&address, bytes.data(), sizeof address);
+  return IN6_IS_ADDR_V4MAPPED(&address);
 }
 
 }  // namespace
@@ -47,6 +56,13 @@ std::expected<IpRange, std::string> IpRange::parse(std::string_view text) {
   if (network != range.bytes_) {
     range.bytes_ = network;
     return std::unexpected("has bits beyond its prefix; did you mean \"" + range.text() + "\"?");
+  }
+  // IPv4 in IPv6's notation (RFC 4291 section 2.5.5.2): contains() takes such addresses for IPv4.
+  if (range.family_ == AF_INET6 && range.prefix_ >= 96 && is_mapped(range.bytes_)) {
+    range.family_ = AF_INET;
+    range.prefix_ -= 96;
+    std::ranges::copy(Bytes(range.bytes_) | std::views::drop(12), range.bytes_.begin());
+    std::ranges::fill(range.bytes_ | std::views::drop(4), std::uint8_t{0});
   }
   return range;
 }

@@ -42,10 +42,18 @@ bool is_ip(const os::SocketAddress& address) {
   return address.family() == AF_INET || address.family() == AF_INET6;
 }
 
+os::SocketAddress any_address(int family) {
+  sockaddr_in6 any{};
+  any.sin6_family = static_cast<sa_family_t>(family);
+  const socklen_t length = family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+  return os::SocketAddress::from_sockaddr(reinterpret_cast<const sockaddr*>(&any), length);
+}
+
 }  // namespace
 
 void write_proxy_v2(Buffer& out, const os::SocketAddress& client, const os::SocketAddress& local) {
-  if (!is_ip(client) || !is_ip(local)) return write_local_proxy_v2(out);
+  if (!is_ip(client)) return write_local_proxy_v2(out);
+  if (!is_ip(local)) return write_proxy_v2(out, client, any_address(client.family()));
   if (client.family() == AF_INET && local.family() == AF_INET) {
     append_fixed(out, kProxyV2Proxy, ProxyFamily::Inet, kProxyStream);
     append_bytes(out, as_v4(client).sin_addr);

@@ -9,8 +9,9 @@
 namespace baton::proxy {
 
 // Appends the header of a connection from `client` to `local`, the address it was accepted at. When
-// only one of them is IPv6, the other is written as IPv6, too. When one has no IP address (unix
-// sockets), the header is that of write_local_proxy_v2().
+// only one of them is IPv6, the other is written as IPv6, too. A `local` without IP address (a unix
+// socket, behind a proxy that said who the client is) is written as the any-address of the client's
+// family, port 0; of such a client the header is that of write_local_proxy_v2().
 void write_proxy_v2(Buffer& out, const os::SocketAddress& client, const os::SocketAddress& local);
 
 // Appends the header of a connection that the proxy makes for itself, like a health check's.

@@ -34,6 +34,10 @@ TEST_CASE("ip range: what it is written as, and what it contains") {
            Row{"0.0.0.0/0", "[2001:db8::1]:5", false},
            Row{"10.0.0.0/8", "[::ffff:10.1.2.3]:5", true},
            Row{"10.0.0.0/8", "[::ffff:11.1.2.3]:5", false},
+           Row{"::ffff:10.0.0.0/104", "10.1.2.3:5", true},
+           Row{"::ffff:10.0.0.0/104", "[::ffff:10.1.2.3]:5", true},
+           Row{"::ffff:10.0.0.0/104", "11.1.2.3:5", false},
+           Row{"::ffff:127.0.0.1", "127.0.0.1:5", true},
            Row{"2001:db8::/33", "[2001:db8:7fff::1]:5", true},
            Row{"2001:db8::/33", "[2001:db8:8000::1]:5", false},
            Row{"::1", "[::1]:5", true},
@@ -49,6 +53,7 @@ TEST_CASE("ip range: what it is written as, and what it contains") {
   }
   CHECK(range("192.0.2.1").text() == "192.0.2.1/32");
   CHECK(range("2001:DB8:0::/32").text() == "2001:db8::/32");
+  CHECK(range("::ffff:10.0.0.0/104").text() == "10.0.0.0/8");
 }
 
 TEST_CASE("ip range: what is none says why") {

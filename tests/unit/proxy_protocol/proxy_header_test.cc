@@ -223,5 +223,8 @@ TEST_CASE("proxy header: what is written is read back as it was meant") {
   CHECK(reading(written("192.0.2.1:1", "[::1]:2")) == address("[::ffff:192.0.2.1]:1"));
   CHECK(reading(written("[2001:db8::1]:1", "127.0.0.1:2")) == "[2001:db8::1]:1");
   CHECK(written("unix:@x", "127.0.0.1:2") == binary(0x20, 0x00, ""));
-  CHECK(written("127.0.0.1:2", "unix:/x") == binary(0x20, 0x00, ""));
+  // Behind a proxy in front, a client is known that has come by a unix socket.
+  CHECK(written("192.0.2.1:4660", "unix:/x") ==
+        binary(0x21, 0x11, "\xc0\x00\x02\x01\0\0\0\0\x12\x34\0\0"s));
+  CHECK(reading(written("[2001:db8::1]:1", "unix:/x")) == "[2001:db8::1]:1");
 }
