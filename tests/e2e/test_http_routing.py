@@ -175,3 +175,11 @@ def test_a_reload_brings_new_routes_to_new_requests(start, address):
         while (last := client.ask()).get("connection") is None:  # the order to drain is on its way
             assert last.body == b"old"
         assert last.body == b"old" and client.is_closed()
+
+
+def test_a_direct_response_without_a_body_has_none(start, address):
+    start(web(address, routes=[{"path": "/empty", "direct_response": {"status": 404}},
+                               {"direct_response": {"status": 404, "body": "gone"}}]))
+    empty = ask(address, path="/empty")
+    assert (empty.status, empty.body, empty.get("content-length")) == (404, b"", "0"), empty
+    assert ask(address).body == b"gone"

@@ -138,6 +138,7 @@ void AccessLogWriter::reopen_if_asked(std::string_view& rest) {
     log::warning("{}; its old file goes on", file.error().text());
     return;
   }
+  if (file_.is_same_file(*file)) return;
   // The new file begins with a line.
   if (file_.within_line() && !rest.empty()) {
     const std::string_view line = rest.substr(0, rest.find('\n') + 1);

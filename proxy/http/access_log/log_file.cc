@@ -8,6 +8,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <string>
+#include <thread>
 #include <utility>
 
 #include "proxy/http/access_log/access_log_config.h"
@@ -25,6 +28,28 @@ std::uint64_t lines_in(std::string_view text) {
 bool is_fifo(const std::string& path) {
   struct stat status{};
   return ::stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
+}
+
+// The last byte of a file that we only write; 0: there is none, or it is not ours to read.
+char last_byte(int fd, off_t size) {
+  const std::string path = "/proc/self/fd/" + std::to_string(fd);
+  const os::UniqueFd readable(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  char last = 0;
+  if (!readable || size == 0 || ::pread(readable.get(), &last, 1, size - 1) != 1) return 0;
+  return last;
+}
+
+// Whether a full disk has cut the file's last line. Another generation may be writing right now:
+// a file that grows in between is not torn.
+bool ends_torn(int fd) {
+  constexpr std::chrono::milliseconds kWriteTime{2};
+  struct stat before{};
+  struct stat after{};
+  if (::fstat(fd, &before) != 0) return false;
+  const char last = last_byte(fd, before.st_size);
+  if (last == 0 || last == '\n') return false;
+  std::this_thread::sleep_for(kWriteTime);
+  return ::fstat(fd, &after) == 0 && after.st_size == before.st_size;
 }
 
 }  // namespace
@@ -53,7 +78,15 @@ os::Result<LogFile> LogFile::of(os::UniqueFd fd, const std::string& path) {
   const Kind kind = S_ISSOCK(status.st_mode)   ? Kind::Socket
                     : S_ISFIFO(status.st_mode) ? Kind::Pipe
                                                : Kind::Regular;
-  return LogFile(std::move(fd), kind);
+  LogFile file(std::move(fd), kind);
+  file.device_ = status.st_dev;
+  file.inode_ = status.st_ino;
+  file.torn_ = S_ISREG(status.st_mode) && ends_torn(file.fd_.get());
+  return file;
+}
+
+bool LogFile::is_same_file(const LogFile& other) const {
+  return device_ == other.device_ && inode_ == other.inode_;
 }
 
 std::size_t LogFile::next_piece(std::string_view lines) const {

@@ -8,6 +8,8 @@
 // Source: open(2) O_APPEND, pipe(7) PIPE_BUF, fifo(7).
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -24,6 +26,8 @@ class LogFile {
   static os::Result<LogFile> open(const std::string& path);
 
   int fd() const { return fd_.get(); }
+  // Nobody has moved it away: there is nothing to open anew.
+  bool is_same_file(const LogFile& other) const;
 
   enum class Outcome : std::uint8_t {
     Written,
@@ -52,6 +56,8 @@ class LogFile {
 
   os::UniqueFd fd_;
   Kind kind_;
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
   bool within_line_ = false;  // the last write ended in the middle of one
   bool torn_ = false;         // ... and the rest of that line is lost
 };

@@ -10,7 +10,7 @@ std::string to_lines(const HeaderMap& headers) {
   std::string lines;
   for (const HeaderField& field : headers) {
     const std::size_t bytes = field.name().size() + field.value().size() + 3;
-    if (lines.size() + bytes > TunnelRecord::kMostLineBytes) break;
+    if (lines.size() + bytes > TunnelRecord::kMostLineBytes) continue;
     lines.append(field.name()).append(": ").append(field.value()).append("\n");
   }
   return lines;

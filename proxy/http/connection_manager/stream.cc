@@ -224,7 +224,8 @@ void Stream::route() {
   reply_locally({.status = answer.status,
                  .body = context_->direct_bodies[route_->index],
                  .detail = "direct_response",
-                 .content_type = answer.content_type});
+                 .content_type = answer.content_type,
+                 .explains = false});
 }
 
 void Stream::redirect() {
@@ -306,6 +307,7 @@ void Stream::on_trailers_passed(Direction direction, HeaderMap& trailers) {
 // --- the response --------------------------------------------------------------------------------
 
 void Stream::on_interim_head() {
+  touch();
   if (request_.version == Version::Http10 || response_begun_) return;
   continued_ = continued_ || response_.status == 100;
   write_response_head(worker_.response_out(), response_, ConnectionLine::None);
@@ -314,6 +316,7 @@ void Stream::on_interim_head() {
 }
 
 void Stream::on_response_head() {
+  touch();
   keep_response_head();
   // Who receives a response without the time of its making adds it (RFC 9110 section 6.6.1).
   if (response_.framing != BodyFraming::Tunnel && !response_.headers.has(HeaderId::Date)) {
@@ -343,8 +346,8 @@ void Stream::reply_locally(const LocalReply& reply) {
   response_.clear();
   response_.status = reply.status;
   response_.reason = status_reason(reply.status);
-  const std::string_view body =
-      reply.body.empty() && reply.status >= 400 ? response_.reason : reply.body;
+  const bool explained = reply.body.empty() && reply.explains && reply.status >= 400;
+  const std::string_view body = explained ? response_.reason : reply.body;
   const bool bodiless = reply.status == 204 || reply.status == 304;
   response_.framing = bodiless ? BodyFraming::None : BodyFraming::Length;
   response_.content_length = bodiless ? 0 : body.size();
@@ -524,6 +527,11 @@ void Stream::on_chain_full(Direction direction) {
 
 void Stream::on_chain_drained(Direction direction) {
   direction == Direction::Decode ? resume_reading(kFilters) : resume_response(kFilters);
+}
+
+void Stream::on_request_writable() {
+  touch();
+  resume_reading(kUpstream);
 }
 
 void Stream::on_client_slow() { pause_response(kUpstream); }

@@ -114,7 +114,7 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   void on_response_pause() override { flush_all(); }
   void on_response_end(HeaderMap* trailers) override;
   void on_upstream_failure(const UpstreamFailure& failure) override;
-  void on_request_writable() override { resume_reading(kUpstream); }
+  void on_request_writable() override;
   void on_request_blocked() override { pause_reading(kUpstream); }
   // HttpFilterChain::Host
   ev::loop_ref loop() const override { return worker_.loop(); }

@@ -26,6 +26,7 @@ struct LocalReply {
   std::string_view detail;  // static
   std::string_view content_type = "text/plain";
   std::string_view location;  // of a redirect
+  bool explains = true;       // an error without a body has the status's reason as one
 };
 
 class HttpFilterChain {

@@ -61,7 +61,6 @@ void UpstreamRequest::start(const Plan& plan) {
   kept_all_ = true;
   response_paused_ = false;
   head_bytes_ = {};
-  interim_responses_ = 0;
   timeout_queue_ = route_->timeout ? &context_->timeouts.of(*route_->timeout) : nullptr;
   context_->stats.requests_active.add();
   request_guard_ = context_->pool.cluster().try_acquire(Circuit::Requests);
@@ -84,6 +83,7 @@ void UpstreamRequest::begin_attempt(Pick pick) {
 
 void UpstreamRequest::count_attempt() {
   ++info_.attempts;
+  interim_responses_ = 0;
   context_->stats.requests_total.add();
 }
 

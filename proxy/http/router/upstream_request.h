@@ -140,7 +140,8 @@ class UpstreamRequest final : private UpstreamConnection::User,
   static constexpr std::size_t kReplayBytes = std::size_t{64} * 1024;
   // What may wait for a connection before the client is no longer read.
   static constexpr std::size_t kWaitingBytes = std::size_t{64} * 1024;
-  static constexpr unsigned kMaxInterimResponses = 16;
+  // Of one attempt: a server that works for long says so (102) every 20 s (RFC 2518 section 10.1).
+  static constexpr unsigned kMaxInterimResponses = 200;
 
  private:
   enum class Phase : std::uint8_t { Idle, Connecting, AwaitingHead, Body, Tunnel };

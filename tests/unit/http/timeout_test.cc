@@ -117,6 +117,18 @@ TEST_CASE("timeout: a route may have an idle time of its own") {
   CHECK(rig.starts_with(rig.client, "HTTP/1.1 504 Gateway Timeout\r\n"));
 }
 
+TEST_CASE("timeout: a response's head and what comes ahead of it are bytes that move") {
+  HttpRig rig(forwarded({.timeout = std::nullopt, .idle_timeout = 400ms}));
+  REQUIRE(rig.send(kGet));
+  TestPeer server = rig.accept();
+  for (const char* piece : {"HTTP/1.1 102 Processing\r\n\r\n", "HTTP/1.1 102 Processing\r\n\r\n",
+                            "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", "done"}) {
+    pass(rig, 250ms);
+    REQUIRE(rig.send(server, piece));
+  }
+  CHECK(rig.contains(rig.client, "done"));
+}
+
 TEST_CASE("timeout: a tunnel on which nothing moves ends") {
   HttpRig rig({.timeouts = {.stream_idle = 50ms}});
   TestPeer server =

@@ -70,8 +70,9 @@ TEST_CASE("tunnel record: lines beyond the limit stay behind") {
   RequestHead request;
   REQUIRE(request.headers.add("X-A", "first"));
   REQUIRE(request.headers.add("X-Long", std::string(TunnelRecord::kMostLineBytes, 'x')));
+  REQUIRE(request.headers.add("X-B", "last"));
   const TunnelRecord record = make_tunnel_record({}, request, {});
-  CHECK(record.request_lines == "X-A: first\n");
+  CHECK(record.request_lines == "X-A: first\nX-B: last\n");
 }
 
 TEST_CASE("tunnel record: one that is malformed does no harm") {

@@ -45,10 +45,16 @@ TEST_CASE("upstream: what it says that is not HTTP becomes a 502") {
 }
 
 TEST_CASE("upstream: a flood of interim responses becomes a 502") {
-  HttpRig rig;
-  TestPeer server = rig.ask();
-  for (int i = 0; i < 20; ++i) server.write("HTTP/1.1 103 Early Hints\r\n\r\n");
-  CHECK(rig.contains(rig.client, "HTTP/1.1 502 Bad Gateway\r\n"));
+  constexpr int kMost = proxy::http::UpstreamRequest::kMaxInterimResponses;
+  for (const auto& [count, status] : {std::pair(kMost, "200 OK"), {kMost + 1, "502 Bad Gateway"}}) {
+    HttpRig rig;
+    TestPeer server = rig.ask();
+    for (int i = 0; i < count; ++i) {
+      REQUIRE(rig.send(server, "HTTP/1.1 103 Early Hints\r\n\r\n"));
+    }
+    server.write("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    CHECK(rig.contains(rig.client, "HTTP/1.1 " + std::string(status)));
+  }
 }
 
 TEST_CASE("upstream: one that closes before its answer is a 502, in the middle of it the end") {

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <utility>
 
@@ -154,6 +156,28 @@ TEST_CASE("log file: a line that a full disk has cut does not swallow the next o
   lines = "d\n";
   CHECK(file.write(lines).lines_written == 1);
   CHECK(directory.content("log") == "aaaaaaa\nbb\nd\n");
+}
+
+TEST_CASE("log file: what was cut before it was opened does not swallow the first line") {
+  const LogDirectory directory;
+  const auto first_line = [&](std::string_view there) {
+    std::ofstream(directory.file("log")) << there;
+    LogFile file = opened(directory.file("log"));
+    std::string_view lines = "d\n";
+    CHECK(file.write(lines).lines_written == 1);
+    return directory.content("log");
+  };
+  CHECK(first_line("a\nbb") == "a\nbb\nd\n");
+  CHECK(first_line("a\n") == "a\nd\n");
+  CHECK(first_line("") == "d\n");
+}
+
+TEST_CASE("log file: one that was not moved away is the same") {
+  const LogDirectory directory;
+  const LogFile file = opened(directory.file("log"));
+  CHECK(file.is_same_file(opened(directory.file("log"))));
+  std::filesystem::rename(directory.file("log"), directory.file("log.1"));
+  CHECK_FALSE(file.is_same_file(opened(directory.file("log"))));
 }
 
 TEST_CASE("log file: standard output, if it is a pipe, stays blocking for everyone else") {
