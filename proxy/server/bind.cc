@@ -97,6 +97,7 @@ os::Result<void> remove_stale(const os::SocketAddress& address) {
   if (::connect(probe->get(), address.data(), address.length()) == 0 || errno == EAGAIN) {
     return in_use(address, find_unix_owner(probe->get()).text);
   }
+  if (errno == EPROTOTYPE) return in_use(address, {});  // by a socket of another type
   if (errno != ECONNREFUSED) return os::errno_error("connect", address.text());
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) return os::errno_error("unlink", path);
   return {};
@@ -112,10 +113,10 @@ os::Result<os::UniqueFd> bind_stream_socket(const os::SocketAddress& address, Gr
   }
   auto fd = open_socket(address);
   if (!fd) return fd;
-  if (::bind(fd->get(), address.data(), address.length()) != 0) {
-    return os::errno_error("bind", address.text());
-  }
-  return fd;
+  if (::bind(fd->get(), address.data(), address.length()) == 0) return fd;
+  if (errno != EADDRINUSE) return os::errno_error("bind", address.text());
+  const bool connects = ::connect(fd->get(), address.data(), address.length()) == 0;
+  return in_use(address, connects ? find_unix_owner(fd->get()).text : std::string());
 }
 
 os::Result<os::UniqueFd> bind_datagram_socket(const os::SocketAddress& address, GroupPlace place,

@@ -1,6 +1,7 @@
 #include "proxy/server/listening_sockets.h"
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -56,7 +57,13 @@ os::Result<void> ListeningSockets::bind_unix(const WantedSockets& wanted) {
   std::uint32_t index = 0;
   while (sockets.contains(index)) ++index;
   if (!sockets.empty()) log::info("{} was removed: it is made again", wanted.address.text());
-  sockets.try_emplace(index, ListeningSocket{wanted.key, index, std::move(*fd), true});
+  ListeningSocket socket{wanted.key, index, std::move(*fd), true};
+  struct stat status{};
+  if (wanted.address.is_unix_path() && ::lstat(wanted.address.unix_path().c_str(), &status) == 0) {
+    socket.device = status.st_dev;
+    socket.inode = status.st_ino;
+  }
+  sockets.try_emplace(index, std::move(socket));
   return {};
 }
 
@@ -143,7 +150,13 @@ std::vector<const ListeningSocket*> ListeningSockets::all() const {
 void ListeningSockets::remove_unix_paths_bound_here() const {
   for (const ListeningSocket* socket : bound_here()) {
     const auto address = os::SocketAddress::parse(socket->key.address());
-    if (address && address->is_unix_path()) ::unlink(address->unix_path().c_str());
+    struct stat status{};
+    if (!address || !address->is_unix_path() ||
+        ::lstat(address->unix_path().c_str(), &status) != 0) {
+      continue;
+    }
+    const bool is_ours = status.st_dev == socket->device && status.st_ino == socket->inode;
+    if (is_ours) ::unlink(address->unix_path().c_str());
   }
 }
 

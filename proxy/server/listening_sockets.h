@@ -33,6 +33,9 @@ struct ListeningSocket {
   std::uint32_t index = 0;
   os::UniqueFd fd;
   bool bound_here = false;  // not in the supervisor's escrow yet
+  // Of a unix path bound here: whether what is there by now is this one.
+  dev_t device = 0;
+  ino_t inode = 0;
 };
 
 class ListeningSockets {

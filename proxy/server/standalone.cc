@@ -1,7 +1,5 @@
 #include "proxy/server/standalone.h"
 
-#include <unistd.h>
-
 #include <csignal>
 #include <cstdio>
 
@@ -80,7 +78,8 @@ void Standalone::on_signal(ev::sig& signal, int) noexcept {
   if (draining_) return loop_.stop();
   draining_ = true;
   log::info("signal {}: draining {} connections", signal.signum, server_->connections());
-  remove_unix_paths();  // first: nobody new comes to a queue that is being emptied
+  server_->sockets()
+      .remove_unix_paths_bound_here();  // first: nobody new comes to a queue that is being emptied
   deadline_.start(os::seconds(drain_time_));
   server_->set_drain(drain_time_, DrainStrategy::Gradual);
   server_->drain({}, [this] { server_->when_empty([this] { loop_.stop(); }); });
@@ -93,12 +92,6 @@ void Standalone::on_reopen(ev::sig&, int) noexcept {
 void Standalone::on_deadline(ev::timer&, int) noexcept {
   log::info("the drain deadline has passed with {} connections left", server_->connections());
   server_->cut_connections([this] { loop_.stop(); });
-}
-
-void Standalone::remove_unix_paths() const {
-  for (const WantedSockets& wanted : server_->wanted()) {
-    if (wanted.address.is_unix_path()) ::unlink(wanted.address.unix_path().c_str());
-  }
 }
 
 }  // namespace baton::proxy

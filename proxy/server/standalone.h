@@ -30,7 +30,6 @@ class Standalone {
   void on_signal(ev::sig& signal, int) noexcept;
   void on_reopen(ev::sig& signal, int events) noexcept;
   void on_deadline(ev::timer&, int) noexcept;
-  void remove_unix_paths() const;
 
   EventLoop& loop_;
   const BuildInfo& build_;

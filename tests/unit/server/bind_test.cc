@@ -160,6 +160,28 @@ TEST_CASE("bind: a unix socket that somebody listens on is refused and its owner
   CHECK(again.error().text().find("pid " + std::to_string(::getpid())) != std::string::npos);
 }
 
+TEST_CASE("bind: an abstract address that somebody has is refused and its owner named") {
+  const auto where = address("unix:@baton-test-bind-" + std::to_string(::getpid()));
+  const auto live = bind_stream_socket(where, GroupPlace::First);
+  REQUIRE(live);
+  REQUIRE(::listen(live->get(), 1) == 0);
+  const auto again = bind_stream_socket(where, GroupPlace::First);
+  REQUIRE(!again);
+  CHECK(again.error().code == EADDRINUSE);
+  CHECK(again.error().text().find("pid " + std::to_string(::getpid())) != std::string::npos);
+}
+
+TEST_CASE("bind: a path that a socket of another type has is in use") {
+  const TemporaryFolder folder;
+  const auto where = address("unix:" + folder.path + "/s");
+  const os::UniqueFd live(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  REQUIRE(::bind(live.get(), where.data(), where.length()) == 0);
+  REQUIRE(::listen(live.get(), 1) == 0);
+  const auto again = bind_stream_socket(where, GroupPlace::First);
+  REQUIRE(!again);
+  CHECK(again.error().code == EADDRINUSE);
+}
+
 TEST_CASE("bind: a file that is no socket is left alone") {
   const TemporaryFolder folder;
   const std::string path = folder.path + "/precious";

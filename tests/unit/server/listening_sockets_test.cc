@@ -216,5 +216,15 @@ TEST_CASE("listening sockets: another unix socket is bound only where the path l
   CHECK(sockets.of(want.key).size() == 2);
   REQUIRE(sockets.bound_here().size() == 1);
   CHECK(sockets.bound_here().front()->index == 0);
-  sockets.remove_unix_paths_bound_here();
+  SUBCASE("and goes again") {
+    sockets.remove_unix_paths_bound_here();
+    CHECK(::access(path.c_str(), F_OK) != 0);
+  }
+  SUBCASE("another program's stays") {
+    ::unlink(path.c_str());
+    const auto other = proxy::bind_stream_socket(want.address, proxy::GroupPlace::First);
+    REQUIRE(other);
+    sockets.remove_unix_paths_bound_here();
+    CHECK(::unlink(path.c_str()) == 0);
+  }
 }
