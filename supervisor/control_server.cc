@@ -174,10 +174,13 @@ bool ControlServer::serve(os::UniqueFd socket) {
 }
 
 void ControlServer::make_place() {
-  if (clients_.size() < kMaxClients) return;
-  const auto silent =
-      std::ranges::find_if(clients_, [](const auto& client) { return client->is_no_command(); });
-  if (silent != clients_.end()) clients_.erase(silent);
+  // Refused ones count until they have gone.
+  while (clients_.size() >= kMaxClients) {
+    const auto silent =
+        std::ranges::find_if(clients_, [](const auto& client) { return client->is_no_command(); });
+    if (silent == clients_.end()) return;
+    clients_.erase(silent);
+  }
 }
 
 void ControlServer::on_retry() { acceptable_.start(listener_, ev::READ); }

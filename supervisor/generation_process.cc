@@ -167,9 +167,14 @@ void GenerationProcess::drain(std::chrono::milliseconds time, DrainStrategy stra
   message.set_drain_time_ms(static_cast<std::uint64_t>(time.count()));
   message.set_strategy(strategy == DrainStrategy::Gradual ? proto::GRADUAL : proto::IMMEDIATE);
   for (const SocketKey& key : kept) key.to_message(*message.add_kept());
-  ask(proto::DRAIN, message, {}, kRequestDeadline, [this](const std::optional<std::string>& error) {
-    if (error) log::warning("{} did not take the order to drain: {}", name(), *error);
-  });
+  using Code = proto::CallError::Code;
+  channel_.request<proto::Done>(
+      proto::DRAIN, message, {}, kRequestDeadline,
+      [this](const std::expected<proto::Done, proto::CallError>& done, const proto::Fds&) {
+        if (done || done.error().code == Code::Closed) return;
+        log::warning("{} did not take the order to drain: {}", name(), wording(done.error()));
+        if (done.error().code == Code::DeadlineExceeded) observer_.on_deaf(*this);
+      });
   // One without its channel does not hear of it, and is being killed for that, or drains already:
   // its end may come earlier, but not later.
   const bool is_earlier =

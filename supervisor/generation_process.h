@@ -35,6 +35,8 @@ class GenerationObserver {
   virtual void on_ready(GenerationProcess& generation, const proto::Ready& ready) = 0;
   virtual void on_start_failed(GenerationProcess& generation, const std::string& reason) = 0;
   virtual void on_start_timeout(GenerationProcess& generation) = 0;
+  // It has not answered the order to drain in time.
+  virtual void on_deaf(GenerationProcess& generation) = 0;
   virtual void on_exit(GenerationProcess& generation, const os::ExitStatus& status) = 0;
 };
 

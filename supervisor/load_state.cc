@@ -76,7 +76,8 @@ Loaded load(const proto::SavedPair& saved, Pair& pair) {
           .settings = load(saved.settings()),
           .settings_errors = {saved.settings_errors().begin(), saved.settings_errors().end()},
           .generation = saved.generation(),
-          .version = saved.version()};
+          .version = saved.version(),
+          .crashes = saved.crashes()};
   return {};
 }
 

@@ -53,6 +53,7 @@ void save(PairId id, const Pair& pair, proto::SavedPair& saved) {
   for (const std::string& error : pair.settings_errors) saved.add_settings_errors(error);
   saved.set_generation(pair.generation);
   saved.set_version(pair.version);
+  saved.set_crashes(pair.crashes);
 }
 
 void save(const GenerationRecord& generation, proto::SavedGeneration& saved) {

@@ -42,6 +42,7 @@ struct Pair {
   std::vector<std::string> settings_errors;
   std::uint64_t generation = 0;  // the last one in charge that ran it; 0: none yet
   std::string version;           // what that one said
+  bool crashes = false;          // its last one in charge died soon after it served
 
   // "/usr/libexec/baton/proxy with /etc/baton.toml".
   std::string files() const;

@@ -327,11 +327,18 @@ void Supervisor::on_start_timeout(GenerationProcess& generation) {
                               doubt(record, state_.pairs.at(record.pair))));
 }
 
+// While somebody follows it, it may wake up again; at the end its clients are not kept for the
+// whole drain time by a process that does nothing.
+void Supervisor::on_deaf(GenerationProcess& generation) {
+  if (state_.life.stage == Stage::Stopping) generation.kill();
+}
+
 void Supervisor::on_exit(GenerationProcess& generation, const os::ExitStatus& status) {
   const GenerationRecord& record = generation.record();
   const std::uint64_t id = record.id;
   const Role role = record.role;
-  const double served = record.serving_since ? now() - *record.serving_since : 0;
+  const PairId record_pair = record.pair;
+  const bool soon = !lasts(generation);
   const bool drained = role == Role::Draining && state_.last_reload && state_.last_reload->ok &&
                        state_.last_reload->from == id;
   if (drained && record.draining_since) {
@@ -357,9 +364,9 @@ void Supervisor::on_exit(GenerationProcess& generation, const os::ExitStatus& st
     case Role::InCharge:
       log::error("{}", text);
       region_.count_crash();
+      state_.pairs.at(record_pair).crashes = soon;
       if (state_.life.stage == Stage::Restoring) failure_ += "; and then " + text;
-      feed({EventKind::InChargeDied,
-            std::chrono::duration<double>(served) < lifecycle::kQuickCrash});
+      feed({EventKind::InChargeDied, soon});
       break;
     case Role::Draining:
       log::info("{}", text);

@@ -104,6 +104,7 @@ class Supervisor final : private GenerationObserver {
   void on_ready(GenerationProcess& generation, const proto::Ready& ready) override;
   void on_start_failed(GenerationProcess& generation, const std::string& reason) override;
   void on_start_timeout(GenerationProcess& generation) override;
+  void on_deaf(GenerationProcess& generation) override;
   void on_exit(GenerationProcess& generation, const os::ExitStatus& status) override;
   void welcome(GenerationProcess& generation, const proto::Hello& hello,
                const std::vector<std::string>& features, const proto::Responder& responder);
@@ -122,6 +123,7 @@ class Supervisor final : private GenerationObserver {
   void commit();
   void commit_after_all();
   GenerationProcess* replace_in_charge();
+  static bool lasts(const GenerationProcess& generation);
   void drain_into_in_charge(GenerationProcess& generation);
   std::vector<SocketKey> kept_at_drain(std::span<const SocketKey> served) const;
   void limit_draining(std::size_t most);

@@ -52,8 +52,17 @@ GenerationProcess* Supervisor::replace_in_charge() {
   take_charge();
   state_.note.clear();
   state_.next_paths.reset();
-  if (state_.good != pair_before) state_.previous = pair_before;
+  // One that has not proven itself is nothing to fall back to while there is another.
+  if (before != nullptr && lasts(*before)) state_.pairs.at(pair_before).crashes = false;
+  const bool unproven = pair_before != kNoPair && state_.pairs.at(pair_before).crashes;
+  const bool has_other = state_.previous != kNoPair && state_.previous != state_.good;
+  if (state_.good != pair_before && !(unproven && has_other)) state_.previous = pair_before;
   return before;
+}
+
+bool Supervisor::lasts(const GenerationProcess& generation) {
+  const auto since = generation.record().serving_since;
+  return since && now() - *since >= os::seconds(lifecycle::kQuickCrash);
 }
 
 // What a generation that drains lets go of as it is. The service manager's sockets are among it

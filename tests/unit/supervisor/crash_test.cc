@@ -62,6 +62,32 @@ TEST_CASE("crash: a reload with a good binary ends a crash loop") {
   rig.stop();
 }
 
+TEST_CASE("crash: what has crashed and was reloaded in vain is not fallen back to") {
+  Rig rig;
+  rig.configure();
+  rig.start();
+  rig.configure("", "b.sock");
+  REQUIRE(rig.ask("reload", {"--wait-drained"}).exit_status == 0);
+  rig.signal_generation("serving", SIGKILL);
+  rig.wait_for_stage(3, "serving");
+  SUBCASE("but it can be gone back to, from what was before it") {
+    CHECK(rig.ask("rollback").exit_status == 0);
+    CHECK(rig.answer() == "4");
+    CHECK(rig.ask("rollback").exit_status == 0);
+    CHECK(rig.answer("b.sock") == "5");
+    return rig.stop();
+  }
+  rig.configure("", "c.sock");
+  REQUIRE(rig.ask("reload", {"--wait-drained"}).exit_status == 0);
+  for (std::uint64_t id = 4; id < 7; ++id) {
+    rig.wait_for_stage(id, "serving");
+    rig.signal_generation("serving", SIGKILL);
+  }
+  rig.wait_for_stage(7, "serving");
+  CHECK_MESSAGE(contains(rig.log(), "fallen back to what ran as generation 1 "), rig.log());
+  rig.stop();
+}
+
 TEST_CASE("crash: a loop is in the status while it waits for the next start") {
   Rig rig;
   std::string misdeeds;

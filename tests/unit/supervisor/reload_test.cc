@@ -371,6 +371,13 @@ TEST_CASE("drain: one that does not end is re-tuned, cut at its deadline, and to
   rig.stop();
 }
 
+TEST_CASE("stop: one that does not even take the order to drain is not waited for") {
+  Rig rig;
+  rig.configure("# at drain do hang");
+  rig.start();
+  rig.stop({"--drain-time", "1h"});
+}
+
 TEST_CASE("drain: beyond max_draining the oldest is cut") {
   Rig rig;
   rig.configure("# at drain do hang");
