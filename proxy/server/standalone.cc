@@ -78,8 +78,8 @@ void Standalone::on_signal(ev::sig& signal, int) noexcept {
   if (draining_) return loop_.stop();
   draining_ = true;
   log::info("signal {}: draining {} connections", signal.signum, server_->connections());
-  server_->sockets()
-      .remove_unix_paths_bound_here();  // first: nobody new comes to a queue that is being emptied
+  // First: nobody new comes to a queue that is being emptied.
+  server_->sockets().remove_unix_paths_bound_here();
   deadline_.start(os::seconds(drain_time_));
   server_->set_drain(drain_time_, DrainStrategy::Gradual);
   server_->drain({}, [this] { server_->when_empty([this] { loop_.stop(); }); });

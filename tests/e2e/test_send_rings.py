@@ -50,7 +50,8 @@ def test_small_messages_and_reloads(start, address, nginx, kind, refused):
             assert baton.in_charge()["pid"] != before
         pid = baton.in_charge()["pid"]
         if usual and None not in rings(pid):
-            wait_until(lambda: sum(count or 0 for count in rings(pid)) > 100, 20, lambda: f"sends through rings: {rings(pid)}")
+            wait_until(lambda: sum(count or 0 for count in rings(pid)) > 100, 20,
+                       lambda: f"sends through rings: {rings(pid)}")
         found = rings(pid)
         result = wrk.finish()
     assert not result.failed(), result.text

@@ -150,25 +150,18 @@ TEST_CASE("bind: a stale unix socket file is replaced") {
 
 TEST_CASE("bind: a unix socket that somebody listens on is refused and its owner named") {
   const TemporaryFolder folder;
-  const auto where = address("unix:" + folder.path + "/s");
-  const auto live = bind_stream_socket(where, GroupPlace::First);
-  REQUIRE(live);
-  REQUIRE(::listen(live->get(), 1) == 0);
-  const auto again = bind_stream_socket(where, GroupPlace::First);
-  REQUIRE(!again);
-  CHECK(again.error().code == EADDRINUSE);
-  CHECK(again.error().text().find("pid " + std::to_string(::getpid())) != std::string::npos);
-}
-
-TEST_CASE("bind: an abstract address that somebody has is refused and its owner named") {
-  const auto where = address("unix:@baton-test-bind-" + std::to_string(::getpid()));
-  const auto live = bind_stream_socket(where, GroupPlace::First);
-  REQUIRE(live);
-  REQUIRE(::listen(live->get(), 1) == 0);
-  const auto again = bind_stream_socket(where, GroupPlace::First);
-  REQUIRE(!again);
-  CHECK(again.error().code == EADDRINUSE);
-  CHECK(again.error().text().find("pid " + std::to_string(::getpid())) != std::string::npos);
+  for (const std::string& place :
+       {"unix:" + folder.path + "/s", "unix:@baton-test-bind-" + std::to_string(::getpid())}) {
+    CAPTURE(place);
+    const auto where = address(place);
+    const auto live = bind_stream_socket(where, GroupPlace::First);
+    REQUIRE(live);
+    REQUIRE(::listen(live->get(), 1) == 0);
+    const auto again = bind_stream_socket(where, GroupPlace::First);
+    REQUIRE(!again);
+    CHECK(again.error().code == EADDRINUSE);
+    CHECK(again.error().text().find("pid " + std::to_string(::getpid())) != std::string::npos);
+  }
 }
 
 TEST_CASE("bind: a path that a socket of another type has is in use") {

@@ -86,6 +86,21 @@ TEST_CASE("least_request: with unequal weights, too, who has more to do gets les
   }
 }
 
+TEST_CASE("least_request: who has more to do for its weight gets less") {
+  WithState cluster({1, 1});
+  AvailableEndpoints available({.ejects = true}, &cluster.shared);
+  available.refresh(cluster.members);
+  LeastRequest balancer(3);
+  std::vector<EndpointUse> uses;
+  for (int i = 0; i < 200; ++i) {
+    uses.emplace_back(*cluster.members->endpoints[balancer.choose(available, 0)]);
+  }
+  CHECK(cluster.state(0).active() == 100);  // two draws of two are both: exact
+  CHECK(cluster.state(1).active() == 100);
+  uses.clear();
+  CHECK(cluster.state(0).active() == 0);
+}
+
 TEST_CASE("every policy: only available endpoints are chosen, a single one always") {
   for (const LbPolicy policy : {LbPolicy::RoundRobin, LbPolicy::LeastRequest, LbPolicy::Random,
                                 LbPolicy::RingHash, LbPolicy::Maglev}) {

@@ -74,6 +74,13 @@ struct FollowedFile final : EndpointSourceSink {
     return ports();
   }
   void make(const std::string& name) { std::filesystem::create_directory(directory / name); }
+  // 1/list and 2/list, with one endpoint each.
+  void make_two_lists() {
+    for (const std::string name : {"1", "2"}) {
+      make(name);
+      write_in_place(directory / (name + "/list"), "10.0.0.1:" + name);
+    }
+  }
   void rename(const std::string& from, const std::string& to) {
     std::filesystem::rename(directory / from, directory / to);
   }
@@ -153,10 +160,7 @@ TEST_CASE("endpoints file: what happens in its directory is seen at once") {
 
 TEST_CASE("endpoints file: a link in its directory that its own leads through is seen at once") {
   FollowedFile back;
-  for (const std::string name : {"1", "2"}) {
-    back.make(name);
-    write_in_place(back.directory / (name + "/list"), "10.0.0.1:" + name);
-  }
+  back.make_two_lists();
   turn_link(back.directory / "..data", "1");
   turn_link(back.directory / "list", "..data/list");
   back.follow("list", kNever);
@@ -229,10 +233,7 @@ TEST_CASE("endpoints file: a change that its directory does not show is found by
 
 TEST_CASE("endpoints file: the directory that has taken the other's place is watched, too") {
   FollowedFile back;
-  for (const std::string name : {"1", "2"}) {
-    back.make(name);
-    write_in_place(back.directory / (name + "/list"), "10.0.0.1:" + name);
-  }
+  back.make_two_lists();
   turn_link(back.directory / "current", "1");
   back.follow("current/list", 200ms);
   turn_link(back.directory / "current", "2");

@@ -71,7 +71,6 @@ TEST_CASE("round robin: members may change between two calls") {
 
 TEST_CASE("round robin: what happens in other clusters does not begin it anew") {
   WithState cluster({3, 1});
-  const WithState unrelated({1});
   AvailableEndpoints available({.ejects = true}, &cluster.shared);
   RoundRobin balancer(0);
   std::string letters;
