@@ -224,7 +224,9 @@ void UpstreamRequest::send_end(const HeaderMap* trailers) {
     pass_on_pieces();
   }
   arm_timeout();
-  if (phase_ == Phase::AwaitingHead) arm_per_try_timeout();
+  if (phase_ != Phase::AwaitingHead) return;
+  sent_at_ = context_->clock.now();
+  arm_per_try_timeout();
 }
 
 // To the endpoint, and to where it is kept as long as it may be needed again.
@@ -357,6 +359,7 @@ void UpstreamRequest::on_final_head(Buffer& rest) {
     return sink_.on_response_head();
   }
   body_.begin(response_);
+  if (!body_.complete()) wait_for_more();
   UpstreamConnection* const connection = connection_;
   sink_.on_response_head();
   if (connection_ == connection && body_.complete()) {
@@ -386,10 +389,14 @@ bool UpstreamRequest::read_body(Buffer& input) {
     on_response_complete(input.empty() ? Reuse::Yes : Reuse::No);
     return false;
   }
-  // While the request is not all there, it may be the client's turn, however long that takes: then
-  // it is not armed.
-  if (request_sent_ || timeout_.armed()) arm_timeout();
+  wait_for_more();
   return step.consumed > 0;
+}
+
+// Of the response. While the request is not all there, it may be the client's turn, however long
+// that takes: then the time is not armed.
+void UpstreamRequest::wait_for_more() {
+  if (request_sent_ || timeout_.armed()) arm_timeout();
 }
 
 // What the endpoint says behind its response is not an answer to anything.

@@ -186,6 +186,7 @@ class UpstreamRequest final : private UpstreamConnection::User,
   bool read_some(Buffer& input);
   bool read_head(Buffer& input);
   bool read_body(Buffer& input);
+  void wait_for_more();
   void on_final_head(Buffer& rest);
   void begin_tunnel();
   void on_response_complete(Reuse reuse);
