@@ -97,6 +97,22 @@ def test_a_request_gets_an_id_and_the_edits_of_the_listener(serve, address):
     assert answer.headers["x-served-by"] == "baton"
 
 
+def test_a_filter_sees_what_those_ahead_of_it_have_left(serve, address):
+    strip = {"type": "headers", "request": {"remove": ["accept-encoding", "x-fault-abort"]}}
+    serve(strip, {"type": "compression"}, {"type": "fault", "by_request": True},
+          {"type": "headers", "request": {"set": {"x-fault-abort": "418"}}})
+    answer = get(address, accept_encoding="gzip", x_fault_abort="429")
+    assert answer.status == 200 and answer.headers["content-encoding"] is None
+    assert answer.upstream_saw("x-fault-abort") == "418"
+
+
+def test_a_filter_acts_on_what_those_ahead_of_it_have_added(serve, address):
+    serve({"type": "headers", "request": {"set": {"accept-encoding": "gzip", "x-fault-delay": "1ms"}}},
+          {"type": "compression"}, {"type": "fault", "by_request": True})
+    answer = get(address)
+    assert answer.status == 200 and answer.headers["content-encoding"] == "gzip"
+
+
 def test_requests_are_refused_by_the_address_behind_a_trusted_proxy(serve, address):
     baton = serve({"type": "ip_filter", "deny": ["192.0.2.0/24"]}, http={"trusted_hops": 1})
     assert get(address, x_forwarded_for="192.0.2.7").status == 403
@@ -128,8 +144,12 @@ def test_health_fails_on_the_connections_that_drain_and_nowhere_else(serve, addr
     baton.reload("--drain-time", "60s")
     baton.wait_generation(1, "draining")
     assert get(address, "/healthz").status == 200
-    draining = get(address, "/healthz", kept)
-    assert draining.status == 503 and draining.headers["connection"] == "close"
+
+    def failing():
+        said = get(address, "/healthz", kept)
+        return said.status == 503 and said
+
+    assert wait_until(failing, 10, "the order to drain has arrived").headers["connection"] == "close"
     kept.close()
     baton.wait_drained()
 

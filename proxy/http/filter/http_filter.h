@@ -119,7 +119,8 @@ class HttpFilter {
   HttpFilterCallbacks* callbacks_ = nullptr;
 };
 
-// Makes the filter of one request; null: this one is not concerned by it.
+// Makes the filter of one request; null: this one is not concerned by it. `head` is as the client
+// has sent it: what filters ahead may change, a filter looks at in decode_headers().
 using MakeHttpFilter = std::function<std::unique_ptr<HttpFilter>(const RequestHead& head)>;
 
 // What a filter may use, for one listener on one worker. Everything referred to outlives the

@@ -143,6 +143,13 @@ TEST_CASE("compression: a client that does not ask gets it plain, but caches are
   CHECK(stream.receive("as it is", EndOfStream::Yes) == "as it is");
 }
 
+TEST_CASE("compression: a client that wants nothing transformed gets it plain") {
+  CompressionFixture fixture;
+  const auto stream = fixture.exchange(kAsks + "Cache-Control: max-age=0, no-transform\n", kHtml);
+  CHECK(stream->response_lines("content-encoding") == "");
+  CHECK(stream->response_lines("vary") == "accept-encoding");
+}
+
 TEST_CASE("compression: HEAD is told what GET would be") {
   CompressionFixture fixture;
   const std::string asks = "HEAD / HTTP/1.1\nHost: a\nAccept-Encoding: gzip\n";
@@ -163,15 +170,17 @@ TEST_CASE("compression: HEAD is told what GET would be") {
 
 TEST_CASE("compression: a 304 has the entity tag of what it is about, and its Vary") {
   CompressionFixture fixture;
-  const std::string head = "HTTP/1.1 304 Not Modified\nETag: \"v1\"\n";
+  const std::string head = "HTTP/1.1 304 Not Modified\nETag: \"v1\"\nContent-Length: 5000\n";
   for (const char* type : {"", "Content-Type: text/html\n"}) {
     const auto compressed = fixture.exchange(kAsks, head + type);
     CHECK(compressed->response_lines("etag") == "W/\"v1\"");
     CHECK(compressed->response_lines("vary") == "accept-encoding");
     CHECK(compressed->response_lines("content-encoding") == "");
+    CHECK(compressed->response_lines("content-length") == "");
     const auto plain = fixture.exchange(kPlain, head + type);
     CHECK(plain->response_lines("etag") == "\"v1\"");
     CHECK(plain->response_lines("vary") == "accept-encoding");
+    CHECK(plain->response_lines("content-length") == "5000");
   }
   for (const char* line : {"Content-Type: image/png\n", "Content-Encoding: br\n"}) {
     const auto other = fixture.exchange(kAsks, head + line);

@@ -87,12 +87,22 @@ region::Counter counter_of(const HttpFilterContext& context, std::string_view na
 
 }  // namespace
 
+HttpFilterStatus Compression::decode_headers(RequestHead& head, EndOfStream) {
+  if (!accepts_gzip(head.headers)) return HttpFilterStatus::Continue;
+  if (list_contains(head.headers, HeaderId::CacheControl, "no-transform")) {
+    return HttpFilterStatus::Continue;
+  }
+  wanted_ = head.method == Method::Head ? Wanted::HeadOfGzip : Wanted::Gzip;
+  return HttpFilterStatus::Continue;
+}
+
 HttpFilterStatus Compression::encode_headers(ResponseHead& head, EndOfStream end) {
   if (!shared_.config.rules.apply_to(head)) return HttpFilterStatus::Continue;
   add_vary(head.headers);
   if (wanted_ == Wanted::Plain || head.status == 206) return HttpFilterStatus::Continue;
   if (head.status == 304) {
     weaken_etag(head.headers);
+    head.headers.remove(HeaderId::ContentLength);
   } else if (wanted_ == Wanted::HeadOfGzip) {
     tell_gzip(head);
   } else if (end == EndOfStream::No && take_encoder()) {
@@ -172,11 +182,8 @@ MakeHttpFilter CompressionFactory::bind(const HttpFilterContext& context) const 
       .output_bytes_total =
           counter_of(context, "output_bytes_total", "Bytes of bodies after compression.", Bytes)});
   return [shared](const RequestHead& head) -> std::unique_ptr<HttpFilter> {
-    using Wanted = Compression::Wanted;
     if (head.method == Method::Connect) return nullptr;
-    if (!accepts_gzip(head.headers)) return std::make_unique<Compression>(*shared, Wanted::Plain);
-    const bool bodiless = head.method == Method::Head;
-    return std::make_unique<Compression>(*shared, bodiless ? Wanted::HeadOfGzip : Wanted::Gzip);
+    return std::make_unique<Compression>(*shared);
   };
 }
 

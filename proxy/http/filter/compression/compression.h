@@ -4,8 +4,9 @@
 // Content-Encoding and Vary are added, a strong ETag becomes weak (the bytes are no longer the
 // same), Content-Length and Accept-Ranges go. What may be compressed but is not, for this client,
 // still gets Vary. HEAD is answered with the head that GET would be, a 304 has the ETag and the
-// Vary of the response that it is about, a 206 its Vary: its bytes are those of the plain form.
-// Source: RFC 9110 sections 8.4, 8.6, 8.8.3, 12.5.5, 15.4.5.
+// Vary of the response that it is about, and no length, since nobody knows it; a 206 its Vary: its
+// bytes are those of the plain form.
+// Source: RFC 9110 sections 8.4, 8.6, 8.8.3, 12.5.5, 15.4.5, RFC 9111 section 5.2.1.6.
 //
 // Memory: one encoder a response under way; a few are kept a worker. Bodies are compressed as they
 // come, and what there is of them is sent when no more comes for now.
@@ -46,9 +47,9 @@ class Compression final : public HttpFilter {
     Buffer out;  // empty between two calls
   };
 
-  enum class Wanted : std::uint8_t { Plain, Gzip, HeadOfGzip };
-  Compression(Shared& shared, Wanted wanted) : shared_(shared), wanted_(wanted) {}
+  explicit Compression(Shared& shared) : shared_(shared) {}
 
+  HttpFilterStatus decode_headers(RequestHead& head, EndOfStream end) override;
   HttpFilterStatus encode_headers(ResponseHead& head, EndOfStream end) override;
   HttpFilterStatus encode_data(Buffer& data, EndOfStream end) override;
   void encode_pause(Buffer& data) override;
@@ -56,12 +57,14 @@ class Compression final : public HttpFilter {
   void on_stream_end() override;
 
  private:
+  enum class Wanted : std::uint8_t { Plain, Gzip, HeadOfGzip };
+
   bool take_encoder();
   void compress(Buffer& data, EndOfStream end);
   void take_output(Buffer& data);
 
   Shared& shared_;
-  Wanted wanted_;                         // by the client
+  Wanted wanted_ = Wanted::Plain;         // by the client
   std::unique_ptr<GzipEncoder> encoder_;  // while this response is compressed
 };
 

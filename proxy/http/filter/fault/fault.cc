@@ -48,8 +48,10 @@ region::Counter counter_of(const HttpFilterContext& context, std::string_view ki
 
 }  // namespace
 
-HttpFilterStatus Fault::decode_headers(RequestHead&, EndOfStream) {
+HttpFilterStatus Fault::decode_headers(RequestHead& head, EndOfStream) {
+  plan_ = plan_fault(config_, head.headers, shared_.random);
   if (plan_.delay == 0ms) {
+    if (plan_.abort == Abort::No) return HttpFilterStatus::Continue;
     abort();
     return HttpFilterStatus::StopIteration;
   }
@@ -93,11 +95,7 @@ std::shared_ptr<const HttpFilterFactory> FaultFactory::parse(TableReader& table)
 MakeHttpFilter FaultFactory::bind(const HttpFilterContext& context) const {
   auto shared = std::make_shared<Fault::Shared>(Fault::Shared{
       .delays_total = counter_of(context, "delay"), .aborts_total = counter_of(context, "abort")});
-  return [this, shared](const RequestHead& head) -> std::unique_ptr<HttpFilter> {
-    const FaultPlan plan = plan_fault(config_, head.headers, shared->random);
-    if (plan.delay == 0ms && plan.abort == Abort::No) return nullptr;
-    return std::make_unique<Fault>(plan, *shared);
-  };
+  return [this, shared](const RequestHead&) { return std::make_unique<Fault>(config_, *shared); };
 }
 
 }  // namespace baton::proxy::http

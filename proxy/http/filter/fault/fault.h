@@ -32,7 +32,7 @@ class Fault final : public HttpFilter {
     std::minstd_rand random{os::random_seed()};
   };
 
-  Fault(const FaultPlan& plan, const Shared& shared) : plan_(plan), shared_(shared) {}
+  Fault(const FaultConfig& config, Shared& shared) : config_(config), shared_(shared) {}
 
   HttpFilterStatus decode_headers(RequestHead& head, EndOfStream end) override;
   void on_stream_end() override;
@@ -41,8 +41,9 @@ class Fault final : public HttpFilter {
   void on_delay_over(ev::timer& timer, int events);
   void abort();
 
+  const FaultConfig& config_;
+  Shared& shared_;
   FaultPlan plan_;
-  const Shared& shared_;
   std::unique_ptr<ev::timer> timer_;  // while it delays
 };
 
