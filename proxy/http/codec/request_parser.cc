@@ -36,9 +36,11 @@ const Rejection* check_host(RequestHead& head) {
 }
 
 // RFC 9110 sections 9.3.6 and 9.3.8: after CONNECT comes the tunnel, and TRACE has nothing to send.
-const Rejection* check_body(const RequestHead& head) {
-  const bool may_have_none = head.method == Method::Connect || head.method == Method::Trace;
-  return may_have_none && head.framing != BodyFraming::None ? &kUnexpectedBody : nullptr;
+const Rejection* check_body(RequestHead& head) {
+  if (head.method != Method::Connect && head.method != Method::Trace) return nullptr;
+  if (head.has_body()) return &kUnexpectedBody;
+  head.framing = BodyFraming::None;  // some clients say that there is none
+  return nullptr;
 }
 
 const Rejection* check_expectation(RequestHead& head) {

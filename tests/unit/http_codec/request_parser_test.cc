@@ -159,6 +159,10 @@ TEST_CASE("request parser: the four forms of a target") {
   CHECK(connect.head.method == Method::Connect);
   CHECK(connect.head.authority == "[::1]:443");
   CHECK(connect.head.path.empty());
+  for (const char* line : {"CONNECT x:1", "TRACE /"}) {
+    const Accepted empty(std::string(line) + " HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+    CHECK(empty.head.framing == BodyFraming::None);
+  }
 }
 
 TEST_CASE("request parser: hosts") {
