@@ -129,6 +129,7 @@ std::string_view LoggedRequest::client(const LogPiece& piece) {
 
 // Envoy calls parts of the request line headers, too.
 std::string_view LoggedRequest::request_header(std::string_view name) const {
+  if (equal_ignoring_case(name, "host")) return request_.authority;  // its line is written anew
   if (!name.starts_with(':')) return request_.headers.get(name);
   if (name == ":METHOD") return request_.method_name;
   return name == ":PATH" ? request_.path : request_.authority;

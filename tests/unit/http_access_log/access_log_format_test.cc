@@ -100,6 +100,7 @@ TEST_CASE("access log: every operator says what it is for") {
       {"%REQ(X-None?User-Agent)%", "curl/8"},
       {"%REQ(User-Agent):4%", "curl"},
       {"%REQ(:METHOD)% %REQ(:PATH)% %REQ(:AUTHORITY)%", "POST /rewritten www.example.com"},
+      {"%REQ(Host)% %REQ(host)%", "www.example.com www.example.com"},
       {"%REQ(X-Envoy-Original-Path?:PATH)%", "/rewritten"},
       {"%REQUEST_ID%", "id-1"},
       {"%RESP(Content-Type)%", "text/html"},
