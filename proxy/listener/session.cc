@@ -1,5 +1,8 @@
 #include "proxy/listener/session.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -13,11 +16,11 @@ using std::chrono::milliseconds;
 
 // A client that still talks when its connection ends must be heard out, or the reset that its bytes
 // would cause takes away what it has been sent (RFC 9112 section 9.6). After it has been sent an
-// end it may be silent for so long, and talk for so long; before, leave what it is sent untouched
+// end it may be silent for so long, and talk for so long; before, take nothing of what it is sent
 // for so long.
 constexpr milliseconds kLingerQuiet{5000};
 constexpr milliseconds kLingerTime{30'000};
-constexpr milliseconds kLingerStall{10'000};
+constexpr milliseconds kLingerStall{60'000};
 constexpr milliseconds kLingerTick{1000};
 constexpr milliseconds kTick{10};
 
@@ -197,7 +200,11 @@ void Session::on_idle_timer() {
 
 void Session::on_linger_timer() {
   const auto now = CoarseClock::now();
-  const auto waiting = static_cast<std::uint32_t>(state_.downstream.unsent.size());
+  // The kernel takes more only when there is much room again: what it holds itself tells sooner.
+  int held = 0;
+  ::ioctl(state_.downstream.fd.get(), SIOCOUTQ, &held);
+  const auto waiting =
+      static_cast<std::uint32_t>(state_.downstream.unsent.size() + static_cast<std::size_t>(held));
   if (!state_.downstream.write_ended && std::exchange(waiting_then_, waiting) != waiting) {
     end_sent_ = now;
   }
@@ -206,7 +213,9 @@ void Session::on_linger_timer() {
   const bool is_over = state_.downstream.write_ended
                            ? silent >= kLingerQuiet || since >= kLingerTime
                            : since >= kLingerStall;
-  is_over ? finish(CloseMode::Now) : timer_.start(os::seconds(kLingerTick));
+  if (!is_over) return timer_.start(os::seconds(kLingerTick));
+  // Nobody must take the end for that of the whole.
+  finish(state_.downstream.unsent.empty() ? CloseMode::Now : CloseMode::Reset);
 }
 
 bool Session::board() {

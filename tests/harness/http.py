@@ -228,6 +228,7 @@ class RawServer(Upstream):
 
     def __init__(self, data, after="close", **options):
         self.data, self.after = data, after
+        self.heads = 0
         self.ends = 0  # connections that the proxy has ended
         super().__init__(self._converse, **options)
 
@@ -237,6 +238,7 @@ class RawServer(Upstream):
             reader.head(Request)
         except Ended:
             return
+        self.heads += 1
         with contextlib.suppress(ConnectionError):
             for piece in [self.data] if isinstance(self.data, bytes) else self.data:
                 connection.sendall(piece)
