@@ -12,6 +12,17 @@
 #include "shared/os/seconds.h"
 
 namespace baton::proxy {
+namespace {
+
+const std::string& name_of(const std::unique_ptr<ActiveListener>& listener) {
+  return listener->config().name;
+}
+
+bool is_wildcard_of(const os::SocketAddress& any, const os::SocketAddress& address) {
+  return any.is_any() && any.family() == address.family() && any.port() == address.port();
+}
+
+}  // namespace
 
 Arrivals::Arrivals(Options options)
     : options_(std::move(options)),
@@ -76,7 +87,8 @@ proto::MoveVerdict Arrivals::prepare_one(const proto::ConnectionRecord& record,
   }
   auto read = read_record(record, fds);
   if (!read) return read.error();
-  ActiveListener* const listener = listener_of(record, read->details.kind);
+  ActiveListener* const listener =
+      listener_of(record, read->details.kind, read->state.downstream.fd.get());
   if (listener == nullptr) return proto::MOVE_NO_LISTENER;
   auto session = listener->restore(std::move(read->state), read->details);
   if (!session) return proto::MOVE_NO_LISTENER;
@@ -97,15 +109,21 @@ proto::MoveVerdict Arrivals::prepare_upstream(const proto::ConnectionRecord& rec
   return proto::MOVE_ACCEPTED;
 }
 
-// Null: it is gone, or speaks another protocol now.
-ActiveListener* Arrivals::listener_of(const proto::ConnectionRecord& record, MoveKind kind) const {
-  for (const auto& listener : options_.listeners) {
-    const ListenerConfig& config = listener->config();
-    if (config.name != record.listener()) continue;
-    const bool speaks_http = config.http != nullptr;
-    return speaks_http == (kind != MoveKind::TcpTunnel) ? listener.get() : nullptr;
-  }
-  return nullptr;
+// Null: it is gone, speaks another protocol now, or has left the address that the client has
+// connected to to another listener: that one's filters and routes are not this connection's.
+ActiveListener* Arrivals::listener_of(const proto::ConnectionRecord& record, MoveKind kind,
+                                      int socket) const {
+  const auto named = std::ranges::find(options_.listeners, record.listener(), &name_of);
+  if (named == options_.listeners.end()) return nullptr;
+  const bool speaks_http = (*named)->config().http != nullptr;
+  if (speaks_http != (kind != MoveKind::TcpTunnel)) return nullptr;
+  const auto local = os::SocketAddress::of_socket(socket);
+  const auto serves = [&](const auto& listener) {
+    const os::SocketAddress& address = listener->config().address;
+    return local && (address == *local || is_wildcard_of(address, *local));
+  };
+  const bool is_anothers = !serves(*named) && std::ranges::any_of(options_.listeners, serves);
+  return is_anothers ? nullptr : named->get();
 }
 
 void Arrivals::commit(std::uint64_t batch) {

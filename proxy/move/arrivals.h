@@ -69,7 +69,8 @@ class Arrivals {
                                  Batch& batch);
   proto::MoveVerdict prepare_upstream(const proto::ConnectionRecord& record, os::UniqueFd socket,
                                       Batch& batch) const;
-  ActiveListener* listener_of(const proto::ConnectionRecord& record, MoveKind kind) const;
+  ActiveListener* listener_of(const proto::ConnectionRecord& record, MoveKind kind,
+                              int socket) const;
   void commit(std::uint64_t batch);
   void start(Batch& batch);
   void abort(std::uint64_t batch);

@@ -12,7 +12,8 @@ import pytest
 from harness import processes, sockets
 from harness.baton import DONE, LISTENERS_ONLY_PROXY, NEXT_PROXY, OTHER_LAYOUT_PROXY, PROXY
 
-from harness.kinds import ANSWER, HTTP, Tunnel, Upgraded, serve
+from harness.kinds import ANSWER, HTTP, Kept, Tunnel, Upgraded, serve
+from harness.ports import free_port
 from harness.tables import also, relay
 from harness.upstreams import Upstream, echo
 from harness.waiting import wait_until
@@ -45,7 +46,7 @@ def test_the_same_connections_through_fifty_generations(start, address, echoer):
         baton.reload("--proxy", NEXT_PROXY if number % 2 == 0 else PROXY)
         for client in clients:
             sockets.ask(client, f"generation {number + 2}".encode())
-    row = baton.wait_drained()
+    row = baton.wait_drained(moved_in=20)
     assert row["id"] == 51 and row["connections"] == 20 and row["moved_in"] == 20
     assert len(processes.children(baton.pid)) == 1
     assert echoer.accepted == accepted, "a new connection to the upstream was made"
@@ -309,6 +310,34 @@ def test_what_the_next_generation_cannot_take_drains(start, address, another_add
     baton.wait_drained()
 
 
+def test_connections_do_not_follow_a_name_away_from_their_address(start, address, another_address, echoer):
+    """Who has connected there gets what is there, or what was there."""
+    with Upstream(serve) as web:
+        def tables(one, other):
+            front = also(relay(one, echoer.address, supervisor=QUICK), "web", other, web.address, **HTTP)
+            front["listener"].append({**front["listener"][0], "name": "third", "address": third})
+            return front
+
+        third = f"0.0.0.0:{free_port()}"
+        baton = start(tables(address, another_address))
+        clients = [Tunnel(address), Kept(another_address), Tunnel(third.replace("0.0.0.0", "127.0.0.1"))]
+        for client in clients:
+            client.use()
+        baton.write(tables(another_address, address))
+        baton.reload()
+        wait_until(lambda: baton.metric("baton_connections_move_rejected_total", reason="no_listener") == 2, 10,
+                   "two do not move")
+        assert baton.in_charge()["moved_in"] == 1
+        for client in clients:
+            client.use()
+        baton.write(tables(address, another_address))
+        baton.reload()
+        assert baton.wait_drained(moved_in=3)["id"] == 3
+        for client in clients:
+            client.use()
+            client.close()
+
+
 def test_an_endpoint_that_has_left_its_cluster_keeps_its_tunnels(start, address, echoer):
     baton = start(relay(address, echoer.address, supervisor=QUICK))
     client = clients_of(address, 1)[0]
@@ -503,7 +532,7 @@ def test_either_dies_after_the_commit(start, address, echoer):
 
 
 def test_reload_tells_what_has_moved_however_late_old_begins(start, address, echoer):
-    baton = start(relay(address, echoer.address, supervisor={**QUICK, "probation": "1s"}))
+    baton = start(relay(address, echoer.address, supervisor={**QUICK, "probation": "4s"}))
     clients = clients_of(address, 20)
     reload = baton.ask_in_background("reload")
     old = baton.wait_generation(1, "paused")["pid"]
