@@ -20,7 +20,7 @@ from harness.programs import Nginx, Node  # noqa: E402
 from harness.upstreams import Upstream, answer_one_line, echo  # noqa: E402
 from harness.waiting import wait_until  # noqa: E402
 
-LIMIT_OF_A_TEST = 100  # seconds; every wait in a test has a shorter one of its own
+LIMIT_OF_A_TEST = 200  # seconds; every wait in a test has a shorter one of its own
 
 
 # A shell that starts us in the background ignores SIGINT for us, and for whom we start.

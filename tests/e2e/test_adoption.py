@@ -173,12 +173,12 @@ def test_killed_in_probation_it_begins_anew_and_ends_in_the_commit(start, addres
     """Nobody notices: what new has accepted goes on in it. The reload's own flags count still."""
     baton = start(relay(address, liner.address, supervisor={"probation": "1h"}))
     with ShortClients(address) as load:
-        killed_in_probation(baton, load, "--probation", "6s", "--drain-time", "3s")
+        killed_in_probation(baton, load, "--probation", "12s", "--drain-time", "3s")
         baton.wait_generation(1, "paused")
         progress = baton.status()["reload_in_progress"]
         assert progress["from"] == 1 and progress["to"] == 2, progress
         assert baton.ask("upgrade").code == REFUSED
-        assert baton.wait_drained()["id"] == 2
+        assert baton.wait_drained(seconds=40)["id"] == 2
         load.wait_for_more(20)
         tally = load.stop()
     assert not tally.failures, tally
@@ -302,7 +302,7 @@ def test_killed_in_probation_together_with_old_new_goes_on(start, address, liner
 
 
 def test_killed_during_a_drain_the_deadline_goes_on(start, address, echoer):
-    baton = start(staying(address, echoer.address, supervisor={"drain_time": "4s"}))
+    baton = start(staying(address, echoer.address, supervisor={"drain_time": "10s"}))
     with sockets.connect(address) as client:
         sockets.ask(client, b"held")
         baton.reload()
@@ -312,9 +312,9 @@ def test_killed_during_a_drain_the_deadline_goes_on(start, address, echoer):
         baton.start_again()
         after = baton.wait_generation(1, "draining")
         assert after["pid"] == before["pid"]
-        assert abs(after["drain_deadline"] - before["drain_deadline"]) < 1
+        assert abs(after["drain_deadline"] - before["drain_deadline"]) < 3
         sockets.ask(client, b"held by nobody's child")
-        baton.wait_generation(1, "gone")
+        baton.wait_generation(1, "gone", seconds=40)
         assert sockets.is_closed_by_peer(client)
     assert baton.in_charge()["id"] == 2
 

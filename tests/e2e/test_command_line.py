@@ -177,7 +177,7 @@ def test_an_answer_that_cannot_be_written_is_a_failure(start, address, echoer, c
 
 
 def test_status_counts_the_connections_of_each_generation(start, address, echoer):
-    baton = start(staying(address, echoer.address))
+    baton = start(staying(address, echoer.address, supervisor={"drain_time": "1h"}))
     with sockets.connect(address) as one, sockets.connect(address) as two:
         sockets.ask(one, b"1")
         sockets.ask(two, b"2")

@@ -47,7 +47,7 @@ def front(start, address, log):
 
     def make(upstreams, flags, **options):
         tables = web(address, log=log.path, routes=[
-            {"path": f"/{i}", "cluster": f"c{i}", "timeout": "300ms" if flag == "UT" else "10s"}
+            {"path": f"/{i}", "cluster": f"c{i}", "timeout": "2s" if flag == "UT" else "10s"}
             for i, flag in enumerate(flags)], **options)
         tables["cluster"] = [{"name": f"c{i}", "endpoints": [each.address]}
                              for i, each in enumerate(upstreams)]
@@ -187,10 +187,10 @@ def test_a_connection_that_cannot_be_made_takes_its_time_and_no_more(start, addr
 
 def test_an_upstream_that_reads_nothing_costs_no_memory_and_times_out(start, address, log):
     with Upstream(hang) as upstream:
-        start(web(address, upstream.address, http={"stream_idle_timeout": "300ms"}, log=log.path))
+        start(web(address, upstream.address, http={"stream_idle_timeout": "3s"}, log=log.path))
         with Client(address) as client:
             client.send("PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
-            client.socket.settimeout(0.1)
+            client.socket.settimeout(1)  # its buffers are full by then
             with pytest.raises((TimeoutError, ConnectionError)):
                 while True:
                     client.socket.sendall(b"x" * (1 << 16))

@@ -1,5 +1,6 @@
 """Answers that come while the request is still on its way, and clients that break off behind them."""
 
+import itertools
 import socket
 import threading
 
@@ -12,7 +13,7 @@ from harness.waiting import wait_until
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 DONE = b"4\r\ndone\r\n0\r\n\r\n"
-ONE_SECOND = {"timeout": "1s", "cluster": "back"}
+TWO_SECONDS = {"timeout": "2s", "cluster": "back"}
 
 
 def answer_in_two(connection, begin, between=lambda: None):
@@ -30,13 +31,14 @@ def answer_in_two(connection, begin, between=lambda: None):
 
 
 def test_a_slow_upload_whose_answer_has_begun_is_not_timed_out(start, address, log):
-    pause = threading.Event()
+    pause, pieces = threading.Event(), itertools.count()
 
-    def slowly(connection):  # for about 3 s, and it takes something all the time
-        answer_in_two(connection, CHUNKED, lambda: pause.wait(0.02))
+    # For about 3 s, and it takes something all the time; at once what is left when all has been sent.
+    def slowly(connection):
+        answer_in_two(connection, CHUNKED, lambda: next(pieces) < 150 and pause.wait(0.02))
 
     with Upstream(slowly) as upstream:
-        start(web(address, upstream.address, routes=[ONE_SECOND], log=log.path))
+        start(web(address, upstream.address, routes=[TWO_SECONDS], log=log.path))
         with Client(address) as client:
             client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
             piece = sockets.pattern(1 << 20)
@@ -52,7 +54,7 @@ def test_a_client_may_take_its_time_although_its_answer_has_begun(start, address
     pause = threading.Event()
     begin = CHUNKED + b"6\r\nbegun \r\n"
     with Upstream(lambda connection: answer_in_two(connection, begin)) as upstream:
-        start(web(address, upstream.address, routes=[ONE_SECOND], log=log.path))
+        start(web(address, upstream.address, routes=[TWO_SECONDS], log=log.path))
         with Client(address) as client:
             client.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
             for _ in range(8):
@@ -82,7 +84,7 @@ def test_an_answer_that_is_complete_reaches_a_client_that_ends_its_half_early(st
 @pytest.mark.parametrize("limit", ["request_timeout", "stream_idle_timeout"])
 def test_a_client_that_does_not_send_the_rest_keeps_its_answer(start, address, log, limit):
     with RawServer(answer(403, b"no"), "wait") as upstream:
-        baton = start(web(address, upstream.address, http={limit: "500ms"}, log=log.path))
+        baton = start(web(address, upstream.address, http={limit: "2s"}, log=log.path))
         with Client(address) as client:
             client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabcdefghij")
             response = client.reader.response("POST")

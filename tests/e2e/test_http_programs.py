@@ -115,7 +115,8 @@ def test_pipelined_requests_are_answered_in_order(start, address):
 def test_pipelined_requests_are_answered_though_the_client_has_half_closed(start, address, rest):
     with HttpServer(lambda request: answer(body=request.path.encode())) as upstream:
         start(web(address, upstream.address, routes=[
-            {"path": "/2", "direct_response": {"status": 200, "body": "/2"}}, {"cluster": "back"}]))
+            {"path": "/2", "direct_response": {"status": 200, "body": "/2"}}, {"cluster": "back"}],
+            http={"half_close_timeout": "10s"}))
         with Client(address) as client:
             client.send(b"".join(f"GET /{i} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for i in range(6)) + rest)
             client.socket.shutdown(1)

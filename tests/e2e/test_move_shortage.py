@@ -1,5 +1,6 @@
 """Moving while descriptors are short, on either side: what cannot move goes on where it is."""
 
+import itertools
 import os
 import resource
 import socket
@@ -22,7 +23,8 @@ class FewDescriptors:
     def __init__(self, pid, more):
         self.pid = pid
         self.before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        limit = max(processes.fds(pid)) + 1 + more
+        used = processes.fds(pid)
+        limit = next(itertools.islice((n for n in itertools.count() if n not in used), more, None))
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, self.before[1]))
 
     def __enter__(self):
@@ -131,7 +133,7 @@ def test_while_no_descriptor_gets_through_a_connection_goes_on_in_old(start, unp
 
 
 def test_what_new_has_no_descriptors_for_goes_on_in_old(start, address, echoer):
-    baton = start(relay(address, echoer.address, workers=1, supervisor={**QUICK, "probation": "1s"}))
+    baton = start(relay(address, echoer.address, workers=1, supervisor={**QUICK, "probation": "4s"}))
     clients = [sockets.connect(address) for _ in range(40)]
     for client in clients:
         sockets.ask(client, b"before")

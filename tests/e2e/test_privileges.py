@@ -125,7 +125,7 @@ def test_as_root_low_ports_and_files_of_others_are_within_reach_after_a_reload(s
     assert http.ask(address).body == b"generation 1"
     address = f"127.0.0.2:{port}"
     baton.write(web_saying(address, log=log))
-    baton.reload()
+    baton.reload("--wait-drained")
     assert http.ask(address).body == b"generation 2"
     log.rename(logs / "access.log.1")
     os.kill(baton.pid, signal.SIGUSR1)

@@ -35,7 +35,7 @@ def both(start, address, another_address):
             of_old = Tunnel(address)
             of_old.use()
             reloads.append(baton.ask_in_background("reload", *flags))
-            baton.wait_generation(1, "paused")
+            baton.wait_paused(1)
             return baton, reloads[0], of_old
 
         yield begin
@@ -45,6 +45,12 @@ def both(start, address, another_address):
 
 def one_of_each_kind(address, another_address):
     return [kind(address if kind is Tunnel else another_address) for kind in KINDS for _ in range(EACH)]
+
+
+def wait_until_rolling_back(baton):
+    """And the supervisor has written that down: it does so before it reads the next command."""
+    baton.wait_phase("roll back")
+    baton.status()
 
 
 def close_all(clients):
@@ -68,8 +74,8 @@ def test_every_kind_of_connection_that_new_has_accepted_goes_on_in_old(both, add
         talk.goes_on()
         answer = baton.ask("rollback")
         assert answer.code == DONE and "generation 1 is in charge" in answer.out, answer
-        row = baton.wait_drained(moved_in=len(clients))
-        assert row["id"] == 1 and row["connections"] == len(clients), row
+        assert baton.wait_drained(moved_in=len(clients))["id"] == 1
+        wait_until(lambda: baton.in_charge()["connections"] == len(clients), 5, baton.in_charge)
         talk.goes_on()
         # What has come back leaves again with the next reload.
         baton.reload("--probation", "20ms")
@@ -96,7 +102,7 @@ def test_a_request_in_progress_is_answered_by_new(start, address):
     with HttpServer(respond) as upstream:
         baton = start(relay(address, upstream.address, listener={"protocol": "http"}, supervisor=LONG))
         reload = baton.ask_in_background("reload")
-        baton.wait_generation(1, "paused")
+        baton.wait_paused(1)
         with http.Client(address) as client:
             client.send(http.request_bytes())
             assert arrived.wait(10)
@@ -162,7 +168,7 @@ def test_what_only_the_new_configuration_has_drains_in_new(start, address, echoe
     added = f"127.0.0.1:{free_port()}"
     other = baton.write(also(tables, "added", added, echoer.address), "other.toml")
     reload = baton.ask_in_background("reload", "--config", other)
-    baton.wait_generation(1, "paused")
+    baton.wait_paused(1)
     with sockets.connect(added) as of_new, sockets.connect(address) as of_both:
         sockets.ask(of_new, b"new")
         sockets.ask(of_both, b"both")
@@ -185,11 +191,11 @@ def test_what_new_had_added_can_be_added_again(start, address, echoer, superviso
     other = baton.write(also(relay(address, echoer.address, supervisor=LONG), "added", added, echoer.address),
                         "other.toml")
     reload = baton.ask_in_background("reload", "--config", other)
-    old = baton.wait_generation(1, "paused")["pid"]
+    old = baton.wait_paused(1)["pid"]
     if supervisor == "dies":
         processes.suspend(old)
         rollback = baton.ask_in_background("rollback")
-        baton.wait_phase("roll back")
+        wait_until_rolling_back(baton)
         baton.kill_supervisor()
         os.kill(old, signal.SIGCONT)
         rollback.communicate(timeout=20)
@@ -224,7 +230,7 @@ def test_what_can_move_moves_however_short_the_drain_is(both, address, another_a
 def test_an_old_generation_that_cannot_take_them_lets_them_drain(start, address, echoer):
     baton = start(relay(address, echoer.address, supervisor=LONG), proxy=LISTENERS_ONLY_PROXY)
     reload = baton.ask_in_background("reload")
-    baton.wait_generation(1, "paused")
+    baton.wait_paused(1)
     with sockets.connect(address) as client:
         sockets.ask(client, b"before")
         baton.do("rollback")
@@ -258,7 +264,7 @@ def halted(both, address, another_address):
     old, new = (baton.generations()[number]["pid"] for number in (1, 2))
     processes.suspend(old)
     rollback = baton.ask_in_background("rollback")
-    baton.wait_phase("roll back")
+    wait_until_rolling_back(baton)
     yield Halted(baton, old, new, of_old, clients, reload, rollback)
     processes.kill(old, signal.SIGCONT)
     for waiting in (reload, rollback):

@@ -73,7 +73,8 @@ def test_reloads_leak_no_descriptor_thread_or_process(start, address, echoer):
                 len(processes.fds(row["pid"])), processes.threads(row["pid"]),
                 len(processes.children(baton.pid)))
 
-    before = held()
+    # The supervisor may not have closed yet what it was last asked by.
+    before = min((held() for _ in range(10)), key=lambda each: (len(each[0]), *each[1:]))
     for _ in range(15):
         baton.reload("--wait-drained")
     wait_until(lambda: held() == before, 5, lambda: f"before {before}, now {held()}")
@@ -89,7 +90,7 @@ def test_no_descriptor_without_a_reason_reaches_a_generation(start, address, ech
 
 
 def test_stop_lets_a_connection_end_first(start, address, echoer):
-    baton = start(relay(address, echoer.address))
+    baton = start(relay(address, echoer.address, supervisor={"drain_time": "1h"}))
     with sockets.connect(address) as client:
         sockets.ask(client, b"before")
         stopping = baton.ask_in_background("stop")
@@ -159,7 +160,7 @@ def test_after_stop_no_process_no_socket_file_and_no_listener_is_left(start, dir
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_with_a_drain(start, address, echoer, number):
-    baton = start(relay(address, echoer.address))
+    baton = start(relay(address, echoer.address, supervisor={"drain_time": "1h"}))
     with sockets.connect(address) as client:
         sockets.ask(client, b"before")
         baton.process.send_signal(number)
@@ -173,12 +174,11 @@ def test_a_second_signal_stops_at_once(start, address, echoer):
     with sockets.connect(address) as client:
         sockets.ask(client, b"before")
         baton.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: not sockets.accepts(address), 10, "nobody accepts any more")
+        baton.wait_generation(1, "draining")
         baton.process.send_signal(signal.SIGTERM)
         assert baton.wait_gone(5) == 0
         assert sockets.is_reset_by_peer(client)
-    # The client's, and maybe the last one that asked whether anybody accepts.
-    assert re.search("with [12] connections left", baton.log()), baton.log()
+    assert "with 1 connections left" in baton.log(), baton.log()
 
 
 def test_hup_reloads_the_changed_configuration(start, address):

@@ -117,7 +117,7 @@ def test_a_stop_leaves_nothing(running):
 
 
 def test_a_drain_may_take_longer_than_the_stop_of_a_unit(running):
-    running.configure(drain_time="4s")  # TimeoutStopSec is 2 s
+    running.configure(drain_time="6s")  # TimeoutStopSec is 2 s
     running.systemd.do("systemctl", "reload", UNIT)
     with http.Client(running.address) as client:
         assert client.ask().status == 200
@@ -249,7 +249,7 @@ def test_sockets_that_systemd_listens_on_are_used_and_survive_a_stop(service):
 
 def test_an_upgrade_of_the_package_waits_for_a_supervisor_that_was_just_started_again(service):
     """It refuses commands until its generations are back, or too late: this one hangs."""
-    service.drop_in("[Service]\nWatchdogSec=0\nRestartSec=1\n")
+    service.drop_in("[Service]\nWatchdogSec=0\nRestartSec=4\n")
     service.start()
     supervisor, generation = sorted(service.processes())
     assert service.pid() == supervisor

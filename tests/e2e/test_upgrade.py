@@ -114,7 +114,7 @@ def test_a_binary_that_cannot_take_over_changes_nothing(start, address, liner, d
 
 
 def test_it_is_refused_during_a_reload_and_the_reload_goes_on(start, address, liner):
-    baton = start(relay(address, liner.address, supervisor={"probation": "2s"}))
+    baton = start(relay(address, liner.address, supervisor={"probation": "8s"}))
     reload = baton.ask_in_background("reload")
     baton.wait_generation(1, "paused")
     answer = baton.ask("upgrade")

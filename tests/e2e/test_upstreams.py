@@ -374,12 +374,13 @@ def test_a_long_time_to_live_is_respected_and_a_reload_looks_anew(start, address
     with NameServer({("db.test", A): ["127.0.0.1"]}, ttl=3600) as names:
         baton = start(with_proxy(relay(address, f"db.test:{two_hosts}"), dns_servers=[names.address]))
         assert set(answers(address, 5)) == {"one"}
+        before = names.asked["db.test", A]  # more than once: a server that is late is asked again
         names.records["db.test", A] = ["127.0.0.2"]
         assert set(answers(address, 20)) == {"one"}
-        assert names.asked["db.test", A] == 1
+        assert names.asked["db.test", A] == before
         baton.reload()
         assert set(answers(address, 5)) == {"two"}
-        assert names.asked["db.test", A] == 2
+        assert names.asked["db.test", A] > before
 
 
 def test_a_host_with_only_ipv6_addresses(start, address):

@@ -215,6 +215,21 @@ class Baton:
 
         return wait_until(look, seconds, lambda: f"phase {name}: {self.status()}\n{self.log()}")
 
+    def wait_paused(self, number):
+        """It accepts no more: `status` calls it paused as soon as it is told to, and it accepts until it
+        has obeyed, which is when the probation begins. Returns its row of `status`."""
+        row = self.wait_generation(number, "paused")
+        self.wait_phase("probation")
+        return row
+
+    def freeze(self, pid):
+        """Suspends that process, and the supervisor first, which would kill it within a second."""
+        processes.suspend(self.pid)
+        processes.suspend(pid)
+
+    def thaw(self):
+        os.kill(self.pid, signal.SIGCONT)
+
     def wait_drained(self, seconds=PATIENCE, moved_in=0):
         """Until one generation is all that is left, to which so many connections have moved.
 

@@ -8,7 +8,7 @@ import itertools
 import os
 import socket
 
-FIRST, BLOCK, BLOCKS = 10000, 2000, 10
+FIRST, BLOCK, BLOCKS = 10000, 1000, 22
 
 _claim = None
 _next = None

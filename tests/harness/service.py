@@ -15,7 +15,7 @@ CONFIG_OF = re.compile(r"--config (\S+)")
 # Timeouts that a test can wait for; the unit's own are for operators.
 QUICK = """[Service]
 TimeoutStopSec=2
-WatchdogSec=1
+WatchdogSec=4
 TimeoutAbortSec=1
 """
 

@@ -33,6 +33,15 @@ def connect(address, receive_buffer=None):
     return client
 
 
+def was_asked_twice(client):
+    """Whether the server has not answered the first SYN; of a connection that has sent nothing yet."""
+    if client.family == socket.AF_UNIX:
+        return False
+    total_retransmitted = 100  # its place in struct tcp_info, see tcp(7)
+    info = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, total_retransmitted + 4)
+    return struct.unpack_from("=I", info, total_retransmitted)[0] > 0
+
+
 def accepts(address):
     """Whether a connection can be made there now."""
     with contextlib.suppress(OSError):

@@ -127,12 +127,12 @@ TEST_CASE("upstream: nor is one that waits for an upstream to read it kept for l
 }
 
 TEST_CASE("upstream: a client that was told to go on may take its time") {
-  HttpRig rig(forwarded({.timeout = 50ms}));
+  HttpRig rig(forwarded({.timeout = 1s}));
   TestPeer server =
       rig.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
   REQUIRE(rig.send(server, "HTTP/1.1 100 Continue\r\n\r\n"));
   REQUIRE(rig.contains(rig.client, "HTTP/1.1 100 Continue\r\n\r\n"));
-  const auto long_after = std::chrono::steady_clock::now() + 150ms;
+  const auto long_after = std::chrono::steady_clock::now() + 1300ms;
   CHECK(rig.worker->until([&] { return std::chrono::steady_clock::now() > long_after; }));
   REQUIRE(rig.send("ok"));
   CHECK(rig.contains(server, "\r\n\r\nok"));
@@ -164,7 +164,7 @@ TEST_CASE("upstream: an upload that gets no connection is a 504 after the route'
 }
 
 TEST_CASE("upstream: a client may take longer to send its request than the route's timeout") {
-  HttpRig rig(forwarded({.timeout = 50ms}));
+  HttpRig rig(forwarded({.timeout = 1s}));
   TestPeer server = rig.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx");
   TestPeer other = rig.worker->connect();
   REQUIRE(rig.send(other, kGet));

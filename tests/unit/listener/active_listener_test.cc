@@ -173,11 +173,12 @@ TEST_CASE("listener: without descriptors it waits instead of spinning, and then 
   const auto begun = std::chrono::steady_clock::now();
   {
     const NoDescriptors none;
-    REQUIRE(worker.until([&] { return std::chrono::steady_clock::now() - begun > 250ms; }));
+    REQUIRE(worker.until([&] { return worker.listener_metric("accept_errors_total") >= 3; }));
   }
+  const auto pauses = (std::chrono::steady_clock::now() - begun) / 100ms;
   CHECK(worker.held.count() == 0);
-  CHECK(worker.listener_metric("accept_errors_total") >= 2);
-  CHECK(worker.listener_metric("accept_errors_total") <= 4);
+  CHECK(pauses >= 1);  // behind the first and the second, and clocks may differ by a tick
+  CHECK(worker.listener_metric("accept_errors_total") <= pauses + 2);
   CHECK(worker.until([&] { return worker.held.count() == 5; }));
 }
 

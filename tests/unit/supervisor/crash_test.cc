@@ -131,7 +131,7 @@ TEST_CASE("run: a configuration or binary that is bad from the start") {
   };
   for (const Row& row : rows) {
     CAPTURE(row.misdeed);
-    rig.configure(row.misdeed);
+    rig.configure(row.misdeed, "a.sock", contains(row.reason, "hung") ? "2s" : "20s");
     std::filesystem::remove(rig.path("run.err"));
     const Outcome run = rig.run_to_end(row.words);
     CHECK_MESSAGE(run.exit_status == row.exit_status, run.err);
@@ -196,13 +196,15 @@ TEST_CASE("run: an orphan of a generation is adopted and reaped") {
 }
 
 TEST_CASE("stop: in the middle of a reload there is one clear answer each") {
-  for (const char* point : {"welcomed", "inherited", "ready", "ping"}) {
-    CAPTURE(point);
+  // The last one is its probation.
+  for (const char* misdeed :
+       {"# at welcomed do hang", "# at inherited do hang", "# at ready do hang", ""}) {
+    CAPTURE(misdeed);
     Rig rig;
     rig.configure();
     rig.start();
-    rig.configure("# at " + std::string(point) + " do hang");
-    const pid_t reload = rig.ask_in_background("reload");
+    rig.configure(misdeed);
+    const pid_t reload = rig.ask_in_background("reload", {"--probation", "1h"});
     rig.wait_until("generation 2 runs", [&] { return rig.status()["generations"].size() == 2; });
     rig.stop({"--drain-time", "0"});
     const Outcome outcome = rig.finish(reload);

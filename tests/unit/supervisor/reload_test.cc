@@ -96,7 +96,7 @@ TEST_CASE("reload: whatever new does wrong, the command fails with the reason an
   const Failure failures[] = {
       {"", "x-die-at-start", "generation 2 was killed by signal 9 (Killed) while starting"},
       {"", "x-die-at-start", "x-die-at-start a Baton proxy?"},
-      {"", "x-hang-at-start", "generation 2 hung while starting: it was not ready within 1s"},
+      {"", "x-hang-at-start", "generation 2 hung while starting: it was not ready within 2s"},
       {"", "x-old-protocol", "protocol"},
       {"welcomed do fail", "", "told to fail at welcomed"},
       {"welcomed do crash", "", "generation 2 exited with status 3 while negotiating"},
@@ -121,7 +121,8 @@ TEST_CASE("reload: whatever new does wrong, the command fails with the reason an
     CAPTURE(failure.misdeed);
     CAPTURE(failure.binary);
     const std::string id = std::to_string(number++);
-    rig.configure(failure.misdeed.empty() ? "" : "# at " + failure.misdeed);
+    rig.configure(failure.misdeed.empty() ? "" : "# at " + failure.misdeed, "a.sock",
+                  contains(failure.reason, "hung") ? "2s" : "20s");
     std::vector<std::string> words;
     if (!failure.binary.empty()) words = {"--proxy", rig.binary(failure.binary)};
     const Outcome reload = rig.ask("reload", words);

@@ -53,10 +53,12 @@ Rig::~Rig() {
   ::waitpid(supervisor_, nullptr, 0);
 }
 
-void Rig::configure(const std::string& misdeeds, const std::string& socket) {
+void Rig::configure(const std::string& misdeeds, const std::string& socket,
+                    const std::string& start_timeout) {
   std::ofstream(path("baton.toml.new"))
       << "# listen " << path(socket) << "\n"
-      << misdeeds << "\n[supervisor]\nprobation = \"200ms\"\nstart_timeout = \"1s\"\n";
+      << misdeeds << "\n[supervisor]\nprobation = \"200ms\"\nstart_timeout = \"" << start_timeout
+      << "\"\n";
   std::filesystem::rename(path("baton.toml.new"), path("baton.toml"));
 }
 

@@ -31,7 +31,8 @@ class Rig {
   ~Rig();
 
   // The configuration: one socket, and what generations are to do wrong.
-  void configure(const std::string& misdeeds = "", const std::string& socket = "a.sock");
+  void configure(const std::string& misdeeds = "", const std::string& socket = "a.sock",
+                 const std::string& start_timeout = "20s");
   // Starts `run`; returns once a generation serves.
   void start(const Words& more = {});
   // Starts `run` and waits for its end.

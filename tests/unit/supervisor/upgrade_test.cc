@@ -118,6 +118,7 @@ TEST_CASE("upgrade: refused while a reload is in progress") {
   const Outcome outcome = rig.ask("upgrade");
   CHECK(outcome.exit_status == 4);
   CHECK_MESSAGE(contains(outcome.err, "another reload is in progress"), outcome.err);
+  rig.signal_generation("starting", SIGKILL);
   CHECK(rig.finish(reload).exit_status == 1);
   rig.stop();
 }
