@@ -1,5 +1,6 @@
 // The supervisor and its command line, in one program.
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -53,6 +54,8 @@ bool open_standard_streams() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // A file that may not grow any more, be it only the log, is an error of the call that writes.
+  ::signal(SIGXFSZ, SIG_IGN);
   if (!open_standard_streams()) return baton::supervisor::kFailed;
   try {
     return run(argc, argv);

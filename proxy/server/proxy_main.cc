@@ -103,6 +103,8 @@ std::optional<Config> load(const Options& options, std::uint64_t fd_limit) {
 }  // namespace
 
 int proxy_main(int argc, char** argv, const BuildInfo& build) {
+  // A file that may not grow any more, be it only the log, is an error of the call that writes.
+  std::signal(SIGXFSZ, SIG_IGN);
   int exit_status = 0;
   const std::optional<Options> options = parse(argc, argv, build, exit_status);
   if (!options) return exit_status;

@@ -30,8 +30,9 @@ class StderrSink final : public spdlog::sinks::base_sink<std::mutex> {
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override {
     if (lost_ > 0) {
-      const std::string report =
-          fmt::format("{} lines are missing here: nobody has read standard error", lost_);
+      const std::string report = fmt::format(
+          "{} lines are missing here: {}", lost_,
+          is_file_ ? "the file could not be written" : "nobody has read standard error");
       if (!emit({message.logger_name, spdlog::level::warn, report})) {
         ++lost_;
         return;

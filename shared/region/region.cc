@@ -20,6 +20,11 @@ namespace ipc = boost::interprocess;
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 constexpr char kObject[] = "region";
 
+std::string beyond_file_limit(std::uint64_t bytes) {
+  return std::string(kObject) + " to " + std::to_string(bytes) +
+         " bytes, more than RLIMIT_FSIZE lets a file have";
+}
+
 // A memfd as Boost.Interprocess's "memory mappable"; it has none of its own. Borrows the fd.
 class MappableMemfd {
  public:
@@ -86,8 +91,9 @@ os::Result<std::unique_ptr<Region>> Region::create(const RegionOptions& options)
   if (!options.geometry.valid()) return os::plain_error("region sizes out of range");
   os::UniqueFd fd(::memfd_create("baton-region", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!fd) return os::errno_error("memfd_create", kObject);
-  if (::ftruncate(fd.get(), static_cast<off_t>(options.geometry.total_bytes())) != 0) {
-    return os::errno_error("size", kObject);
+  const std::uint64_t bytes = options.geometry.total_bytes();
+  if (::ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0) {
+    return os::errno_error("size", errno == EFBIG ? beyond_file_limit(bytes) : kObject);
   }
   if (::fcntl(fd.get(), F_ADD_SEALS, kSeals) != 0) return os::errno_error("seal", kObject);
   auto region = map(std::move(fd), options.geometry, Role::Supervisor);

@@ -50,6 +50,27 @@ def test_a_log_that_nobody_reads_holds_nobody_up(start, directory, address, echo
     os.close(pipe)
 
 
+def limited_to(bytes_of_a_file):
+    return ["prlimit", f"--fsize={bytes_of_a_file}", "--"]
+
+
+def test_a_log_file_that_may_not_grow_any_more_ends_nobody(start, directory, address, echoer):
+    log, limit = directory / "full", 2 << 30  # above the region's size, which counts, too
+    log.touch()
+    os.truncate(log, limit - 100)
+    baton = start(relay(address, echoer.address),
+                  wrapper=[*limited_to(limit), "sh", "-c", 'exec "$@" 2>>"$0"', log])
+    baton.reload("--wait-drained")
+    assert log.stat().st_size == limit
+    with sockets.connect(address) as client:
+        sockets.ask(client, b"a line\n")
+
+
+def test_a_limit_of_file_sizes_that_is_below_the_regions_is_told(prepare, address, echoer):
+    baton = prepare(relay(address, echoer.address), wrapper=limited_to(1 << 20)).launch()
+    assert baton.wait_gone() == FAILED and "RLIMIT_FSIZE" in baton.log(), baton.log()
+
+
 def test_the_proxy_is_found_next_to_the_supervisor(start, address):
     baton = start(saying(address, "hello\n"), proxy=None)
     assert baton.in_charge()["binary"] == str(PROXY)
