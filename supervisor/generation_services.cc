@@ -47,6 +47,11 @@ void GenerationServices::serve(proto::Channel& channel, GenerationRecord& genera
              const proto::Responder& responder) { stats_text(request, responder); });
 }
 
+void GenerationServices::ended(const GenerationRecord& generation) {
+  generation.serving_since ? files_.forget_those_of(generation.id)
+                           : files_.remove_those_of(generation.id);
+}
+
 void GenerationServices::put(const GenerationRecord& generation, const proto::Sockets& sockets,
                              proto::Fds fds, const proto::Responder& responder) {
   if (generation.role != Role::Candidate && generation.role != Role::InCharge) {
@@ -67,6 +72,7 @@ void GenerationServices::put(const GenerationRecord& generation, const proto::So
     if (const auto made = file_at(path); made && !path.empty()) file = *made;
     escrow_.put(key, info.index(), generation.id, std::move(fds[static_cast<std::size_t>(i)]),
                 file);
+    files_.escrowed(key.address);
   }
   responder.reply(proto::Done());
 }
@@ -79,6 +85,7 @@ void GenerationServices::get(const GenerationRecord& generation, const proto::So
     SocketKey key = SocketKey::from_message(wanted.keys(i));
     const std::size_t held = i < wanted.held_size() ? wanted.held(i) : 0;
     if (escrow_.count(key) != held) incomplete.push_back(key);
+    if (escrow_.count(key) == 0) files_.expect(key.address, generation.id);
     keys.push_back(std::move(key));
   }
   if (generation.has(proto::kFeatureNarrower)) {
@@ -102,7 +109,10 @@ void GenerationServices::get(const GenerationRecord& generation, const proto::So
     } else {
       for (const SocketKey& key : escrow_.ours(keys)) key.to_message(*message.add_ours());
       if (message.ours_size() > 0) name_processes(message);
-      for (const SocketKey& key : unreachable(keys)) key.to_message(*message.add_unreachable());
+      for (const SocketKey& key : unreachable(keys)) {
+        key.to_message(*message.add_unreachable());
+        files_.expect(key.address, generation.id);
+      }
       responder.reply(message, fds);
     }
   } while (next < found.size());

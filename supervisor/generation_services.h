@@ -1,5 +1,6 @@
 // What a generation may ask of the supervisor beside its own life: the escrow and the statistics.
-// A refused or malformed request gets an error answer and changes nothing.
+// A refused or malformed request gets an error answer and changes nothing. Of what a generation
+// that fails has bound by itself, no socket file stays.
 //
 // Thread: the supervisor's. Borrows: state, escrow, region (all outlive every channel).
 #pragma once
@@ -12,6 +13,7 @@
 #include "supervisor/escrow.h"
 #include "supervisor/state.h"
 #include "supervisor/supervisor_region.h"
+#include "supervisor/unescrowed_files.h"
 
 namespace baton::supervisor {
 
@@ -22,6 +24,8 @@ class GenerationServices {
 
   // Answers the requests of one generation; the record outlives the channel.
   void serve(proto::Channel& channel, GenerationRecord& generation);
+  // Its process was reaped.
+  void ended(const GenerationRecord& generation);
 
  private:
   void put(const GenerationRecord& generation, const proto::Sockets& sockets, proto::Fds fds,
@@ -34,6 +38,7 @@ class GenerationServices {
 
   SupervisorState& state_;
   Escrow& escrow_;
+  UnescrowedFiles files_;
   SupervisorRegion& region_;
 };
 

@@ -114,6 +114,7 @@ void GenerationSet::bury(std::uint64_t id, Metrics metrics) {
   record.role = Role::Dying;
   region_.publish(record);
   region_.reclaim(record);
+  services_.ended(record);
   if (metrics == Metrics::KeepForReplacement) {
     state_.orphaned_slots.push_back(record.region_slot);
   } else {

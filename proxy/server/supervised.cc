@@ -224,6 +224,7 @@ void SupervisedGeneration::add_sockets(
 
 void SupervisedGeneration::bind_rest() {
   if (const auto bound = server_->bind_missing(); !bound) return fail(bound.error().text());
+  build_.reached(StartPoint::Bound, generation_);
   put_in_escrow();
 }
 

@@ -133,6 +133,71 @@ def test_what_a_failed_new_one_had_added_is_served_by_nobody_and_can_be_added_la
     assert sockets.accepts(another_address)
 
 
+NAMES = ["more0", "more1", "more2"]
+
+
+def with_unix_listeners(tables, directory):
+    for name in NAMES:
+        tables = also(tables, name, f"unix:{directory}/{name}.sock")
+    return tables
+
+
+def socket_files(directory):
+    return sorted(path.stem for path in directory.glob("more*.sock"))
+
+
+@pytest.fixture
+def binding(start, address, liner, directory):
+    """A Baton whose generation 2 has made socket files and told nobody, and the `reload`."""
+    baton = start_held(start, address, liner, "bound")
+    more = baton.write(with_unix_listeners(relay(address, liner.address), directory), "more.toml")
+    reload = baton.ask_in_background("reload", "--proxy", NEXT_PROXY, "--config", more)
+    baton.wait_for_log("holding at bound")
+    assert socket_files(directory) == NAMES
+    yield baton, reload
+    reload.communicate(timeout=20)
+
+
+@pytest.mark.parametrize("end", ["killed", "rolled back", "cut"])
+def test_a_new_one_that_ends_while_it_binds_leaves_no_socket_file(binding, directory, end):
+    baton, reload = binding
+    if end == "killed":
+        processes.kill(baton.generations()[2]["pid"])
+    elif end == "rolled back":
+        baton.do("rollback")
+    else:
+        baton.stop("--now")
+    assert reload.wait(20) == FAILED
+    wait_until(lambda: not socket_files(directory), 5, lambda: socket_files(directory))
+    if end != "cut":
+        baton.reload("--proxy", PROXY, "--config", baton.directory / "more.toml")
+        assert all(sockets.accepts(f"unix:{directory}/{name}.sock") for name in NAMES)
+
+
+def test_a_strangers_socket_stays_where_a_new_one_was_killed_that_had_bound_there(binding, directory):
+    baton, reload = binding
+    (directory / "more1.sock").unlink()
+    with socket.socket(socket.AF_UNIX) as stranger:
+        stranger.bind(str(directory / "more1.sock"))
+        stranger.listen()
+        processes.kill(baton.generations()[2]["pid"])
+        assert reload.wait(20) == FAILED
+        wait_until(lambda: socket_files(directory) == ["more1"], 5, lambda: socket_files(directory))
+        baton.stop()
+        assert sockets.accepts(f"unix:{directory}/more1.sock")
+
+
+def test_a_stop_while_the_first_one_binds_leaves_no_socket_file(prepare, address, liner, directory):
+    tables = with_unix_listeners(relay(address, liner.address), directory)
+    baton = prepare(tables, proxy=NEXT_PROXY, env={"BATON_TEST_HOLD": "bound"}).launch()
+    baton.wait_for_log("holding at bound")
+    assert socket_files(directory) == NAMES
+    for _ in range(2):  # the second: at once
+        baton.process.send_signal(signal.SIGTERM)
+    baton.wait_gone()
+    assert not socket_files(directory)
+
+
 def test_queues_of_sockets_that_a_failed_new_one_had_added_are_served_by_old(start, address, liner):
     """New had more workers, so more sockets: old takes those over with who waits in them."""
     baton = start(relay(address, liner.address, workers=1, supervisor={"probation": "30s"}))

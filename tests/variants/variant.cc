@@ -3,9 +3,9 @@
 // filter forbids, and logs how that went.
 //
 // BATON_TEST_HOLD=<point>[:<generation>] makes it hang on reaching that point of its start (start,
-// negotiated, inherited, warmed, ready, serving), or of a batch of connections that moves (offered,
-// accepted, committed in the old one; prepared, answered, started in the new one: the worker
-// hangs), so that a test can kill it exactly there.
+// negotiated, bound, inherited, warmed, ready, serving), or of a batch of connections that moves
+// (offered, accepted, committed in the old one; prepared, answered, started in the new one: the
+// worker hangs), so that a test can kill it exactly there.
 //
 // BATON_TEST_KNOWS=<kind>,<kind>... makes it take over connections of these kinds only, by their
 // names in proto/move.proto.
@@ -45,6 +45,8 @@ std::string name_of(StartPoint point) {
       return "start";
     case StartPoint::Negotiated:
       return "negotiated";
+    case StartPoint::Bound:
+      return "bound";
     case StartPoint::Inherited:
       return "inherited";
     case StartPoint::Warmed:
