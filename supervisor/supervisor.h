@@ -148,7 +148,8 @@ class Supervisor final : private GenerationObserver {
   // Replacing this program, and going on in place of one before.
   RunResult run_loop();
   bool nothing_is_queued() const;
-  void upgrade_failed(const std::string& text);
+  // `exit_status`: of the command that has asked for it.
+  void end_upgrade(int exit_status, const std::string& text);
   void replace();
   std::vector<int> pack_for_exec();
   void adopt_generations();

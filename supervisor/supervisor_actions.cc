@@ -9,6 +9,7 @@
 #include "shared/os/format.h"
 #include "shared/os/log.h"
 #include "shared/os/seconds.h"
+#include "supervisor/command_line.h"
 #include "supervisor/supervisor.h"
 
 namespace baton::supervisor {
@@ -316,6 +317,7 @@ void Supervisor::exit() {
   const bool failed = result_.exit_status != 0;
   if (!failed || state_.adopted.empty()) release_control_socket(state_.fds, state_.control);
   drain_waiters_.answer_the_rest();
+  if (upgrade_) end_upgrade(kRefused, std::string(lifecycle::refusal(state_.life.stage)));
   proto::CommandReply reply;
   for (const proto::Responder& client : stop_clients_) client.reply(reply);
   loop_.break_loop(ev::ALL);

@@ -6,6 +6,7 @@
 #include "shared/os/format.h"
 #include "shared/os/log.h"
 #include "shared/os/memfd.h"
+#include "supervisor/command_line.h"
 #include "supervisor/program_path.h"
 #include "supervisor/state_codec.h"
 #include "supervisor/supervisor.h"
@@ -35,20 +36,20 @@ std::optional<std::string> Supervisor::upgrade(const std::optional<std::string>&
   upgrade_client_ = std::move(client);
   const std::string path = binary_path.value_or(program_at(state_.program));
   log::info("upgrading to {}", path);
-  auto upgrade =
-      Upgrade::start(loop_, path, encode_state(state_, 0),
-                     {.is_quiet = [this] { return nothing_is_queued(); },
-                      .ready =
-                          [this] {
-                            // Outside of all callbacks: what they hold is not there afterwards.
-                            replace_now_ = true;
-                            loop_.break_loop(ev::ALL);
-                          },
-                      .failed = [this](const std::string& reason) { upgrade_failed(reason); }});
+  auto upgrade = Upgrade::start(
+      loop_, path, encode_state(state_, 0),
+      {.is_quiet = [this] { return nothing_is_queued(); },
+       .ready =
+           [this] {
+             // Outside of all callbacks: what they hold is not there afterwards.
+             replace_now_ = true;
+             loop_.break_loop(ev::ALL);
+           },
+       .failed = [this](const std::string& reason) { end_upgrade(kFailed, reason); }});
   if (upgrade) {
     upgrade_ = std::move(*upgrade);
   } else {
-    upgrade_failed(upgrade.error().text());
+    end_upgrade(kFailed, upgrade.error().text());
   }
   return std::nullopt;
 }
@@ -59,11 +60,11 @@ bool Supervisor::nothing_is_queued() const {
   });
 }
 
-void Supervisor::upgrade_failed(const std::string& text) {
+void Supervisor::end_upgrade(int exit_status, const std::string& text) {
   const std::string reason = text;  // the upgrade's own
-  log::error("the upgrade has failed: {}", reason);
+  log::error("the upgrade {}: {}", exit_status == kRefused ? "is refused" : "has failed", reason);
   proto::CommandReply reply;
-  reply.set_exit_status(1);
+  reply.set_exit_status(static_cast<std::uint32_t>(exit_status));
   reply.set_text(reason);
   if (upgrade_client_) upgrade_client_->reply(reply);
   upgrade_client_.reset();
@@ -75,10 +76,13 @@ void Supervisor::replace() {
   const os::HeldSignals held;
   // Signals that the loop has caught and not handled yet would be forgotten.
   loop_.run(ev::NOWAIT);
+  if (!upgrade_) return;  // what has come was the end of everything
   if (!lifecycle::accepts_upgrade(state_.life.stage)) {
-    return upgrade_failed(std::string(lifecycle::refusal(state_.life.stage)));
+    return end_upgrade(kRefused, std::string(lifecycle::refusal(state_.life.stage)));
   }
-  if (!nothing_is_queued()) return upgrade_failed("a generation does not read what it is sent");
+  if (!nothing_is_queued()) {
+    return end_upgrade(kFailed, "a generation does not read what it is sent");
+  }
   const std::vector<int> kept = pack_for_exec();
   const std::string program = std::exchange(state_.program, upgrade_->path());
   // A revision of its own: the next program keeps it, and what it keeps is later than this one's.
@@ -98,7 +102,7 @@ void Supervisor::replace() {
   }
   state_.clients.clear();
   state_.program = program;
-  upgrade_failed(reason);
+  end_upgrade(kFailed, reason);
 }
 
 // What is not in the state by itself goes into it; the descriptors it names.

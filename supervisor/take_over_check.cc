@@ -1,10 +1,12 @@
 #include "supervisor/take_over_check.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "shared/os/duration.h"
@@ -16,6 +18,8 @@ namespace {
 constexpr int kStateFd = 3;
 constexpr int kAnswerFd = 4;
 constexpr std::size_t kMostAnswerBytes = 4096;
+// What is killed has ended long before, unless the kernel holds it.
+constexpr std::chrono::milliseconds kDeathTime{1000};
 
 }  // namespace
 
@@ -54,9 +58,13 @@ TakeOverCheck::TakeOverCheck(ev::loop_ref loop, std::string path, os::Child chil
   patience_.start(os::seconds(kPatience));
 }
 
-// Reaped here or by whoever reaps children: it is nobody's but this process's.
+// Reaped here, since this process may be about to end, or, if it is slow to die, by whoever reaps
+// children.
 TakeOverCheck::~TakeOverCheck() {
   os::send_signal(child_.pidfd.get(), SIGKILL);
+  pollfd ended{.fd = child_.pidfd.get(), .events = POLLIN};
+  while (::poll(&ended, 1, static_cast<int>(kDeathTime.count())) < 0 && errno == EINTR) {
+  }
   static_cast<void>(os::reap(child_.pidfd.get()));
 }
 

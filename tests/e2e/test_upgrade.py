@@ -123,6 +123,50 @@ def test_it_is_refused_during_a_reload_and_the_reload_goes_on(start, address, li
     assert reload.returncode == DONE, (out, err)
 
 
+@pytest.fixture
+def deliberate(directory):
+    """A binary that says it can take over once somebody has opened the gate, and the gate."""
+    gate, binary = directory / "gate", directory / "deliberate"
+    os.mkfifo(gate)
+    source = f"""
+        #include <fcntl.h>
+        #include <unistd.h>
+        int main() {{ open("{gate}", O_RDONLY); write(4, "baton supervisor takes over", 27); }}"""
+    subprocess.run(["gcc", "-x", "c", "-", "-o", binary], input=source.encode(), check=True)
+    return binary, gate
+
+
+def asked_by(baton):
+    """The process that is asked whether it can take over."""
+    generations = {row["pid"] for row in baton.generations().values()}
+    return wait_until(lambda: set(processes.children(baton.pid)) - generations, 5, "it is asked").pop()
+
+
+def test_a_reload_that_begins_meanwhile_goes_on_and_the_upgrade_is_refused(
+        start, address, liner, deliberate):
+    baton = start(relay(address, liner.address, supervisor={"probation": "1h"}))
+    binary, gate = deliberate
+    upgrade = baton.ask_in_background("upgrade", "--binary", binary)
+    asked_by(baton)
+    reload = baton.ask_in_background("reload")
+    baton.wait_generation(1, "paused")
+    os.close(os.open(gate, os.O_WRONLY))
+    _, err = upgrade.communicate(timeout=20)
+    assert upgrade.returncode == REFUSED and "reload is in progress" in err, err
+    baton.do("rollback")
+    assert reload.wait(20) == FAILED and upgrades_in(baton) == 0
+
+
+def test_a_stop_meanwhile_refuses_it_and_leaves_nothing_of_it(start, address, liner, deliberate):
+    baton = start(relay(address, liner.address))
+    upgrade = baton.ask_in_background("upgrade", "--binary", deliberate[0])
+    asked = asked_by(baton)
+    baton.stop()
+    _, err = upgrade.communicate(timeout=20)
+    assert upgrade.returncode == REFUSED and "the supervisor is stopping" in err, err
+    assert not os.path.exists(f"/proc/{asked}")
+
+
 def test_drains_and_whoever_waits_for_them_go_on(start, address, echoer):
     baton = start(staying(address, echoer.address, supervisor={"drain_time": "1h"}))
     with sockets.connect(address) as client:
