@@ -14,6 +14,8 @@
 #include <memory>
 #include <mutex>
 
+#include "shared/os/log_escape.h"
+
 namespace baton::log {
 namespace {
 
@@ -72,27 +74,14 @@ class StderrSink final : public spdlog::sinks::base_sink<std::mutex> {
   std::uint64_t lost_ = 0;  // since the last line that was written
 };
 
-void append_json_string(spdlog::memory_buf_t& out, std::string_view text) {
-  static constexpr std::string_view kHex = "0123456789abcdef";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') {
-      out.push_back('\\');
-      out.push_back(c);
-    } else if (byte < 0x20) {
-      for (const char e : {'\\', 'u', '0', '0', kHex[byte >> 4], kHex[byte & 15]}) out.push_back(e);
-    } else {
-      out.push_back(c);
-    }
-  }
-}
-
 // %* in the JSON pattern: the message, escaped.
 class JsonMessage final : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& message, const std::tm&,
               spdlog::memory_buf_t& out) override {
-    append_json_string(out, {message.payload.data(), message.payload.size()});
+    std::string escaped;
+    append_json_escaped(escaped, {message.payload.data(), message.payload.size()});
+    out.append(escaped.data(), escaped.data() + escaped.size());
   }
   std::unique_ptr<custom_flag_formatter> clone() const override {
     return std::make_unique<JsonMessage>();

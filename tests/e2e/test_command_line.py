@@ -527,6 +527,14 @@ def test_json_logs_are_one_object_a_line(start, address, echoer):
     assert lines and all(isinstance(json.loads(line), dict) for line in lines)
 
 
+def test_json_logs_are_utf_8_whatever_a_path_holds(start, address, echoer):
+    baton = start(relay(address, echoer.address), arguments=["--log-format", "json"])
+    latin = baton.write(relay(address, echoer.address), os.fsdecode(b"caf\xe9.toml"))
+    baton.reload("--config", latin)
+    lines = [json.loads(line) for line in baton.log_path.read_bytes().decode().splitlines()]
+    assert any("caf\ufffd.toml" in line["message"] for line in lines), lines
+
+
 def test_log_level_off_is_silent(start, address, echoer):
     baton = start(relay(address, echoer.address), arguments=["--log-level", "off"])
     baton.reload("--wait-drained")

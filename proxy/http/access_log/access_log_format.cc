@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "proxy/http/access_log/log_escape.h"
 #include "proxy/http/access_log/logged_request.h"
+#include "shared/os/log_escape.h"
 
 namespace baton::proxy::http {
 namespace {
@@ -17,7 +17,7 @@ void escape(std::vector<LogPiece>& pieces) {
   for (LogPiece& piece : pieces) {
     if (piece.what != LogOperator::Text) continue;
     std::string escaped;
-    append_json_escaped(escaped, piece.text);
+    log::append_json_escaped(escaped, piece.text);
     piece.text = std::move(escaped);
   }
 }
@@ -29,7 +29,7 @@ void append_text(std::vector<LogPiece>& pieces, std::string text) {
 // `,"name":"` and the like.
 std::string member_begin(bool first, std::string_view name, std::string_view behind) {
   std::string text = first ? "{\"" : ",\"";
-  append_json_escaped(text, name);
+  log::append_json_escaped(text, name);
   return text.append("\":").append(behind);
 }
 
@@ -96,16 +96,16 @@ void AccessLogFormat::render(std::string& out, const StreamInfo& stream, const R
     std::string_view value = logged.value(piece);
     if (piece.most_bytes != 0) value = value.substr(0, piece.most_bytes);
     if (style_ == Style::Text) {
-      append_text_escaped(out, value.empty() ? kMissing : value);
+      log::append_text_escaped(out, value.empty() ? kMissing : value);
     } else if (!piece.alone) {
-      append_json_escaped(out, value.empty() ? kMissing : value);
+      log::append_json_escaped(out, value.empty() ? kMissing : value);
     } else if (value.empty()) {
       out += "null";
     } else if (piece.numeric()) {
       out += value;
     } else {
       out += '"';
-      append_json_escaped(out, value);
+      log::append_json_escaped(out, value);
       out += '"';
     }
   }

@@ -71,5 +71,18 @@ TEST_CASE("log: a line that is too long for a pipe to take in one piece is cut, 
         }) == 0);
 }
 
+TEST_CASE("log: JSON is UTF-8 whatever a message holds, also where it is cut") {
+  CHECK(test::in_child([] {
+          StandardError standard_error;
+          init({.program = "test", .format = Format::Json});
+          info("\"caf\xc3\xa9\" caf\xe9");
+          if (!standard_error.read().ends_with("\"\\\"caf\xc3\xa9\\\" caf\\ufffd\"}\n")) return 1;
+          std::string two_bytes_each = "x";
+          for (int i = 0; i < 3000; ++i) two_bytes_each += "\xc3\xa9";
+          info("{}", two_bytes_each);
+          return standard_error.read().ends_with("\xc3\xa9\\ufffd\"}\n") ? 0 : 2;
+        }) == 0);
+}
+
 }  // namespace
 }  // namespace baton::log

@@ -1,9 +1,9 @@
-#include "proxy/http/access_log/log_escape.h"
+#include "shared/os/log_escape.h"
 
 #include <cstddef>
 #include <cstdint>
 
-namespace baton::proxy::http {
+namespace baton::log {
 namespace {
 
 constexpr char kHexDigits[] = "0123456789abcdef";
@@ -77,4 +77,4 @@ void append_json_escaped(std::string& out, std::string_view text) {
   }
 }
 
-}  // namespace baton::proxy::http
+}  // namespace baton::log

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace baton::proxy::http {
+namespace baton::log {
 
 // Visible ASCII and spaces as they are, but '"' and '\' and everything else as \xHH.
 void append_text_escaped(std::string& out, std::string_view text);
@@ -14,4 +14,4 @@ void append_text_escaped(std::string& out, std::string_view text);
 // not become U+FFFD.
 void append_json_escaped(std::string& out, std::string_view text);
 
-}  // namespace baton::proxy::http
+}  // namespace baton::log
