@@ -56,19 +56,19 @@ proto::ReloadRequest reload_request(const CommandLine& line) {
   return request;
 }
 
-int report(const proto::ReloadReply& reply, proto::WaitFor waited_for) {
+int report(const proto::ReloadReply& reply, const CommandLine& line) {
   if (reply.ok()) {
     print(os::format("generation {} {}\n", reply.to(),
-                     waited_for == proto::WAIT_SERVING ? "serves, on probation" : "is in charge"));
+                     line.wait == proto::WAIT_SERVING ? "serves, on probation" : "is in charge"));
     if (reply.has_moves()) print(moves_text(reply.moves()) + "\n");
     return kDone;
   }
   // Lines about a file come as they are, so that tools find "file:line:column" at their beginning.
-  const std::string outcome =
-      reply.rolled_back() ? "the reload has failed and was rolled back" : "the reload has failed";
-  std::fputs(
-      os::format("{}\nsupervisor: {}: {}\n", reply.reason(), outcome, reply.aftermath()).c_str(),
-      stderr);
+  std::fputs(os::format("{}\nsupervisor: the {} has failed{}: {}\n", reply.reason(),
+                        line.command == Command::Rollback ? "rollback" : "reload",
+                        reply.rolled_back() ? " and was rolled back" : "", reply.aftermath())
+                 .c_str(),
+             stderr);
   return kFailed;
 }
 
@@ -103,7 +103,7 @@ int reload_command(const CommandLine& line) {
         });
   }
   if (!reply) return complain(reply.error());
-  return report(*reply, line.wait);
+  return report(*reply, line);
 }
 
 int drain_command(const CommandLine& line) {

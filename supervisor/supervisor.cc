@@ -124,13 +124,11 @@ void Supervisor::answer_roll_backs(const LastReload& ended) {
   reply.set_ok(serving && in_charge_id() != ended.to);
   reply.set_from(ended.to);
   reply.set_to(in_charge_id());
-  if (state_.life.stage == Stage::Stopping) {
-    reply.set_reason("the supervisor was told to stop");
-  } else if (!reply.ok()) {
-    reply.set_reason(os::format(
-        "the reload has ended, but the generation before it {}",
-        serving ? os::format("has died or does not answer: generation {} goes on", ended.to)
-                : "has died: a fresh one is being started"));
+  if (!reply.ok()) {
+    reply.set_reason(state_.life.stage == Stage::Stopping ? "the supervisor was told to stop"
+                     : serving ? "the generation before the reload has died or does not answer"
+                               : "the generation before the reload has died");
+    reply.set_aftermath(aftermath(false));
   }
   for (const proto::Responder& client : roll_back_clients_) client.reply(reply);
   roll_back_clients_.clear();

@@ -323,7 +323,9 @@ def test_old_does_not_answer(halted, address):
     """It is slow, and new serves: nothing is killed. What it has moves to new once it can."""
     baton, clients = halted.baton, halted.clients
     out, err = halted.rollback.communicate(timeout=20)
-    assert halted.rollback.returncode == FAILED and "generation 2 goes on" in str(err), (out, err)
+    reason, outcome = err.splitlines()
+    assert halted.rollback.returncode == FAILED and "does not answer" in reason, (out, err)
+    assert outcome == "supervisor: the rollback has failed: generation 2 goes on", err
     assert baton.in_charge()["id"] == 2
     os.kill(halted.old, signal.SIGCONT)
     assert baton.wait_drained(moved_in=1)["id"] == 2

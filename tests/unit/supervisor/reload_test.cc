@@ -352,7 +352,7 @@ TEST_CASE("rollback: of a reload whose generation before has died is answered, t
   rig.wait_for_log("generation 1 was killed");
   const Outcome rollback = rig.ask("rollback");
   CHECK(rollback.exit_status == 1);
-  CHECK(contains(rollback.err, "a fresh one is being started"));
+  CHECK(contains(rollback.err, "a fresh generation is being started"));
   CHECK(rig.finish(reload).exit_status == 1);
   CHECK(rig.answer() == "3");
   rig.stop();
