@@ -4,7 +4,9 @@
 
 #include <cstdio>
 
+#include "shared/os/format.h"
 #include "shared/os/process.h"
+#include "shared/os/standard_output.h"
 #include "supervisor/open_pair.h"
 #include "supervisor/program_path.h"
 #include "supervisor/proxy_version.h"
@@ -40,10 +42,10 @@ int check_command(const CommandLine& line) {
   for (const std::string& error : pair->settings_errors)
     std::fprintf(stderr, "%s\n", error.c_str());
   if (!pair->settings_errors.empty()) return kBadUsage;
-  std::printf("%s is good, says proxy %s (%s)\n",
-              line.config ? line.config->c_str() : "the built-in configuration", version->c_str(),
-              pair->binary_path.c_str());
-  return kDone;
+  const std::string verdict =
+      os::format("{} is good, says proxy {} ({})\n",
+                 line.config.value_or("the built-in configuration"), *version, pair->binary_path);
+  return os::print("supervisor", verdict) ? kDone : kFailed;
 }
 
 }  // namespace baton::supervisor

@@ -2,14 +2,13 @@
 
 #include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <thread>
 
-#include "shared/os/error.h"
 #include "shared/os/format.h"
 #include "shared/os/memfd.h"
+#include "shared/os/standard_output.h"
 #include "supervisor/client.h"
 #include "supervisor/moves_view.h"
 #include "supervisor/progress_view.h"
@@ -30,12 +29,7 @@ int complain(const ClientError& error) {
 }
 
 // kDone, unless the text has not arrived where it was to go.
-int print(const std::string& text) {
-  std::clearerr(stdout);
-  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
-  if (std::fflush(stdout) == 0 && written) return kDone;
-  return complain({kFailed, os::format("cannot write the answer: {}", os::error_text(errno))});
-}
+int print(const std::string& text) { return os::print("supervisor", text) ? kDone : kFailed; }
 
 proto::ReloadRequest reload_request(const CommandLine& line) {
   proto::ReloadRequest request;

@@ -5,10 +5,13 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <iostream>
+#include <sstream>
 
 #include "shared/os/duration.h"
 #include "shared/os/format.h"
 #include "shared/os/log.h"
+#include "shared/os/standard_output.h"
 #include "supervisor/control_socket.h"
 #include "supervisor/program_path.h"
 #include "supervisor/version.h"
@@ -58,7 +61,12 @@ class Grammar {
       throw CLI::ExtrasError({words.front()});
     }
   }
-  int print(const CLI::ParseError& error) { return app_.exit(error); }
+  // Help and version, or what is wrong; returns the exit status.
+  int print(const CLI::ParseError& error) {
+    std::ostringstream out;
+    if (app_.exit(error, out, std::cerr) != 0) return kBadUsage;
+    return os::print("supervisor", out.str()) ? kDone : kFailed;
+  }
 
  private:
   CLI::App& add(const std::string& name, const std::string& description, Command command) {
@@ -262,7 +270,7 @@ std::expected<CommandLine, int> parse_command_line(int argc, char** argv) {
   try {
     grammar.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return std::unexpected(grammar.print(error) == 0 ? kDone : kBadUsage);
+    return std::unexpected(grammar.print(error));
   }
   if (const auto settled = settle_control_path(line); !settled) {
     return std::unexpected(settled.error());

@@ -5,7 +5,9 @@
 
 #include <csignal>
 #include <cstdio>
+#include <iostream>
 #include <optional>
+#include <sstream>
 
 #include "proxy/config/fd_budget.h"
 #include "proxy/config/load_config.h"
@@ -18,10 +20,12 @@
 #include "shared/os/log.h"
 #include "shared/os/memfd.h"
 #include "shared/os/socket_type.h"
+#include "shared/os/standard_output.h"
 
 namespace baton::proxy {
 namespace {
 
+constexpr int kFailed = 1;
 constexpr int kBadInput = 2;
 // Half a megabyte of the kernel's memory; with more connections than that a stall at each doubling.
 constexpr std::uint64_t kReservedFds = 65'536;
@@ -66,7 +70,9 @@ std::optional<Options> parse(int argc, char** argv, const BuildInfo& build, int&
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    exit_status = app.exit(error) == 0 ? 0 : kBadInput;
+    std::ostringstream out;  // help and version
+    const bool asked = app.exit(error, out, std::cerr) == 0;
+    exit_status = !asked ? kBadInput : os::print("proxy", out.str()) ? 0 : kFailed;
     return std::nullopt;
   }
   return options;

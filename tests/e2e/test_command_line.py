@@ -176,6 +176,15 @@ def test_an_answer_that_cannot_be_written_is_a_failure(start, address, echoer, c
     assert done.returncode == FAILED and "No space left" in done.stderr, done
 
 
+@pytest.mark.parametrize("command", [
+    [SUPERVISOR, "--version"], [SUPERVISOR, "--help"], [SUPERVISOR, "run", "--help"], [PROXY, "--version"],
+    [PROXY, "--help"], [SUPERVISOR, "check", "--proxy", PROXY]])
+def test_what_cannot_be_written_is_a_failure_without_a_supervisor_too(command):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=20)
+    assert done.returncode == FAILED and "No space left" in done.stderr, done
+
+
 def test_status_counts_the_connections_of_each_generation(start, address, echoer):
     baton = start(staying(address, echoer.address, supervisor={"drain_time": "1h"}))
     with sockets.connect(address) as one, sockets.connect(address) as two:
