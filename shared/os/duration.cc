@@ -1,5 +1,6 @@
 #include "shared/os/duration.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -29,7 +30,9 @@ std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
     if (known.name != unit) continue;
     const double milliseconds = value * known.milliseconds;
     if (!(milliseconds <= kLongestMs)) return std::nullopt;
-    return std::chrono::milliseconds(std::llround(milliseconds));
+    // Zero often means "none", which nobody means who writes more than zero.
+    const long long least = milliseconds > 0 ? 1 : 0;
+    return std::chrono::milliseconds(std::max(least, std::llround(milliseconds)));
   }
   return std::nullopt;
 }

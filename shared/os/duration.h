@@ -13,8 +13,8 @@ namespace baton::os {
 inline constexpr std::string_view kDurationSyntax =
     R"(a number with a unit: "500ms", "30s", "10m", "1h")";
 
-// Whole or decimal number, then us, ms, s, m, h or d; "0" needs no unit. Nothing: malformed,
-// negative, or longer than 10 years.
+// Whole or decimal number, then us, ms, s, m, h or d; "0" needs no unit. Rounded, but what is more
+// than zero is a millisecond at least. Nothing: malformed, negative, or longer than 10 years.
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
 
 struct DurationRange {

@@ -12,9 +12,10 @@ TEST_CASE("duration: a number and a unit") {
     milliseconds value;
   };
   constexpr Row kRows[] = {
-      {"0", 0ms},     {"0s", 0ms},     {"500ms", 500ms}, {"30s", 30s},          {"10m", 10min},
-      {"1h", 1h},     {"2d", 48h},     {"1.5s", 1500ms}, {"0.25m", 15s},        {"1500us", 2ms},
-      {"499us", 0ms}, {"0.001s", 1ms}, {"007s", 7s},     {"3650d", 3650 * 24h},
+      {"0", 0ms},         {"0s", 0ms},     {"500ms", 500ms}, {"30s", 30s},          {"10m", 10min},
+      {"1h", 1h},         {"2d", 48h},     {"1.5s", 1500ms}, {"0.25m", 15s},        {"1500us", 2ms},
+      {"499us", 1ms},     {"0.001s", 1ms}, {"007s", 7s},     {"3650d", 3650 * 24h}, {"1us", 1ms},
+      {"0.00001ms", 1ms}, {"0us", 0ms},    {"0.0h", 0ms},    {"1499us", 1ms},
   };
   for (const Row& row : kRows) {
     CAPTURE(row.text);
