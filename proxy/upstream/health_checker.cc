@@ -19,8 +19,6 @@
 namespace baton::proxy {
 namespace {
 
-using Health = EndpointState::Health;
-
 constexpr std::size_t kLongestStatusLine = 256;
 // All heads of interim responses together.
 constexpr std::size_t kMostInterimBytes = std::size_t{16} * 1024;
@@ -177,11 +175,23 @@ void HealthChecker::on_timer(ev::timer&, int) noexcept {
   begin();
 }
 
+// What the endpoint's health becomes. Another generation may count at the same time: none is lost.
+HealthChecker::Health HealthChecker::count(Health before, CheckResult result) {
+  std::atomic<std::uint32_t>& shared = endpoint_->state->slot().streak;
+  std::uint32_t streak = shared.load(std::memory_order_relaxed);
+  for (;;) {
+    const HealthRecord record{.health = before, .streak = streak};
+    const auto [health, counted] = record.after(result, options_.config);
+    if (counted == streak) return health;
+    if (shared.compare_exchange_weak(streak, counted, std::memory_order_relaxed)) return health;
+  }
+}
+
 void HealthChecker::finish(CheckResult result, const std::string& reason) {
   stop();
   EndpointState& state = *endpoint_->state;
   const Health before = state.health();
-  const Health after = record_.step(before, result, options_.config);
+  const Health after = count(before, result);
   if (after != before) {
     if (after == Health::Healthy && before == Health::Unhealthy) {
       state.slot().available_since_ns.store(monotonic_ns(), std::memory_order_relaxed);

@@ -59,9 +59,12 @@ class HealthChecker {
   const Endpoint& endpoint() const { return *endpoint_; }
 
  private:
+  using Health = EndpointState::Health;
+
   void begin();
   void wait(double seconds);
   void give_up(int error);
+  Health count(Health before, CheckResult result);
   void finish(CheckResult result, const std::string& reason);
   void ask();
   void read_answer();
@@ -73,7 +76,6 @@ class HealthChecker {
   ev::loop_ref loop_;
   Options options_;
   std::shared_ptr<const Endpoint> endpoint_;
-  HealthRecord record_;
   std::minstd_rand random_;
   std::string answer_;             // the first bytes of it
   std::size_t interim_bytes_ = 0;  // of the heads ahead of it

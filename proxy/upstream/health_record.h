@@ -4,6 +4,9 @@
 //      └─────first failure────────────────────────────────────────────────────►     │
 //                              Healthy ◄──healthy_threshold successes in a row──────┘
 //
+// Both fields are what all generations share: who takes over goes on counting, however short the
+// time that each of them has.
+//
 // Pure. Thread: none; a plain value.
 #pragma once
 
@@ -16,34 +19,35 @@ namespace baton::proxy {
 
 enum class CheckResult : std::uint8_t { Success, Failure };
 
-class HealthRecord {
- public:
+struct HealthRecord {
   using Health = EndpointState::Health;
 
-  // What `now` becomes by one more result. `now` is what all generations share, and may have been
-  // changed by another one since.
-  Health step(Health now, CheckResult result, const HealthCheckConfig& config) {
-    if (result != last_) streak_ = 0;
-    last_ = result;
-    ++streak_;
-    switch (now) {
+  Health health = Health::Unknown;
+  std::uint32_t streak = 0;  // as in region::EndpointSlot
+
+  // What becomes of it by one more result.
+  HealthRecord after(CheckResult result, const HealthCheckConfig& config) const {
+    switch (health) {
       case Health::Unknown:
-        return result == CheckResult::Success ? Health::Healthy : Health::Unhealthy;
+        return {.health = result == CheckResult::Success ? Health::Healthy : Health::Unhealthy};
       case Health::Healthy:
-        return result == CheckResult::Failure && streak_ >= config.unhealthy_threshold
-                   ? Health::Unhealthy
-                   : Health::Healthy;
+        if (result == CheckResult::Success) return {.health = health};
+        return against(result, config.unhealthy_threshold, Health::Unhealthy);
       case Health::Unhealthy:
-        return result == CheckResult::Success && streak_ >= config.healthy_threshold
-                   ? Health::Healthy
-                   : Health::Unhealthy;
+        if (result == CheckResult::Failure) return {.health = health};
+        return against(result, config.healthy_threshold, Health::Healthy);
     }
-    return Health::Unknown;  // a value that no state has: forget it
+    return {};  // a value that no state has: forget it
   }
 
  private:
-  CheckResult last_ = CheckResult::Success;
-  std::uint32_t streak_ = 0;
+  // A streak of the other kind was left by a verdict since: it counts no more.
+  HealthRecord against(CheckResult result, std::uint32_t threshold, Health becomes) const {
+    const std::uint32_t kind = result == CheckResult::Failure ? 1 : 0;
+    const std::uint32_t count = ((streak & 1U) == kind ? streak >> 1U : 0) + 1;
+    if (count >= threshold) return {.health = becomes};
+    return {.health = health, .streak = count << 1U | kind};
+  }
 };
 
 }  // namespace baton::proxy

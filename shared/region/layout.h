@@ -154,7 +154,9 @@ struct EndpointSlot {
   // How it was found by the generation in charge: priority << 16 | weight; 0: it was not, for it is
   // written down in its configuration, has left the cluster, or is another generation's.
   Atomic32 found;
-  std::uint32_t reserved[4];
+  // Checks in a row that speak against `health`: how many << 1 | whether they failed; 0: none.
+  Atomic32 streak;
+  std::uint32_t reserved[3];
   char cluster[72];   // zero-terminated, as is
   char address[120];  // the text of a SocketAddress
 };
@@ -168,7 +170,8 @@ struct RateBucket {
 static_assert(offsetof(Header, slots) == 24 && offsetof(Header, checksum) == 56);
 static_assert(offsetof(RuntimeHeader, lock) == 64 && sizeof(RuntimeHeader) == 128);
 static_assert(offsetof(EndpointSlot, consecutive_5xx) == 32 &&
-              offsetof(EndpointSlot, cluster) == 64 && sizeof(EndpointSlot) == 256);
+              offsetof(EndpointSlot, streak) == 48 && offsetof(EndpointSlot, cluster) == 64 &&
+              sizeof(EndpointSlot) == 256);
 static_assert(sizeof(RateBucket) == 16);
 static_assert(offsetof(Header, entries_used) == 64 && offsetof(Header, directory_lock) == 128);
 static_assert(sizeof(Header) == 192);

@@ -85,6 +85,27 @@ def test_an_endpoint_that_dies_and_comes_back_loses_and_regains_its_traffic(star
             wait_for_answers(address, "steady", "moody")
 
 
+def test_regular_reloads_keep_no_check_from_finding_out(start, address):
+    place = f"127.0.0.1:{free_port()}"
+    check = {"type": "tcp", "interval": "500ms", "healthy_threshold": 3, "unhealthy_threshold": 3}
+    with Upstream(naming("steady")) as steady:
+        with Upstream(naming("moody"), place) as moody:
+            baton = start(relay(address, steady.address, moody.address,
+                                cluster={"health_check": check}))
+            wait_for_answers(address, "steady", "moody")
+
+        def reload_until(happened, what):
+            """A generation has no time for as many checks as the thresholds ask for."""
+            wait_until(lambda: baton.reload() and happened(), 20, what)
+
+        reload_until(lambda: f"{place} is unhealthy" in baton.log(), "the dead one is found out")
+        failures = upstream_metric(baton, "connect_failures_total")
+        assert set(answers(address, 20)) == {"steady"}
+        assert upstream_metric(baton, "connect_failures_total") == failures
+        with Upstream(naming("moody"), place):
+            reload_until(lambda: set(answers(address, 12)) == {"steady", "moody"}, "it is back")
+
+
 def test_with_all_endpoints_down_a_client_is_turned_away_at_once(start, address):
     baton = start(relay(address, refusing_address(), refusing_address(),
                         cluster={"health_check": ONCE, "connect_timeout": "1h"}))

@@ -20,11 +20,11 @@ constexpr char kUnknown = '?';
 // Follows results ("+" and "-") and writes down the health after each ("H", "U").
 std::string history(Health health, const std::string& results) {
   const HealthCheckConfig config{.healthy_threshold = 2, .unhealthy_threshold = 3};
-  HealthRecord record;
+  HealthRecord record{.health = health};
   std::string text;
   for (const char result : results) {
-    health =
-        record.step(health, result == '+' ? CheckResult::Success : CheckResult::Failure, config);
+    record = record.after(result == '+' ? CheckResult::Success : CheckResult::Failure, config);
+    health = record.health;
     text += health == Health::Healthy ? 'H' : health == Health::Unhealthy ? 'U' : kUnknown;
   }
   return text;
@@ -77,6 +77,9 @@ TEST_CASE("health: every result in every state") {
   CHECK(history(Health::Unhealthy, "+-++") == "UUUH");
   CHECK(history(Health::Healthy, "---++") == "HHUUH");
   CHECK(history(static_cast<Health>(77), "+") == "?");  // damaged memory: forgotten
+  // A streak of the other kind is left from before the last verdict.
+  const HealthRecord stale{.health = Health::Healthy, .streak = 7 << 1U};
+  CHECK(stale.after(CheckResult::Failure, {.unhealthy_threshold = 2}).health == Health::Healthy);
 }
 
 TEST_CASE("tcp check: a connection is enough, and is closed") {
@@ -106,6 +109,20 @@ TEST_CASE("check: it is repeated, and thresholds count") {
   check.checker.start();
   REQUIRE(check.done(2));
   CHECK(check.health() == Health::Healthy);
+  REQUIRE(check.done(3));
+  CHECK(check.health() == Health::Unhealthy);
+}
+
+TEST_CASE("check: a successor goes on counting where the one before has stopped") {
+  const ListeningSocket server = bound_but_not_listening();
+  Checked check(server.address, {.interval = 10ms, .unhealthy_threshold = 3});
+  check.endpoint->state->slot().health.store(1);
+  check.checker.start();
+  REQUIRE(check.done(2));
+  check.checker.stop();
+  HealthChecker successor(check.loop.ref(), {check.config, check.name, check.shared, check},
+                          check.endpoint);
+  successor.start();
   REQUIRE(check.done(3));
   CHECK(check.health() == Health::Unhealthy);
 }
