@@ -8,6 +8,7 @@
 #include <optional>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "proxy/filter/proxy_protocol/proxy_header_writer.h"
 #include "proxy/upstream/local_shortage.h"
@@ -76,12 +77,17 @@ void HealthChecker::wait(double time) {
   timer_.start(time);
 }
 
+void HealthChecker::begin_time() {
+  seems_late_ = false;
+  wait(os::seconds(options_.config.timeout));
+}
+
 void HealthChecker::begin() {
   checking_ = true;
   connected_ = false;
   answer_.clear();
   interim_bytes_ = 0;
-  wait(os::seconds(options_.config.timeout));
+  begin_time();
   const os::SocketAddress& address = endpoint_->address;
   socket_.reset(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket_.valid()) return give_up(errno);
@@ -108,6 +114,7 @@ void HealthChecker::on_event(ev::io&, int) noexcept {
   if (::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
   if (error != 0) return finish(CheckResult::Failure, os::error_text(error));
   connected_ = true;
+  if (seems_late_) begin_time();
   if (options_.config.type == HealthCheckConfig::Type::Tcp) return finish(CheckResult::Success, "");
   ask();
 }
@@ -170,9 +177,12 @@ bool HealthChecker::drop_interim_head() {
   return true;
 }
 
+// The loop tells of timers first: what came in time, while this process was kept from running, is
+// seen before the second look.
 void HealthChecker::on_timer(ev::timer&, int) noexcept {
-  if (checking_) return finish(CheckResult::Failure, "timed out");
-  begin();
+  if (!checking_) return begin();
+  if (std::exchange(seems_late_, true)) return finish(CheckResult::Failure, "timed out");
+  wait(0);
 }
 
 // What the endpoint's health becomes. Another generation may count at the same time: none is lost.

@@ -61,6 +61,7 @@ class HealthChecker {
  private:
   using Health = EndpointState::Health;
 
+  void begin_time();
   void begin();
   void wait(double seconds);
   void give_up(int error);
@@ -81,6 +82,7 @@ class HealthChecker {
   std::size_t interim_bytes_ = 0;  // of the heads ahead of it
   bool checking_ = false;
   bool connected_ = false;
+  bool seems_late_ = false;  // the timeout has been seen once
   os::UniqueFd socket_;
   ev::io watcher_;
   ev::timer timer_;

@@ -1,4 +1,5 @@
 #include <optional>
+#include <thread>
 #include <vector>
 
 #include "proxy/upstream/health_checker.h"
@@ -209,6 +210,31 @@ TEST_CASE("http check: an endpoint that says nothing has failed when the time is
   check.checker.start();
   REQUIRE(check.done());
   CHECK(check.health() == Health::Unhealthy);
+}
+
+TEST_CASE("http check: an answer that came while this process was kept from running is in time") {
+  const ListeningSocket server = listen_on("127.0.0.1:0");
+  HealthCheckConfig config = http_check();
+  config.timeout = 400ms;
+  Checked check(server.address, config);
+  check.checker.start();
+  SUBCASE("the answer") {
+    TestPeer peer = check.accepted(server);
+    REQUIRE(run_until(check.loop, [&] {
+      peer.read();
+      return !peer.received().empty();
+    }));
+    peer.write("HTTP/1.1 200 OK\r\n\r\n");
+    std::this_thread::sleep_for(500ms);
+  }
+  SUBCASE("the connection: then the answer has the time that it would have had") {
+    std::this_thread::sleep_for(500ms);
+    TestPeer peer = check.accepted(server);
+    settle(check.loop);
+    peer.write("HTTP/1.1 200 OK\r\n\r\n");
+  }
+  REQUIRE(check.done());
+  CHECK(check.health() == Health::Healthy);
 }
 
 TEST_CASE("check: one that is stopped says nothing and holds nothing") {
