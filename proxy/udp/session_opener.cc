@@ -57,9 +57,9 @@ std::expected<SessionOpener::Opened, Dropped> SessionOpener::connect(const FlowK
   const auto hash =
       cluster_.needs_hash() ? std::optional(hash_of_client(flow.client_address())) : std::nullopt;
   std::vector<std::shared_ptr<const Endpoint>> failed;
-  do {
+  for (;;) {
     opened.endpoint = cluster_.pick({.hash = hash, .tried = failed});
-    if (!opened.endpoint) break;
+    if (!opened.endpoint) return std::unexpected(Dropped::NoEndpoint);
     opened.upstream = connect_to(*opened.endpoint);
     if (opened.upstream) {
       cluster_.stats().connections_total.add();
@@ -72,8 +72,7 @@ std::expected<SessionOpener::Opened, Dropped> SessionOpener::connect(const FlowK
     cluster_.stats().connect_failures_total.add();
     cluster_.report(*opened.endpoint, Outcome::ConnectFailure);
     failed.push_back(std::move(opened.endpoint));
-  } while (failed.size() < cluster_.size());
-  return std::unexpected(Dropped::NoEndpoint);
+  }
 }
 
 os::UniqueFd SessionOpener::connect_to(const Endpoint& endpoint) {

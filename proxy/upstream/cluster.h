@@ -49,7 +49,8 @@ class Cluster {
   std::chrono::milliseconds connect_timeout() const { return config().connect_timeout; }
   const ClusterStats& stats() const { return stats_; }
 
-  // Null: no endpoint may get this. Known at once, so answer at once.
+  // Null: no endpoint may get this. Known at once, so answer at once. With `tried` never one of
+  // these, so who adds each that failed comes to an end.
   std::shared_ptr<const Endpoint> pick(const PickFor& whom);
   // Whether pick() would find one. False is counted.
   bool any_available();
@@ -57,8 +58,6 @@ class Cluster {
   bool needs_hash() const { return LoadBalancer::needs_hash(config().lb_policy); }
   // The member with this address, available or not; null: there is none.
   std::shared_ptr<const Endpoint> find(const os::SocketAddress& address) const;
-  // Endpoints there are, available or not.
-  std::size_t size() const { return members()->endpoints.size(); }
 
   // An empty guard: refused, and counted as overflow.
   CircuitGuard try_acquire(Circuit circuit);

@@ -109,7 +109,7 @@ bool Connector::next_endpoint() {
   socket_.reset();
   pausing_ = false;
   failed_.push_back(std::move(endpoint_));
-  if (!tries_others_ || failed_.size() >= cluster_.size()) return false;
+  if (!tries_others_) return false;
   endpoint_ = cluster_.pick({.hash = hash_, .tried = failed_});
   begun_ = steady_clock::now();
   return endpoint_ != nullptr;

@@ -4,6 +4,7 @@
 
 using namespace baton;
 using namespace baton::fixture;
+using namespace baton::proxy;
 using namespace std::chrono_literals;
 
 namespace {
@@ -65,6 +66,43 @@ TEST_CASE("connect: an endpoint that hangs times out, the next one is tried") {
   CHECK(std::chrono::steady_clock::now() - begun >= 100ms);
   CHECK(worker.cluster_metric("connect_timeouts_total") == 1);
   CHECK(worker.cluster_metric("connect_failures_total") == 1);
+}
+
+TEST_CASE("connect: when the endpoints change meanwhile, those there are now are tried") {
+  const HangingServer hanging;
+  const ListeningSocket alive = listen_on("127.0.0.1:0");
+  for (const LbPolicy policy : {LbPolicy::RoundRobin, LbPolicy::Maglev}) {
+    SingleWorker worker({.endpoints = {{.address = hanging.listening.address}},
+                         .connect_timeout = 100ms,
+                         .cluster = {.lb_policy = policy}});
+    const TestPeer client = worker.connect();
+    auto members = std::make_shared<ClusterMembers>();
+    members->endpoints.push_back(
+        std::make_shared<const Endpoint>(Endpoint{.address = alive.address}));
+    worker.managed->shared().members().set(members);
+    const TestPeer server = worker.accept(alive);
+    CHECK(server.valid());
+    CHECK(worker.cluster_metric("connect_timeouts_total") == 1);
+  }
+}
+
+TEST_CASE("connect: in a panic, too, each endpoint is tried once") {
+  const ListeningSocket dead[] = {bound_but_not_listening(), bound_but_not_listening()};
+  for (const LbPolicy policy : {LbPolicy::RoundRobin, LbPolicy::LeastRequest, LbPolicy::Random,
+                                LbPolicy::RingHash, LbPolicy::Maglev}) {
+    CAPTURE(static_cast<int>(policy));
+    SingleWorker worker(
+        {.endpoints = {{.address = dead[0].address}, {.address = dead[1].address}},
+         .cluster = {.lb_policy = policy,
+                     .outlier_detection = OutlierConfig{.consecutive_connect_failures = 1,
+                                                        .max_ejection_percent = 100},
+                     .panic_threshold = 100}});
+    for (int i = 1; i <= 2; ++i) {
+      TestPeer client = worker.connect();
+      CHECK(worker.sees(client, Peer::Ended));
+      CHECK(worker.cluster_metric("connect_failures_total") == 2 * i);
+    }
+  }
 }
 
 TEST_CASE("connect: a client that leaves while its connection is being made is forgotten") {
