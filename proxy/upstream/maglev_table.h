@@ -3,7 +3,7 @@
 // table is large, and few clients move when endpoints change.
 // Source: D. Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load Balancer", 2016,
 // section 3.4.
-// Thread: any; immutable. Depends on addresses and weights only.
+// Thread: any; immutable. Depends on addresses and weights only, not on their order.
 #pragma once
 
 #include <cstdint>

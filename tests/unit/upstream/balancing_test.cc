@@ -1,5 +1,8 @@
 // The policies other than round robin.
+#include <algorithm>
+#include <ctime>
 #include <map>
+#include <random>
 #include <set>
 #include <vector>
 
@@ -204,6 +207,37 @@ TEST_CASE("hashing: the tables are the same in every build") {
   }
   CHECK(ring == "bbcbbabbabbccbaa");
   CHECK(maglev == "ccaccccbbcbcacbc");
+}
+
+TEST_CASE("maglev: the order in which endpoints are written down does not matter") {
+  const auto members = members_of({1, 2, 3, 1, 7, 1, 1, 2, 1, 30, 1, 4});
+  add_table(*members, LbPolicy::Maglev);
+  AvailableEndpoints available({}, nullptr);
+  available.refresh(members);
+  const auto as_written = homes(available, 20'000);
+  std::mt19937 random(5);
+  for (int i = 0; i < 3; ++i) {
+    const auto shuffled = std::make_shared<ClusterMembers>(*members);
+    std::ranges::shuffle(shuffled->endpoints, random);
+    add_table(*shuffled, LbPolicy::Maglev);
+    available.refresh(shuffled);
+    CHECK(homes(available, 20'000) == as_written);
+  }
+}
+
+TEST_CASE("maglev: one heavy endpoint among many makes no more work") {
+  std::vector<std::uint32_t> weights(10'000, 1);
+  weights[5000] = 65'535;
+  const auto members = members_of(weights);
+  const std::clock_t begin = std::clock();
+  add_table(*members, LbPolicy::Maglev);
+  const double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+  CHECK(seconds < 1.0);
+  AvailableEndpoints available({}, nullptr);
+  available.refresh(members);
+  ConsistentHash balancer;
+  const auto parts = shares(balancer, available, 100'000);
+  CHECK(parts[5000] == doctest::Approx(65'535.0 / 75'534).epsilon(0.01));
 }
 
 TEST_CASE("maglev: an endpoint without a place is found all the same") {
