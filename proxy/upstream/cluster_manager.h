@@ -6,8 +6,8 @@
 //                                        └─────────────────────────────────────────┘
 //
 // Health is in the region, so one generation checks for all: the one in charge. One that warms up
-// takes over what is known there, and tries only those nobody has tried. Discovery goes on until
-// the end: connections that drain need endpoints, too.
+// takes over what is known there, and tries only those nobody has tried, or not with the checks
+// that it has itself. Discovery goes on until the end: connections that drain need endpoints, too.
 //
 // Thread: main. Owns: members, circuit breakers, watchers. Borrows: everything in Options.
 // Outlives the workers, not their loops.

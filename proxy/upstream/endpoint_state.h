@@ -25,7 +25,16 @@ class EndpointState {
   EndpointState(const EndpointState&) = delete;
   EndpointState& operator=(const EndpointState&) = delete;
 
-  Health health() const { return static_cast<Health>(slot_.health.load(kRelaxed)); }
+  // As all generations know it; apart: as this process alone does.
+  Health health() const {
+    const std::uint32_t own = own_health_.load(kRelaxed);
+    return static_cast<Health>(own != kShared ? own : slot_.health.load(kRelaxed));
+  }
+  // Other checks than this process's have judged the endpoint: what they say does not count here.
+  // Announced by the caller, as what is changed in slot().
+  bool apart() const { return own_health_.load(kRelaxed) != kShared; }
+  void set_apart(Health own) { own_health_.store(static_cast<std::uint32_t>(own), kRelaxed); }
+  void rejoin() { own_health_.store(kShared, kRelaxed); }
   // 0: it is not; a time that has passed: it was.
   std::uint64_t ejected_until_ns() const { return slot_.ejected_until_ns.load(kRelaxed); }
   bool ejected(std::uint64_t now_ns) const { return ejected_until_ns() > now_ns; }
@@ -41,10 +50,12 @@ class EndpointState {
  private:
   friend class EndpointUse;
   static constexpr auto kRelaxed = std::memory_order_relaxed;
+  static constexpr std::uint32_t kShared = 0xffffffff;
 
   region::EndpointSlot& slot_;
   const bool in_process_;
   std::atomic<std::uint32_t> active_{0};
+  std::atomic<std::uint32_t> own_health_{kShared};
 };
 
 }  // namespace baton::proxy

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "proxy/filter/proxy_protocol/proxy_header_writer.h"
+#include "proxy/upstream/hash_key.h"
 #include "proxy/upstream/local_shortage.h"
 #include "shared/os/error.h"
 #include "shared/os/log.h"
@@ -40,6 +41,18 @@ std::optional<std::uint32_t> status_of(std::string_view line) {
   return status;
 }
 
+// Of everything that decides what a healthy endpoint is; how often it is asked does not.
+std::uint32_t hash_of_check(const HealthChecker::Options& options) {
+  const HealthCheckConfig& config = options.config;
+  std::string text = "tcp";
+  if (config.type == HealthCheckConfig::Type::Http) {
+    text = config.path + '\n' + config.host + '\n' + std::to_string(config.expected_status);
+    if (options.send_proxy_protocol) text += "\nPROXY";
+  }
+  const std::uint64_t hash = hash_of_text(text);
+  return std::max<std::uint32_t>(1, static_cast<std::uint32_t>(hash ^ hash >> 32U));
+}
+
 }  // namespace
 
 HealthChecker::HealthChecker(ev::loop_ref loop, const Options& options,
@@ -47,15 +60,36 @@ HealthChecker::HealthChecker(ev::loop_ref loop, const Options& options,
     : loop_(loop),
       options_(options),
       endpoint_(std::move(endpoint)),
+      check_(hash_of_check(options)),
       random_(os::random_seed()),
       watcher_(loop),
       timer_(loop) {
   watcher_.set<HealthChecker, &HealthChecker::on_event>(this);
   timer_.set<HealthChecker, &HealthChecker::on_timer>(this);
+  if (is_others_verdict()) stand_apart();
 }
 
-void HealthChecker::start() {
-  if (endpoint_->state->health() == Health::Unknown) {
+bool HealthChecker::is_others_verdict() const {
+  EndpointState& state = *endpoint_->state;
+  if (state.apart() || state.health() == Health::Unknown) return false;
+  const std::uint32_t check = state.slot().check.load(std::memory_order_relaxed);
+  return check != 0 && check != check_;
+}
+
+void HealthChecker::stand_apart() {
+  endpoint_->state->set_apart(Health::Unknown);
+  options_.shared.announce(*endpoint_->state);
+}
+
+void HealthChecker::start(Role role) {
+  role_ = role;
+  overruled_ = false;
+  EndpointState& state = *endpoint_->state;
+  if (is_others_verdict()) stand_apart();
+  if (role == Role::InCharge && state.apart() && state.health() != Health::Unknown) {
+    share(state.health());
+  }
+  if (state.health() == Health::Unknown) {
     begin();
     return;
   }
@@ -64,6 +98,13 @@ void HealthChecker::start() {
 }
 
 void HealthChecker::stop() {
+  give_check_up();
+  if (role_ == Role::WarmUp || !endpoint_->state->apart()) return;
+  endpoint_->state->rejoin();
+  options_.shared.announce(*endpoint_->state);
+}
+
+void HealthChecker::give_check_up() {
   watcher_.stop();
   timer_.stop();
   socket_.reset();
@@ -103,7 +144,7 @@ void HealthChecker::give_up(int error) {
   if (!is_local_shortage(error) || (error == EAGAIN && endpoint_->address.is_unix())) {
     return finish(CheckResult::Failure, os::error_text(error));
   }
-  stop();
+  give_check_up();
   wait(std::min(os::seconds(options_.config.interval), kShortagePauseSeconds));
 }
 
@@ -197,24 +238,50 @@ HealthChecker::Health HealthChecker::count(Health before, CheckResult result) {
   }
 }
 
-void HealthChecker::finish(CheckResult result, const std::string& reason) {
-  stop();
+// Where all generations see it, and this one, too.
+void HealthChecker::share(Health health) {
   EndpointState& state = *endpoint_->state;
-  const Health before = state.health();
-  const Health after = count(before, result);
-  if (after != before) {
-    if (after == Health::Healthy && before == Health::Unhealthy) {
-      state.slot().available_since_ns.store(monotonic_ns(), std::memory_order_relaxed);
-    }
-    state.slot().health.store(static_cast<std::uint32_t>(after), std::memory_order_relaxed);
-    options_.shared.announce(state);
-    if (after == Health::Unhealthy) {
-      log::warning("cluster {}: {} is unhealthy: {}", options_.cluster, endpoint_->address.text(),
-                   reason);
-    } else {
-      log::info("cluster {}: {} is healthy", options_.cluster, endpoint_->address.text());
-    }
+  region::EndpointSlot& slot = state.slot();
+  const auto before = static_cast<Health>(slot.health.load(std::memory_order_relaxed));
+  if (health == Health::Healthy && before == Health::Unhealthy) {
+    slot.available_since_ns.store(monotonic_ns(), std::memory_order_relaxed);
   }
+  if (state.apart()) slot.streak.store(0, std::memory_order_relaxed);
+  slot.check.store(check_, std::memory_order_relaxed);
+  slot.health.store(static_cast<std::uint32_t>(health), std::memory_order_relaxed);
+  state.rejoin();
+  options_.shared.announce(state);
+}
+
+void HealthChecker::judge(CheckResult result, const std::string& reason) {
+  EndpointState& state = *endpoint_->state;
+  if (is_others_verdict()) stand_apart();
+  const bool apart = state.apart();
+  const Health before = state.health();
+  const Health after = apart ? HealthRecord{.health = before}.after(result, options_.config).health
+                             : count(before, result);
+  if (!apart || role_ == Role::InCharge) {
+    const bool said = state.slot().check.load(std::memory_order_relaxed) == check_;
+    if (after != before || apart || !said) share(after);
+  } else {
+    state.set_apart(after);
+    options_.shared.announce(state);
+  }
+  if (after == before) return;
+  if (after == Health::Unhealthy) {
+    log::warning("cluster {}: {} is unhealthy: {}", options_.cluster, endpoint_->address.text(),
+                 reason);
+  } else {
+    log::info("cluster {}: {} is healthy", options_.cluster, endpoint_->address.text());
+  }
+}
+
+void HealthChecker::finish(CheckResult result, const std::string& reason) {
+  give_check_up();
+  // A successor that checks something else may be taking over at this moment; by the next check it
+  // has, and this one is stopped, or it has given up.
+  overruled_ = role_ == Role::InCharge && !overruled_ && is_others_verdict();
+  if (!overruled_) judge(result, reason);
   std::uniform_real_distribution<double> jitter(0.9, 1.1);
   wait(os::seconds(options_.config.interval) * jitter(random_));
   options_.sink.on_checked(*this, result);

@@ -1,6 +1,8 @@
 // Tries one endpoint in intervals: connects and, for HTTP, sends a GET and looks at the first line
 // of the answer, behind interim ones. Writes the endpoint's health where all workers and
-// generations see it.
+// generations see it, with what it was judged by. A verdict by other checks (another path, another
+// status) says nothing here: the first one of this checker's own decides alone. Until its
+// generation is in charge that counts in this process only, and others go by what they know.
 //
 //   waiting ─ interval ─► connecting ─► (http) asking ─► result ─► waiting
 //                             └───────────── error, timeout ──┘
@@ -51,21 +53,27 @@ class HealthChecker {
   HealthChecker(const HealthChecker&) = delete;
   HealthChecker& operator=(const HealthChecker&) = delete;
 
+  enum class Role : std::uint8_t { WarmUp, InCharge };
   // Checks from now on: at once when nobody knows the endpoint's health, else somewhen within an
   // interval, so that checks of many endpoints do not come at once.
-  void start();
-  // Gives the check in progress up.
+  void start(Role role);
+  // Gives the check in progress up. Who was in charge goes by what its successor says.
   void stop();
   const Endpoint& endpoint() const { return *endpoint_; }
 
  private:
   using Health = EndpointState::Health;
 
+  bool is_others_verdict() const;
+  void stand_apart();
+  void give_check_up();
   void begin_time();
   void begin();
   void wait(double seconds);
   void give_up(int error);
   Health count(Health before, CheckResult result);
+  void judge(CheckResult result, const std::string& reason);
+  void share(Health health);
   void finish(CheckResult result, const std::string& reason);
   void ask();
   void read_answer();
@@ -77,6 +85,9 @@ class HealthChecker {
   ev::loop_ref loop_;
   Options options_;
   std::shared_ptr<const Endpoint> endpoint_;
+  const std::uint32_t check_;  // what is judged, as in region::EndpointSlot
+  Role role_ = Role::WarmUp;
+  bool overruled_ = false;  // in charge, but the last verdict was another's
   std::minstd_rand random_;
   std::string answer_;             // the first bytes of it
   std::size_t interim_bytes_ = 0;  // of the heads ahead of it

@@ -67,7 +67,7 @@ bool ManagedCluster::warm() const {
 
 void ManagedCluster::lead() {
   if (std::exchange(leading_, true)) return;
-  for (const auto& [address, checker] : checkers_) checker->start();
+  for (const auto& [address, checker] : checkers_) checker->start(HealthChecker::Role::InCharge);
   update_gauges();
   tell_heirs();
 }
@@ -206,7 +206,12 @@ void ManagedCluster::watch_health() {
                                .sink = *this,
                                .send_proxy_protocol = options_.config.send_proxy_protocol},
         endpoint);
-    if (leading_ || endpoint->state->health() == Health::Unknown) checker->start();
+    using Role = HealthChecker::Role;
+    if (leading_) {
+      checker->start(Role::InCharge);
+    } else if (endpoint->state->health() == Health::Unknown) {
+      checker->start(Role::WarmUp);
+    }
   }
   checkers_ = std::move(kept);
 }

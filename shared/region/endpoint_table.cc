@@ -24,7 +24,7 @@ void write(EndpointSlot& entry, std::uint32_t hash, std::string_view cluster,
   entry.ejected_until_ns.store(0, kRelaxed);
   entry.available_since_ns.store(0, kRelaxed);
   for (Atomic32* count : {&entry.consecutive_5xx, &entry.consecutive_connect_failures,
-                          &entry.ejections, &entry.found, &entry.streak}) {
+                          &entry.ejections, &entry.found, &entry.streak, &entry.check}) {
     count->store(0, kRelaxed);
   }
   store_text(entry.cluster, cluster);

@@ -156,7 +156,10 @@ struct EndpointSlot {
   Atomic32 found;
   // Checks in a row that speak against `health`: how many << 1 | whether they failed; 0: none.
   Atomic32 streak;
-  std::uint32_t reserved[3];
+  // What `health` was judged by, a hash that is never 0; 0: nobody has said, as older builds do
+  // not.
+  Atomic32 check;
+  std::uint32_t reserved[2];
   char cluster[72];   // zero-terminated, as is
   char address[120];  // the text of a SocketAddress
 };
@@ -170,8 +173,8 @@ struct RateBucket {
 static_assert(offsetof(Header, slots) == 24 && offsetof(Header, checksum) == 56);
 static_assert(offsetof(RuntimeHeader, lock) == 64 && sizeof(RuntimeHeader) == 128);
 static_assert(offsetof(EndpointSlot, consecutive_5xx) == 32 &&
-              offsetof(EndpointSlot, streak) == 48 && offsetof(EndpointSlot, cluster) == 64 &&
-              sizeof(EndpointSlot) == 256);
+              offsetof(EndpointSlot, streak) == 48 && offsetof(EndpointSlot, check) == 52 &&
+              offsetof(EndpointSlot, cluster) == 64 && sizeof(EndpointSlot) == 256);
 static_assert(sizeof(RateBucket) == 16);
 static_assert(offsetof(Header, entries_used) == 64 && offsetof(Header, directory_lock) == 128);
 static_assert(sizeof(Header) == 192);

@@ -156,6 +156,25 @@ def test_an_http_check_asks_for_its_path_and_goes_by_the_status(start, address):
         wait_until(lambda: upstream_metric(baton, "endpoints_available") == 1, 20, "healthy again")
 
 
+def test_a_check_that_is_corrected_judges_anew_in_the_reload_that_brings_it(start, address):
+    def only_at_the_root(connection):
+        said = connection.recv(1 << 12)
+        if said.startswith(b"GET "):
+            said = b"HTTP/1.1 200 OK\r\n\r\n" if said.startswith(b"GET / ") else b"HTTP/1.1 404 No\r\n\r\n"
+        connection.sendall(said)
+
+    check = {**ONCE, "type": "http"}
+    with Upstream(only_at_the_root) as upstream:
+        baton = start(relay(address, upstream.address,
+                            cluster={"health_check": {**check, "path": "/wrong"}}))
+        with sockets.connect(address) as client:
+            assert sockets.is_closed_by_peer(client)
+        baton.write(relay(address, upstream.address, cluster={"health_check": check}))
+        baton.reload()
+        with sockets.connect(address) as client:
+            sockets.ask(client, b"are you there?")
+
+
 def test_an_http_check_of_something_else_fails(start, address):
     with Upstream(naming("not HTTP at all\n")) as upstream:
         baton = start(relay(address, upstream.address,

@@ -26,7 +26,7 @@ void set(EndpointSlot& entry, EndpointHealth health) {
 
 bool knows_nothing(const EndpointSlot& entry) {
   return entry.health == 0 && entry.ejected_until_ns == 0 && entry.ejections == 0 &&
-         entry.streak == 0;
+         entry.streak == 0 && entry.check == 0;
 }
 
 TEST_CASE("endpoints: what one generation knows, the next one knows, through its own mapping") {
@@ -86,6 +86,7 @@ TEST_CASE("endpoints: a place that nobody uses is taken for another, a full tabl
   EndpointSlot& first = entry_of(*region, "unix:/a", kOld);
   set(first, EndpointHealth::Unhealthy);
   first.streak.store(5);
+  first.check.store(5);
   entry_of(*region, "unix:/b", kOld);
   const auto none = region->endpoints().find_or_add("db", "unix:/c", kOld);
   REQUIRE_FALSE(none.has_value());

@@ -6,6 +6,7 @@
 #include "proxy/upstream/health_record.h"
 #include "tests/unit/fixture/loop_driver.h"
 #include "tests/unit/fixture/sockets.h"
+#include "tests/unit/region/fixture.h"
 #include "tests/unit/upstream/members.h"
 
 using namespace baton;
@@ -17,6 +18,8 @@ using Health = EndpointState::Health;
 namespace {
 
 constexpr char kUnknown = '?';
+constexpr auto kInCharge = HealthChecker::Role::InCharge;
+constexpr auto kWarmUp = HealthChecker::Role::WarmUp;
 
 // Follows results ("+" and "-") and writes down the health after each ("H", "U").
 std::string history(Health health, const std::string& results) {
@@ -34,7 +37,15 @@ std::string history(Health health, const std::string& results) {
 struct Checked final : HealthChecker::Sink {
   explicit Checked(const os::SocketAddress& address, const HealthCheckConfig& check = {},
                    bool send_proxy_protocol = false)
-      : config(check),
+      : Checked(address, check, send_proxy_protocol, os::UniqueFd(), 0) {}
+  // As the generation in this slot of the region.
+  Checked(const os::SocketAddress& address, const HealthCheckConfig& check,
+          const region::Region& region, std::uint32_t slot)
+      : Checked(address, check, false, region::duplicate(region.fd()), slot) {}
+  Checked(const os::SocketAddress& address, const HealthCheckConfig& check,
+          bool send_proxy_protocol, os::UniqueFd region, std::uint32_t slot)
+      : stats(*StatsStore::open(std::move(region), slot)),
+        config(check),
         endpoint(std::make_shared<const Endpoint>(
             Endpoint{.address = address, .state = shared.state_of("back", address.text())})),
         checker(loop.ref(), {config, name, shared, *this, send_proxy_protocol}, endpoint) {}
@@ -53,9 +64,20 @@ struct Checked final : HealthChecker::Sink {
     }));
     return TestPeer(std::move(fd));
   }
+  // One check, over HTTP, that the server answers like this.
+  void check_once(const ListeningSocket& server, std::string_view status) {
+    TestPeer peer = accepted(server);
+    REQUIRE(run_until(loop, [&] {
+      peer.read();
+      return peer.received().ends_with("\r\n\r\n");
+    }));
+    const std::size_t before = results.size();
+    peer.write("HTTP/1.1 " + std::string(status) + " Status\r\n\r\n");
+    REQUIRE(done(before + 1));
+  }
 
   EventLoop loop;
-  std::unique_ptr<StatsStore> stats = *StatsStore::open(os::UniqueFd(), 0);
+  std::unique_ptr<StatsStore> stats;
   SharedState shared{*stats};
   std::string name = "back";
   HealthCheckConfig config;
@@ -87,7 +109,7 @@ TEST_CASE("tcp check: a connection is enough, and is closed") {
   const ListeningSocket server = listen_on("127.0.0.1:0");
   Checked check(server.address, {.interval = 1h});
   const std::uint64_t epoch = check.shared.epoch();
-  check.checker.start();
+  check.checker.start(kInCharge);
   REQUIRE(check.done());
   CHECK(check.health() == Health::Healthy);
   CHECK(check.shared.epoch() != epoch);
@@ -98,7 +120,7 @@ TEST_CASE("tcp check: a connection is enough, and is closed") {
 TEST_CASE("tcp check: a refused connection is a failure") {
   const ListeningSocket server = bound_but_not_listening();
   Checked check(server.address, {.interval = 1h});
-  check.checker.start();
+  check.checker.start(kInCharge);
   REQUIRE(check.done());
   CHECK(check.health() == Health::Unhealthy);
 }
@@ -107,7 +129,7 @@ TEST_CASE("check: it is repeated, and thresholds count") {
   const ListeningSocket server = bound_but_not_listening();
   Checked check(server.address, {.interval = 10ms, .unhealthy_threshold = 3});
   check.endpoint->state->slot().health.store(1);
-  check.checker.start();
+  check.checker.start(kInCharge);
   REQUIRE(check.done(2));
   CHECK(check.health() == Health::Healthy);
   REQUIRE(check.done(3));
@@ -118,20 +140,96 @@ TEST_CASE("check: a successor goes on counting where the one before has stopped"
   const ListeningSocket server = bound_but_not_listening();
   Checked check(server.address, {.interval = 10ms, .unhealthy_threshold = 3});
   check.endpoint->state->slot().health.store(1);
-  check.checker.start();
+  check.checker.start(kInCharge);
   REQUIRE(check.done(2));
   check.checker.stop();
   HealthChecker successor(check.loop.ref(), {check.config, check.name, check.shared, check},
                           check.endpoint);
-  successor.start();
+  successor.start(kInCharge);
   REQUIRE(check.done(3));
   CHECK(check.health() == Health::Unhealthy);
+}
+
+TEST_CASE("http check: a verdict by another check counts for nobody who asks something else") {
+  const ListeningSocket server = listen_on("127.0.0.1:0");
+  const auto region = region::make_region();
+  HealthCheckConfig wrong = http_check();
+  wrong.path = "/wrong";
+  Checked old(server.address, wrong, *region, 1);
+  old.checker.start(kInCharge);
+  old.check_once(server, "404");
+  CHECK(old.health() == Health::Unhealthy);
+
+  Checked corrected(server.address, http_check(), *region, 2);
+  CHECK(corrected.health() == Health::Unknown);
+  corrected.checker.start(kWarmUp);
+  SUBCASE("when it has been found out") {
+    corrected.check_once(server, "200");
+    CHECK(corrected.health() == Health::Healthy);
+    CHECK(old.health() == Health::Unhealthy);  // is in charge, and goes by its own
+    corrected.checker.start(kInCharge);
+  }
+  SUBCASE("in charge it is found out at once") {
+    corrected.checker.stop();
+    corrected.checker.start(kInCharge);
+    CHECK(old.health() == Health::Unhealthy);
+    static_cast<void>(accept_from(server));
+    corrected.check_once(server, "200");
+  }
+  CHECK(corrected.health() == Health::Healthy);
+  old.checker.stop();
+  CHECK(old.health() == Health::Healthy);
+
+  // It is back in charge, for the other one has failed.
+  corrected.checker.stop();
+  old.checker.start(kInCharge);
+  CHECK(old.health() == Health::Unknown);
+  CHECK(corrected.health() == Health::Healthy);
+  old.check_once(server, "404");
+  CHECK(old.health() == Health::Unhealthy);
+  CHECK(corrected.health() == Health::Unhealthy);
+}
+
+TEST_CASE("http check: a verdict counts whatever the intervals, and if nobody knows the check") {
+  const ListeningSocket server = listen_on("127.0.0.1:0");
+  const auto region = region::make_region();
+  Checked old(server.address, http_check(), *region, 1);
+  old.checker.start(kInCharge);
+  old.check_once(server, "404");
+  HealthCheckConfig config = http_check();
+  config.interval = 2h;
+  config.timeout = 7s;
+  config.healthy_threshold = 9;
+  Checked patient(server.address, config, *region, 2);
+  CHECK(patient.health() == Health::Unhealthy);
+  config.expected_status = 404;
+  Checked other(server.address, config, *region, 3);
+  CHECK(other.health() == Health::Unknown);
+  old.endpoint->state->slot().check.store(0);
+  config.expected_status = 403;
+  Checked late(server.address, config, *region, 4);
+  CHECK(late.health() == Health::Unhealthy);
+}
+
+TEST_CASE("check: who stays in charge is not overruled by one that has given up") {
+  const ListeningSocket server = bound_but_not_listening();
+  const auto region = region::make_region();
+  Checked old(server.address, {.interval = 10ms}, *region, 1);
+  old.endpoint->state->slot().health.store(1);
+  old.endpoint->state->slot().check.store(12345);
+  old.checker.start(kInCharge);
+  REQUIRE(old.done(1));
+  CHECK(old.health() == Health::Unhealthy);
+  old.endpoint->state->slot().health.store(1);
+  old.endpoint->state->slot().check.store(12345);
+  REQUIRE(old.done(3));
+  CHECK(old.health() == Health::Unhealthy);
 }
 
 TEST_CASE("http check: a cluster with PROXY headers gets one that says the check is our own") {
   const ListeningSocket server = listen_on("127.0.0.1:0");
   Checked check(server.address, http_check(), true);
-  check.checker.start();
+  check.checker.start(kInCharge);
   TestPeer peer = check.accepted(server);
   const std::string begin =
       std::string("\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", 16) + "GET /up HTTP/1.1\r\n";
@@ -166,7 +264,7 @@ TEST_CASE("http check: whatever the answer, it says whether the endpoint is heal
     CAPTURE(row.answer);
     const ListeningSocket server = listen_on("127.0.0.1:0");
     Checked check(server.address, http_check());
-    check.checker.start();
+    check.checker.start(kInCharge);
     TestPeer peer = check.accepted(server);
     CHECK(run_until(check.loop, [&] {
       peer.read();
@@ -184,7 +282,7 @@ TEST_CASE("http check: whatever the answer, it says whether the endpoint is heal
 TEST_CASE("http check: the answer may come in pieces, but its first line has an end") {
   const ListeningSocket server = listen_on("127.0.0.1:0");
   Checked check(server.address, http_check());
-  check.checker.start();
+  check.checker.start(kInCharge);
   TestPeer peer = check.accepted(server);
   for (const char byte : std::string("HTTP/1.1 200 OK\r\n")) {
     CHECK(check.results.empty());
@@ -195,7 +293,7 @@ TEST_CASE("http check: the answer may come in pieces, but its first line has an 
   CHECK(check.health() == Health::Healthy);
 
   Checked endless(server.address, http_check());
-  endless.checker.start();
+  endless.checker.start(kInCharge);
   TestPeer talker = endless.accepted(server);
   talker.write("HTTP/1.1 200 " + std::string(10'000, 'x'));
   REQUIRE(endless.done());
@@ -207,7 +305,7 @@ TEST_CASE("http check: an endpoint that says nothing has failed when the time is
   HealthCheckConfig config = http_check();
   config.timeout = 30ms;
   Checked check(server.address, config);
-  check.checker.start();
+  check.checker.start(kInCharge);
   REQUIRE(check.done());
   CHECK(check.health() == Health::Unhealthy);
 }
@@ -217,7 +315,7 @@ TEST_CASE("http check: an answer that came while this process was kept from runn
   HealthCheckConfig config = http_check();
   config.timeout = 400ms;
   Checked check(server.address, config);
-  check.checker.start();
+  check.checker.start(kInCharge);
   SUBCASE("the answer") {
     TestPeer peer = check.accepted(server);
     REQUIRE(run_until(check.loop, [&] {
@@ -240,7 +338,7 @@ TEST_CASE("http check: an answer that came while this process was kept from runn
 TEST_CASE("check: one that is stopped says nothing and holds nothing") {
   const ListeningSocket server = listen_on("127.0.0.1:0");
   Checked check(server.address, http_check());
-  check.checker.start();
+  check.checker.start(kInCharge);
   TestPeer peer = check.accepted(server);
   check.checker.stop();
   CHECK(run_until(check.loop, [&] { return peer.read() == Peer::Ended; }));
