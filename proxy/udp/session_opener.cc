@@ -65,8 +65,9 @@ std::expected<SessionOpener::Opened, Dropped> SessionOpener::connect(const FlowK
       cluster_.stats().connections_total.add();
       return opened;
     }
-    if (is_local_shortage(errno)) {
-      on_shortage(os::error_text(errno));
+    const int error = errno;
+    if (is_local_shortage(error, opened.endpoint->address)) {
+      on_shortage(os::error_text(error));
       return std::unexpected(Dropped::Shortage);
     }
     cluster_.stats().connect_failures_total.add();

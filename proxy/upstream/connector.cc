@@ -55,14 +55,18 @@ void Connector::start_at(std::shared_ptr<const Endpoint> endpoint) {
 Connector::Attempt Connector::attempt() {
   const os::SocketAddress& address = endpoint_->address;
   socket_.reset(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!socket_.valid()) return is_local_shortage(errno) ? Attempt::Shortage : Attempt::Failed;
+  if (!socket_.valid()) return failed_attempt(errno);
   if (!address.is_unix()) {
     const int on = 1;
     ::setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
   if (::connect(socket_.get(), address.data(), address.length()) == 0) return Attempt::Connected;
   if (errno == EINPROGRESS || errno == EINTR) return Attempt::InProgress;
-  return is_local_shortage(errno) ? Attempt::Shortage : Attempt::Failed;
+  return failed_attempt(errno);
+}
+
+Connector::Attempt Connector::failed_attempt(int error) const {
+  return is_local_shortage(error, endpoint_->address) ? Attempt::Shortage : Attempt::Failed;
 }
 
 void Connector::proceed(Attempt outcome) {

@@ -63,6 +63,7 @@ class Connector {
 
   // Return what to do next; only proceed() tells the sink, and nothing is touched after it.
   Attempt attempt();
+  Attempt failed_attempt(int error) const;
   void proceed(Attempt outcome);
   void report_failure();
   bool next_endpoint();

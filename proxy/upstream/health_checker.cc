@@ -141,7 +141,8 @@ void HealthChecker::begin() {
 
 // A shortage of our own says nothing about the endpoint. A full queue of a unix socket does.
 void HealthChecker::give_up(int error) {
-  if (!is_local_shortage(error) || (error == EAGAIN && endpoint_->address.is_unix())) {
+  if (!is_local_shortage(error, endpoint_->address) ||
+      (error == EAGAIN && endpoint_->address.is_unix())) {
     return finish(CheckResult::Failure, os::error_text(error));
   }
   give_check_up();

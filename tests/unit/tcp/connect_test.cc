@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/unit/fixture/single_worker.h"
+#include "tests/unit/in_child.h"
 
 using namespace baton;
 using namespace baton::fixture;
@@ -103,6 +104,19 @@ TEST_CASE("connect: in a panic, too, each endpoint is tried once") {
       CHECK(worker.cluster_metric("connect_failures_total") == 2 * i);
     }
   }
+}
+
+TEST_CASE("connect: where no address of this machine leads to, that is no want of local ports") {
+  CHECK(test::in_child([] {
+          if (!test::enter_network_without_ipv6()) return 0;
+          const ListeningSocket alive = listen_on("127.0.0.1:0");
+          SingleWorker worker({.endpoints = {{.address = *os::SocketAddress::parse("[::1]:9")},
+                                             {.address = alive.address}},
+                               .connect_timeout = 1h});
+          TestPeer client = worker.connect();
+          if (!worker.until([&] { return accept_from(alive).valid(); })) return 1;
+          return worker.cluster_metric("connect_failures_total") == 1 ? 0 : 2;
+        }) == 0);
 }
 
 TEST_CASE("connect: a client that leaves while its connection is being made is forgotten") {

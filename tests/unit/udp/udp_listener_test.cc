@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "tests/unit/fixture/sockets.h"
+#include "tests/unit/in_child.h"
 #include "tests/unit/udp/udp_worker.h"
 
 using namespace baton;
@@ -143,6 +144,18 @@ TEST_CASE("udp listener: without a free descriptor a new client is dropped, the 
   CHECK(heard == "still here");
   CHECK(worker.listener_metric("accept_errors_total") == 1);
   ask(worker, late, upstream, "room");
+}
+
+TEST_CASE("udp listener: where no address of this machine leads to, the next endpoint is tried") {
+  CHECK(test::in_child([] {
+          if (!test::enter_network_without_ipv6()) return 0;
+          UdpPeer client, upstream;
+          UdpWorker worker(
+              {.endpoints = {*os::SocketAddress::parse("[::1]:9"), upstream.address()}});
+          client.send_to(worker.address(), "hello");
+          if (worker.received_by(upstream) != "hello") return 1;
+          return worker.cluster_metric("connect_failures_total") == 1 ? 0 : 2;
+        }) == 0);
 }
 
 TEST_CASE("udp listener: a datagram that cannot go to the client is dropped, the session stays") {

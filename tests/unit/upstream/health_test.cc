@@ -1,11 +1,14 @@
+#include <cerrno>
 #include <optional>
 #include <thread>
 #include <vector>
 
 #include "proxy/upstream/health_checker.h"
 #include "proxy/upstream/health_record.h"
+#include "proxy/upstream/local_shortage.h"
 #include "tests/unit/fixture/loop_driver.h"
 #include "tests/unit/fixture/sockets.h"
+#include "tests/unit/in_child.h"
 #include "tests/unit/region/fixture.h"
 #include "tests/unit/upstream/members.h"
 
@@ -123,6 +126,17 @@ TEST_CASE("tcp check: a refused connection is a failure") {
   check.checker.start(kInCharge);
   REQUIRE(check.done());
   CHECK(check.health() == Health::Unhealthy);
+}
+
+TEST_CASE("check: no address to connect from is the endpoint's failure, no port is not") {
+  const auto address = *os::SocketAddress::parse("[::1]:9");
+  CHECK(test::in_child([&] {
+          if (!test::enter_network_without_ipv6()) return 0;
+          Checked check(address, {.interval = 1h});
+          check.checker.start(kInCharge);
+          return check.done() && check.health() == Health::Unhealthy ? 0 : 1;
+        }) == 0);
+  CHECK(is_local_shortage(EADDRNOTAVAIL, *os::SocketAddress::parse("127.0.0.1:9")));
 }
 
 TEST_CASE("check: it is repeated, and thresholds count") {
