@@ -327,7 +327,7 @@ TEST_CASE("http check: an endpoint that says nothing has failed when the time is
 TEST_CASE("http check: an answer that came while this process was kept from running is in time") {
   const ListeningSocket server = listen_on("127.0.0.1:0");
   HealthCheckConfig config = http_check();
-  config.timeout = 400ms;
+  config.timeout = 1s;
   Checked check(server.address, config);
   check.checker.start(kInCharge);
   SUBCASE("the answer") {
@@ -337,10 +337,10 @@ TEST_CASE("http check: an answer that came while this process was kept from runn
       return !peer.received().empty();
     }));
     peer.write("HTTP/1.1 200 OK\r\n\r\n");
-    std::this_thread::sleep_for(500ms);
+    std::this_thread::sleep_for(1200ms);
   }
   SUBCASE("the connection: then the answer has the time that it would have had") {
-    std::this_thread::sleep_for(500ms);
+    std::this_thread::sleep_for(1200ms);
     TestPeer peer = check.accepted(server);
     settle(check.loop);
     peer.write("HTTP/1.1 200 OK\r\n\r\n");
