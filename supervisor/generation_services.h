@@ -1,6 +1,6 @@
 // What a generation may ask of the supervisor beside its own life: the escrow and the statistics.
 // A refused or malformed request gets an error answer and changes nothing. Of what a generation
-// that fails has bound by itself, no socket file stays.
+// that fails has bound by itself, no socket file stays, unless the supervisor dies as well.
 //
 // Thread: the supervisor's. Borrows: state, escrow, region (all outlive every channel).
 #pragma once

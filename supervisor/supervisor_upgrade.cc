@@ -62,7 +62,11 @@ bool Supervisor::nothing_is_queued() const {
 
 void Supervisor::end_upgrade(int exit_status, const std::string& text) {
   const std::string reason = text;  // the upgrade's own
-  log::error("the upgrade {}: {}", exit_status == kRefused ? "is refused" : "has failed", reason);
+  if (exit_status == kRefused) {
+    log::warning("the upgrade is refused: {}", reason);
+  } else {
+    log::error("the upgrade has failed: {}", reason);
+  }
   proto::CommandReply reply;
   reply.set_exit_status(static_cast<std::uint32_t>(exit_status));
   reply.set_text(reason);

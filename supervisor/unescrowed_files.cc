@@ -12,10 +12,11 @@
 namespace baton::supervisor {
 namespace {
 
-std::optional<FileId> socket_at(const std::string& path) {
+std::optional<SocketFile> socket_at(const std::string& path) {
   struct stat status{};
   if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) return std::nullopt;
-  return FileId{.device = status.st_dev, .inode = status.st_ino};
+  return SocketFile{.id = {.device = status.st_dev, .inode = status.st_ino},
+                    .changed = {status.st_ctim.tv_sec, status.st_ctim.tv_nsec}};
 }
 
 // What was bound and has never listened answers like what nobody has any more.
@@ -25,9 +26,9 @@ bool refuses(const os::SocketAddress& address) {
          errno == ECONNREFUSED;
 }
 
-void remove_file(const os::SocketAddress& address, const std::optional<FileId>& before) {
+void remove_file(const os::SocketAddress& address, const std::optional<SocketFile>& before) {
   const std::string path = address.unix_path();
-  const std::optional<FileId> there = socket_at(path);
+  const std::optional<SocketFile> there = socket_at(path);
   if (!there || there == before || !refuses(address)) return;
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
     log::warning("cannot remove {}: {}", path, os::error_text(errno));

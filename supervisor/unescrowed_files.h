@@ -9,10 +9,17 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "supervisor/state.h"
 
 namespace baton::supervisor {
+
+struct SocketFile {
+  FileId id;
+  std::pair<std::int64_t, std::int64_t> changed;  // numbers of files are given out again: ctime
+  friend bool operator==(const SocketFile&, const SocketFile&) = default;
+};
 
 class UnescrowedFiles {
  public:
@@ -22,7 +29,7 @@ class UnescrowedFiles {
   // The escrow has the socket, and removes its file when the time comes.
   void escrowed(const std::string& address) { expected_.erase(address); }
   // The process of the generation has ended: removes the files it has made. A file that was there
-  // before stays, and so does one whose socket listens or may be somebody's.
+  // before stays, and so does one whose socket listens, has room for nobody, or is not a stream's.
   void remove_those_of(std::uint64_t generation);
   // It has served, so what it has made is in the escrow.
   void forget_those_of(std::uint64_t generation);
@@ -30,7 +37,7 @@ class UnescrowedFiles {
  private:
   struct Expected {
     std::uint64_t generation = 0;
-    std::optional<FileId> before;  // the socket that was there
+    std::optional<SocketFile> before;  // the socket that was there
   };
   std::map<std::string, Expected> expected_;
 };

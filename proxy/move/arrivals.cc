@@ -118,11 +118,16 @@ ActiveListener* Arrivals::listener_of(const proto::ConnectionRecord& record, Mov
   const bool speaks_http = (*named)->config().http != nullptr;
   if (speaks_http != (kind != MoveKind::TcpTunnel)) return nullptr;
   const auto local = os::SocketAddress::of_socket(socket);
-  const auto serves = [&](const auto& listener) {
-    const os::SocketAddress& address = listener->config().address;
-    return local && (address == *local || is_wildcard_of(address, *local));
+  if (!local) return named->get();
+  const auto is_exact = [&](const auto& each) { return each->config().address == *local; };
+  const auto is_wide = [&](const auto& each) {
+    return is_wildcard_of(each->config().address, *local);
   };
-  const bool is_anothers = !serves(*named) && std::ranges::any_of(options_.listeners, serves);
+  auto serving = std::ranges::find_if(options_.listeners, is_exact);
+  if (serving == options_.listeners.end()) {
+    serving = std::ranges::find_if(options_.listeners, is_wide);
+  }
+  const bool is_anothers = serving != options_.listeners.end() && serving != named;
   return is_anothers ? nullptr : named->get();
 }
 

@@ -2,6 +2,7 @@
 // system_call_filter.cc. Run by the build: libseccomp takes longer for this than all else that a
 // generation does before it serves.
 #include <linux/filter.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -215,8 +216,10 @@ void add_rules(Rules& rules) {
   for (const int call : {SCMP_SYS(kill), SCMP_SYS(tgkill)}) {
     rules.allow_if(call, SCMP_A0(SCMP_CMP_EQ, baton::proxy::kOwnPid));
   }
-  // Of an interface's name and number, and whether standard error is a terminal.
-  for (const unsigned long request : {SIOCGIFINDEX, SIOCGIFNAME, FIONREAD, FIONBIO, TCGETS}) {
+  // Of an interface's name and number, what waits in a socket to be received or sent, and whether
+  // standard error is a terminal.
+  for (const unsigned long request :
+       {SIOCGIFINDEX, SIOCGIFNAME, FIONREAD, SIOCOUTQ, FIONBIO, TCGETS}) {
     rules.allow_if(SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, request));
   }
 }

@@ -138,6 +138,11 @@ void Connector::on_writable(ev::io&, int) {
   proceed(error == 0 ? Attempt::Connected : Attempt::Failed);
 }
 
+bool Connector::is_ready() const {
+  pollfd connected{.fd = socket_.get(), .events = POLLOUT, .revents = 0};
+  return !pausing_ && ::poll(&connected, 1, 0) == 1;
+}
+
 void Connector::on_timer(ev::timer&, int) {
   const bool expired = steady_clock::now() - begun_ >= timeout_;
   if (!expired) {
@@ -146,8 +151,7 @@ void Connector::on_timer(ev::timer&, int) {
     return;
   }
   // The loop tells of timers first: after a stall of this process it may have been in time.
-  pollfd connected{.fd = socket_.get(), .events = POLLOUT, .revents = 0};
-  if (!pausing_ && ::poll(&connected, 1, 0) == 1) return on_writable(writable_, ev::WRITE);
+  if (is_ready()) return on_writable(writable_, ev::WRITE);
   writable_.stop();
   // A shortage on this side is nothing that the endpoint could do about; a full queue of a unix
   // socket is one on its own.

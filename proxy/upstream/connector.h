@@ -53,6 +53,8 @@ class Connector {
   // Whoever waits has run out of time: the endpoint that keeps it waiting counts as unreachable.
   // Destroy the connector next; the sink hears nothing.
   void give_up();
+  // The connection is made, or has failed: only the loop has not told yet. A system call.
+  bool is_ready() const;
   // The one whose turn it is. Null: once the sink has heard.
   const std::shared_ptr<const Endpoint>& endpoint() const { return endpoint_; }
   // Those that could not be reached, so far.

@@ -1,5 +1,6 @@
 #include "proxy/upstream/health_checker.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -85,7 +86,7 @@ void HealthChecker::start(Role role) {
   role_ = role;
   overruled_ = false;
   EndpointState& state = *endpoint_->state;
-  if (is_others_verdict()) stand_apart();
+  if (is_others_verdict() || (role == Role::WarmUp && !state.apart())) stand_apart();
   if (role == Role::InCharge && state.apart() && state.health() != Health::Unknown) {
     share(state.health());
   }
@@ -118,24 +119,18 @@ void HealthChecker::wait(double time) {
   timer_.start(time);
 }
 
-void HealthChecker::begin_time() {
-  seems_late_ = false;
-  wait(os::seconds(options_.config.timeout));
-}
-
 void HealthChecker::begin() {
   checking_ = true;
-  connected_ = false;
+  connected_ = seen_late_ = false;
   answer_.clear();
   interim_bytes_ = 0;
-  begin_time();
+  wait(os::seconds(options_.config.timeout));
   const os::SocketAddress& address = endpoint_->address;
   socket_.reset(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket_.valid()) return give_up(errno);
   if (::connect(socket_.get(), address.data(), address.length()) != 0 && errno != EINPROGRESS) {
     return give_up(errno);
   }
-  // Also when it is connected already: the result comes from the loop, never from within start().
   watcher_.start(socket_.get(), ev::WRITE);
 }
 
@@ -156,7 +151,6 @@ void HealthChecker::on_event(ev::io&, int) noexcept {
   if (::getsockopt(socket_.get(), SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
   if (error != 0) return finish(CheckResult::Failure, os::error_text(error));
   connected_ = true;
-  if (seems_late_) begin_time();
   if (options_.config.type == HealthCheckConfig::Type::Tcp) return finish(CheckResult::Success, "");
   ask();
 }
@@ -219,12 +213,17 @@ bool HealthChecker::drop_interim_head() {
   return true;
 }
 
-// The loop tells of timers first: what came in time, while this process was kept from running, is
-// seen before the second look.
+// The loop tells of timers first: what came in time, while this process was kept from running, has
+// not been seen yet. What is still missing then has as long again, once.
 void HealthChecker::on_timer(ev::timer&, int) noexcept {
   if (!checking_) return begin();
-  if (std::exchange(seems_late_, true)) return finish(CheckResult::Failure, "timed out");
-  wait(0);
+  const auto what = static_cast<short>(connected_ ? POLLIN : POLLOUT);
+  pollfd ready{.fd = socket_.get(), .events = what, .revents = 0};
+  if (std::exchange(seen_late_, true) || ::poll(&ready, 1, 0) != 1) {
+    return finish(CheckResult::Failure, "timed out");
+  }
+  wait(os::seconds(options_.config.timeout));
+  on_event(watcher_, 0);
 }
 
 // What the endpoint's health becomes. Another generation may count at the same time: none is lost.
@@ -261,12 +260,12 @@ void HealthChecker::judge(CheckResult result, const std::string& reason) {
   const Health before = state.health();
   const Health after = apart ? HealthRecord{.health = before}.after(result, options_.config).health
                              : count(before, result);
-  if (!apart || role_ == Role::InCharge) {
-    const bool said = state.slot().check.load(std::memory_order_relaxed) == check_;
-    if (after != before || apart || !said) share(after);
-  } else {
+  if (role_ == Role::WarmUp) {
     state.set_apart(after);
     options_.shared.announce(state);
+  } else {
+    const bool said = state.slot().check.load(std::memory_order_relaxed) == check_;
+    if (after != before || apart || !said) share(after);
   }
   if (after == before) return;
   if (after == Health::Unhealthy) {

@@ -1,8 +1,8 @@
 // Tries one endpoint in intervals: connects and, for HTTP, sends a GET and looks at the first line
 // of the answer, behind interim ones. Writes the endpoint's health where all workers and
 // generations see it, with what it was judged by. A verdict by other checks (another path, another
-// status) says nothing here: the first one of this checker's own decides alone. Until its
-// generation is in charge that counts in this process only, and others go by what they know.
+// status) says nothing here: the first one of this checker's own decides alone. What it finds out
+// before its generation is in charge counts in this process only, and others go by what they know.
 //
 //   waiting ─ interval ─► connecting ─► (http) asking ─► result ─► waiting
 //                             └───────────── error, timeout ──┘
@@ -67,7 +67,6 @@ class HealthChecker {
   bool is_others_verdict() const;
   void stand_apart();
   void give_check_up();
-  void begin_time();
   void begin();
   void wait(double seconds);
   void give_up(int error);
@@ -93,7 +92,7 @@ class HealthChecker {
   std::size_t interim_bytes_ = 0;  // of the heads ahead of it
   bool checking_ = false;
   bool connected_ = false;
-  bool seems_late_ = false;  // the timeout has been seen once
+  bool seen_late_ = false;  // something was there when its time was over
   os::UniqueFd socket_;
   ev::io watcher_;
   ev::timer timer_;

@@ -66,20 +66,22 @@ bool ManagedCluster::warm() const {
 }
 
 void ManagedCluster::lead() {
-  if (std::exchange(leading_, true)) return;
+  if (std::exchange(stage_, Stage::Leading) == Stage::Leading) return;
   for (const auto& [address, checker] : checkers_) checker->start(HealthChecker::Role::InCharge);
+  watch_health();
   update_gauges();
   tell_heirs();
 }
 
 void ManagedCluster::rest() {
-  if (!std::exchange(leading_, false)) return;
+  if (stage_ != Stage::Leading) return;
+  stage_ = Stage::Resting;
   for (const auto& [address, checker] : checkers_) checker->stop();
   for (const region::Gauge& gauge : {endpoints_, available_, ejected_}) gauge.set(0);
 }
 
 void ManagedCluster::update_gauges() {
-  if (!leading_) return;
+  if (stage_ != Stage::Leading) return;
   const std::uint64_t now_ns = monotonic_ns();
   std::uint64_t available = 0;
   std::uint64_t ejected = 0;
@@ -102,10 +104,10 @@ void ManagedCluster::on_looked() {
   options_.on_change();
 }
 
-// Checks go on in intervals for who is in charge; others only find out what nobody knows.
+// Checks go on in intervals for who is in charge; whoever warms up needs to know once.
 void ManagedCluster::on_checked(HealthChecker& checker, CheckResult result) {
   if (result == CheckResult::Failure) check_failures_.add();
-  if (!leading_) checker.stop();
+  if (stage_ != Stage::Leading) checker.stop();
   update_gauges();
   options_.on_change();
 }
@@ -162,7 +164,7 @@ void ManagedCluster::forget_inherited() {
 
 // What is written down is not among it: who removes it means it.
 void ManagedCluster::tell_heirs() {
-  if (!leading_) return;
+  if (stage_ != Stage::Leading) return;
   std::set<std::string> written;
   for (const EndpointConfig& endpoint : options_.config.endpoints) {
     if (endpoint.kind == EndpointKind::Address) written.insert(endpoint.address.text());
@@ -187,8 +189,9 @@ void ManagedCluster::publish() {
   tell_heirs();
 }
 
+// Who rests goes by what its successor finds out.
 void ManagedCluster::watch_health() {
-  if (!options_.config.health_check || !started_) return;
+  if (!options_.config.health_check || !started_ || stage_ == Stage::Resting) return;
   std::map<std::string, std::unique_ptr<HealthChecker>> kept;
   for (const auto& endpoint : members_->endpoints) {
     if (!endpoint->state) continue;
@@ -207,7 +210,7 @@ void ManagedCluster::watch_health() {
                                .send_proxy_protocol = options_.config.send_proxy_protocol},
         endpoint);
     using Role = HealthChecker::Role;
-    if (leading_) {
+    if (stage_ == Stage::Leading) {
       checker->start(Role::InCharge);
     } else if (endpoint->state->health() == Health::Unknown) {
       checker->start(Role::WarmUp);

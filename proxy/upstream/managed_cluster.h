@@ -6,6 +6,7 @@
 // two snapshots with the same weight is one object.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -45,7 +46,7 @@ class ManagedCluster final : private EndpointSourceSink, private HealthChecker::
   const ClusterConfig& config() const { return options_.config; }
   SharedCluster& shared() { return shared_; }
 
-  // Starts discovery, and checks of endpoints whose health nobody knows.
+  // Starts discovery, and checks of endpoints whose health nobody knows who checks the same.
   void start();
   // Every source has answered and every endpoint's health is known.
   bool warm() const;
@@ -75,7 +76,8 @@ class ManagedCluster final : private EndpointSourceSink, private HealthChecker::
   SharedCluster shared_;
   std::map<std::string, std::unique_ptr<HealthChecker>> checkers_;  // by address
   bool started_ = false;
-  bool leading_ = false;
+  enum class Stage : std::uint8_t { Warming, Leading, Resting };
+  Stage stage_ = Stage::Warming;
   region::Gauge endpoints_;
   region::Gauge available_;
   region::Gauge ejected_;

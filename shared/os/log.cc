@@ -49,7 +49,7 @@ class StderrSink final : public spdlog::sinks::base_sink<std::mutex> {
   bool emit(const spdlog::details::log_msg& message) {
     spdlog::memory_buf_t line;
     formatter_->format(message, line);
-    if (is_file_) return ::write(STDERR_FILENO, line.data(), line.size()) >= 0;
+    if (is_file_) return write_to_file({line.data(), line.size()});
     spdlog::details::log_msg shortened = message;
     while (line.size() > PIPE_BUF) {
       shortened.payload = {message.payload.data(), shortened.payload.size() / 2};
@@ -57,6 +57,14 @@ class StderrSink final : public spdlog::sinks::base_sink<std::mutex> {
       formatter_->format(shortened, line);
     }
     return write_if_it_fits({line.data(), line.size()});
+  }
+
+  // A full disk may take the beginning of a line: it is ended before the next one.
+  bool write_to_file(std::string_view line) {
+    if (torn_ && ::write(STDERR_FILENO, "\n", 1) != 1) return false;
+    const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+    torn_ = written > 0 && static_cast<std::size_t>(written) < line.size();
+    return written == static_cast<ssize_t>(line.size());
   }
 
   // O_NONBLOCK would be everybody's who has this open file. On a pipe or socket the flag does the
@@ -71,6 +79,7 @@ class StderrSink final : public spdlog::sinks::base_sink<std::mutex> {
   }
 
   bool is_file_ = false;
+  bool torn_ = false;       // the last line is not all there
   std::uint64_t lost_ = 0;  // since the last line that was written
 };
 

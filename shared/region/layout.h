@@ -156,8 +156,8 @@ struct EndpointSlot {
   Atomic32 found;
   // Checks in a row that speak against `health`: how many << 1 | whether they failed; 0: none.
   Atomic32 streak;
-  // What `health` was judged by, a hash that is never 0; 0: nobody has said, as older builds do
-  // not.
+  // What `health` was judged by, a hash that is never 0; 0: nobody has said. Older builds leave
+  // this and the streak as they find them.
   Atomic32 check;
   std::uint32_t reserved[2];
   char cluster[72];   // zero-terminated, as is

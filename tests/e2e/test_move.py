@@ -338,6 +338,27 @@ def test_connections_do_not_follow_a_name_away_from_their_address(start, address
             client.close()
 
 
+def test_the_kernels_choice_between_a_wildcard_and_a_narrower_listener_is_respected(start, echoer):
+    port = free_port()
+    narrow, wide = f"127.0.0.1:{port}", f"0.0.0.0:{port}"
+
+    def tables(front, other):
+        return also(relay(front, echoer.address, supervisor=QUICK), "other", other)
+
+    baton = start(tables(narrow, wide))
+    client = clients_of(narrow, 1)[0]
+    baton.write(tables(wide, narrow))
+    baton.reload()
+    wait_until(lambda: baton.metric("baton_connections_move_rejected_total", reason="no_listener") == 1, 10,
+               "it does not move")
+    sockets.ask(client, b"still in old")
+    baton.write(tables(wide, wide.replace(str(port), str(free_port()))))
+    baton.reload()
+    assert baton.wait_drained(moved_in=1)["id"] == 3
+    sockets.ask(client, b"and where its listener is now")
+    client.close()
+
+
 def test_an_endpoint_that_has_left_its_cluster_keeps_its_tunnels(start, address, echoer):
     baton = start(relay(address, echoer.address, supervisor=QUICK))
     client = clients_of(address, 1)[0]

@@ -3,14 +3,17 @@
 import contextlib
 import itertools
 import os
+import signal
 import socket
+import threading
+import time
 
 import pytest
-from harness import sockets
+from harness import processes, sockets
 from harness.dns import A, AAAA, SRV, NameServer
 from harness.load import ShortClients
 from harness.ports import free_port
-from harness.tables import relay
+from harness.tables import relay, web
 from harness.upstreams import Upstream, answer_one_line, echo, hang, refusing_address
 from harness.waiting import wait_until
 
@@ -173,6 +176,35 @@ def test_a_check_that_is_corrected_judges_anew_in_the_reload_that_brings_it(star
         baton.reload()
         with sockets.connect(address) as client:
             sockets.ask(client, b"are you there?")
+
+
+def test_a_stall_of_the_proxy_is_nothing_that_an_endpoint_has_done(start, address):
+    asked, pause = threading.Event(), threading.Event()
+
+    def slow(connection):
+        request = connection.recv(1 << 12)
+        if not request.startswith(b"GET /up "):
+            asked.set()
+        pause.wait(0.3)  # a slow server
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+
+    check = {**OFTEN, "type": "http", "path": "/up", "unhealthy_threshold": 1}
+    with Upstream(slow) as upstream:
+        baton = start(web(address, upstream.address, routes=[{"cluster": "back", "timeout": "1s"}],
+                          cluster={"health_check": check}))
+        proxy = baton.in_charge()["pid"]
+        for _ in range(3):
+            asked.clear()
+            with sockets.connect(address) as client:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                assert asked.wait(sockets.PATIENCE)
+                processes.suspend(proxy)
+                end = time.monotonic() + 1.5
+                wait_until(lambda: time.monotonic() > end, 5, "both are over their time")
+                os.kill(proxy, signal.SIGCONT)
+                assert sockets.read_all(client).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert "is unhealthy" not in baton.log()
+        assert upstream_metric(baton, "timeouts_total") == 0
 
 
 def test_an_http_check_of_something_else_fails(start, address):

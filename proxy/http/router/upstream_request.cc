@@ -16,7 +16,7 @@ using std::chrono::microseconds;
 // What a request may leave behind in its buffer for the next one that uses this object.
 constexpr std::size_t kKeptBytes = 4096;
 constexpr std::uint16_t kContinue = 100;
-// Until a timeout that has expired is looked at again.
+// Until a timeout is looked at again that has expired beside something that has come.
 constexpr std::chrono::milliseconds kSecondLook{1};
 
 constexpr UpstreamFailure kOverflow{503, ResponseFlag::UpstreamOverflow, "upstream_overflow"};
@@ -61,7 +61,7 @@ void UpstreamRequest::start(const Plan& plan) {
   repeatable_ =
       route_->retry ? route_->retry->may_repeat(plan.head.method) : is_idempotent(plan.head.method);
   kept_all_ = true;
-  response_paused_ = false;
+  response_paused_ = connected_late_ = false;
   head_bytes_ = {};
   timeout_queue_ = route_->timeout ? &context_->timeouts.of(*route_->timeout) : nullptr;
   context_->stats.requests_active.add();
@@ -167,8 +167,8 @@ void UpstreamRequest::go_on_with(UpstreamConnection& connection) {
   connection_ = &connection;
   connection.use(*this);
   if (!request_sent_ && !awaits_continue_) timeout_.disarm();
-  // The connection was there in time: so shall be the answer.
-  if (timeout_.armed() && late_attempt_ == info_.attempts) arm_timeout();
+  // It was there in time: so shall be the answer.
+  if (std::exchange(connected_late_, false) && timeout_.armed()) arm_timeout();
   attempts_.connected();
   phase_ = Phase::AwaitingHead;
   info_.endpoint = connection.endpoint();
@@ -460,29 +460,29 @@ void UpstreamRequest::retry(Pick pick) {
 // --- time ----------------------------------------------------------------------------------------
 
 void UpstreamRequest::arm_timeout() {
-  late_attempt_ = 0;
   if (timeout_queue_ != nullptr) timeout_queue_->arm(timeout_);
 }
 
 void UpstreamRequest::arm_per_try_timeout() {
-  try_seems_late_ = false;
   if (route_->retry && route_->retry->per_try_timeout) {
     context_->timeouts.of(*route_->retry->per_try_timeout).arm(per_try_timeout_);
   }
 }
 
-// The loop tells of timers first: what came in time, while this process was kept from running, is
-// seen within the tick before the second look.
+// The loop tells of timers first, and of so many sockets only in one iteration: what came in time,
+// while this process was kept from running, is there and has not been read yet.
+bool UpstreamRequest::has_unread() const {
+  return connection_ != nullptr && phase_ != Phase::Tunnel && !connection_->is_quiet();
+}
+
 void UpstreamRequest::look_again(Timeout& timeout) {
   context_->timeouts.of(kSecondLook).arm(timeout);
 }
 
 void UpstreamRequest::on_timeout() {
   if (phase_ == Phase::Body && response_paused_) return arm_timeout();
-  if (late_attempt_ == 0) {
-    late_attempt_ = info_.attempts;
-    return look_again(timeout_);
-  }
+  if (connector_ && connector_->is_ready()) connected_late_ = true;
+  if (connected_late_ || (!response_paused_ && has_unread())) return look_again(timeout_);
   // It takes the request, though slowly.
   const bool has_it = phase_ == Phase::AwaitingHead || phase_ == Phase::Body;
   const bool takes_it =
@@ -499,7 +499,7 @@ void UpstreamRequest::on_timeout() {
 }
 
 void UpstreamRequest::on_per_try_timeout() {
-  if (!std::exchange(try_seems_late_, true)) return look_again(per_try_timeout_);
+  if (!response_paused_ && has_unread()) return look_again(per_try_timeout_);
   context_->stats.timeouts_total.add();
   outcome_ = Outcome::ServerError;
   if (route_->retry->on_reset() && may_send_again() && attempts_.take_retry())

@@ -178,6 +178,7 @@ class UpstreamRequest final : private UpstreamConnection::User,
   void arm_per_try_timeout();
   void on_timeout();
   void on_per_try_timeout();
+  bool has_unread() const;
   void look_again(Timeout& timeout);
 
   bool is_unasked(const Buffer& data) const;
@@ -248,10 +249,7 @@ class UpstreamRequest final : private UpstreamConnection::User,
   Timeout timeout_;          // the route's: until the head, whatever the number of attempts, and
                              // between pieces of the body
   Timeout per_try_timeout_;  // until the head of this attempt; connecting is limited by itself
-  // Each is looked at again before it counts. The attempt in which the route's has expired once, or
-  // 0; whether the attempt's has.
-  unsigned late_attempt_ = 0;
-  bool try_seems_late_ = false;
+  bool connected_late_ = false;  // in time, but seen only when the route's had expired
 };
 
 }  // namespace baton::proxy::http

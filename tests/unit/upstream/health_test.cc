@@ -204,6 +204,23 @@ TEST_CASE("http check: a verdict by another check counts for nobody who asks som
   CHECK(corrected.health() == Health::Unhealthy);
 }
 
+TEST_CASE("http check: what a warm-up finds out is its own generation's until that is in charge") {
+  const ListeningSocket server = listen_on("127.0.0.1:0");
+  const auto region = region::make_region();
+  Checked old(server.address, http_check(), *region, 1);
+  HealthCheckConfig wrong = http_check();
+  wrong.path = "/wrong";
+  Checked candidate(server.address, wrong, *region, 2);
+  candidate.checker.start(kWarmUp);
+  candidate.check_once(server, "404");
+  CHECK(candidate.health() == Health::Unhealthy);
+  CHECK(old.health() == Health::Unknown);
+  old.checker.start(kInCharge);
+  old.check_once(server, "200");
+  CHECK(old.health() == Health::Healthy);
+  CHECK(candidate.health() == Health::Unhealthy);
+}
+
 TEST_CASE("http check: a verdict counts whatever the intervals, and if nobody knows the check") {
   const ListeningSocket server = listen_on("127.0.0.1:0");
   const auto region = region::make_region();
