@@ -70,9 +70,9 @@ UpstreamHttpStats::UpstreamHttpStats(StatsStore& store, StatsLane& lane,
                MetricKind::Counter));
   protocol_errors_total = lane.counter(
       names.id("protocol_errors_total", "Responses that are not valid HTTP.", MetricKind::Counter));
-  first_byte_microseconds =
-      lane.histogram(names.id("first_byte_seconds", "From the request to the response's head.",
-                              MetricKind::Histogram, MetricUnit::Microseconds));
+  first_byte_microseconds = lane.histogram(
+      names.id("first_byte_seconds", "From the end of the request to the response's head.",
+               MetricKind::Histogram, MetricUnit::Microseconds));
 }
 
 }  // namespace baton::proxy::http

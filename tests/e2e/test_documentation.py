@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 from harness.baton import DONE, PROXY, ROOT, SUPERVISOR, run
+from harness.tables import also, relay
 
 MAN = ROOT / "docs" / "man"
 BASH = ROOT / "packaging" / "completions" / "baton.bash"
@@ -69,6 +70,33 @@ def test_the_manual_is_well_formed(page, directory):
     shown = run("groff", "-man" if page.endswith("5") else "-mdoc", "-Tutf8", "-t", "-wall", path)
     assert shown.code == 0 and shown.err == "", shown.err
     assert len(shown.out.splitlines()) > 30
+
+
+def documented_metrics():
+    """name -> (kind, labels, help)"""
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) ?\| (.*) \|$", (ROOT / "docs" / "metrics.md").read_text(), re.M)
+    return {name: (kind, set(re.findall(r"`(\w+)`", labels)), told) for name, kind, labels, told in rows}
+
+
+def metrics_told_by(baton):
+    text = baton.do("stats", "--prometheus").out
+    kinds, told = (dict(re.findall(rf"^# {what} (\w+) (.*)$", text, re.M)) for what in ("TYPE", "HELP"))
+    labels = {name: set() for name in kinds}
+    for name, its in re.findall(r"^(\w+)(?:\{(.*)\})? ", text, re.M):
+        name = name if name in kinds else re.sub("_(bucket|sum|count)$", "", name)
+        labels[name] |= set(re.findall(r'(\w+)="', its)) - {"le"}
+    return {name: (kinds[name], labels[name], told[name]) for name in kinds}
+
+
+def test_every_metric_is_documented_as_it_is(start, address, another_address, directory):
+    checked = {"health_check": {"type": "tcp"}, "outlier_detection": {}}
+    tables = relay(address, "127.0.0.1:1", cluster=checked)
+    filters = [{"type": "compression"}, {"type": "fault", "by_request": True},
+               {"type": "ip_filter", "deny": ["192.0.2.1/32"]}, {"type": "rate_limit", "requests_per_second": 1}]
+    tables = also(tables, "web", another_address, "127.0.0.1:1", protocol="http", filter=filters,
+                  access_log={"path": str(directory / "access.log")})
+    tables = also(tables, "datagrams", address, "127.0.0.1:1", protocol="udp")
+    assert metrics_told_by(start(tables)) == documented_metrics()
 
 
 def complete_in_bash(*words):
