@@ -481,7 +481,7 @@ void UpstreamRequest::look_again(Timeout& timeout) {
 
 void UpstreamRequest::on_timeout() {
   if (phase_ == Phase::Body && response_paused_) return arm_timeout();
-  if (connector_ && connector_->is_ready()) connected_late_ = true;
+  connected_late_ = connector_ && connector_->is_ready();
   if (connected_late_ || (!response_paused_ && has_unread())) return look_again(timeout_);
   // It takes the request, though slowly.
   const bool has_it = phase_ == Phase::AwaitingHead || phase_ == Phase::Body;
