@@ -30,8 +30,9 @@ class EndpointState {
     const std::uint32_t own = own_health_.load(kRelaxed);
     return static_cast<Health>(own != kShared ? own : slot_.health.load(kRelaxed));
   }
-  // Other checks than this process's have judged the endpoint: what they say does not count here.
-  // Announced by the caller, as what is changed in slot().
+  // What others say of the endpoint does not count here: they check something else, or this process
+  // has found out by itself while it warms up. Announced by the caller, as what is changed in
+  // slot().
   bool apart() const { return own_health_.load(kRelaxed) != kShared; }
   void set_apart(Health own) { own_health_.store(static_cast<std::uint32_t>(own), kRelaxed); }
   void rejoin() { own_health_.store(kShared, kRelaxed); }

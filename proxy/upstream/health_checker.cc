@@ -67,7 +67,7 @@ HealthChecker::HealthChecker(ev::loop_ref loop, const Options& options,
       timer_(loop) {
   watcher_.set<HealthChecker, &HealthChecker::on_event>(this);
   timer_.set<HealthChecker, &HealthChecker::on_timer>(this);
-  if (is_others_verdict()) stand_apart();
+  if (is_others_verdict()) stand_apart(Health::Unknown);
 }
 
 bool HealthChecker::is_others_verdict() const {
@@ -77,8 +77,8 @@ bool HealthChecker::is_others_verdict() const {
   return check != 0 && check != check_;
 }
 
-void HealthChecker::stand_apart() {
-  endpoint_->state->set_apart(Health::Unknown);
+void HealthChecker::stand_apart(Health own) {
+  endpoint_->state->set_apart(own);
   options_.shared.announce(*endpoint_->state);
 }
 
@@ -86,7 +86,9 @@ void HealthChecker::start(Role role) {
   role_ = role;
   overruled_ = false;
   EndpointState& state = *endpoint_->state;
-  if (is_others_verdict() || (role == Role::WarmUp && !state.apart())) stand_apart();
+  if (is_others_verdict() || (role == Role::WarmUp && !state.apart())) {
+    stand_apart(Health::Unknown);
+  }
   if (role == Role::InCharge && state.apart() && state.health() != Health::Unknown) {
     share(state.health());
   }
@@ -255,14 +257,13 @@ void HealthChecker::share(Health health) {
 
 void HealthChecker::judge(CheckResult result, const std::string& reason) {
   EndpointState& state = *endpoint_->state;
-  if (is_others_verdict()) stand_apart();
+  if (is_others_verdict()) stand_apart(Health::Unknown);
   const bool apart = state.apart();
   const Health before = state.health();
   const Health after = apart ? HealthRecord{.health = before}.after(result, options_.config).health
                              : count(before, result);
   if (role_ == Role::WarmUp) {
-    state.set_apart(after);
-    options_.shared.announce(state);
+    stand_apart(after);
   } else {
     const bool said = state.slot().check.load(std::memory_order_relaxed) == check_;
     if (after != before || apart || !said) share(after);

@@ -65,7 +65,7 @@ class HealthChecker {
   using Health = EndpointState::Health;
 
   bool is_others_verdict() const;
-  void stand_apart();
+  void stand_apart(Health own);
   void give_check_up();
   void begin();
   void wait(double seconds);

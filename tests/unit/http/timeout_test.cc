@@ -1,5 +1,4 @@
 // What may take how long.
-#include <thread>
 
 #include "tests/unit/http/http_rig.h"
 
@@ -112,10 +111,10 @@ TEST_CASE("timeout: an answer that came while this process was kept from running
   HttpRig rig(forwarded(action));
   TestPeer server = rig.ask();
   server.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbo");
-  std::this_thread::sleep_for(1200ms);
+  stall(1200ms);
   REQUIRE(rig.contains(rig.client, "bo"));
   server.write("dy");
-  std::this_thread::sleep_for(1200ms);
+  stall(1200ms);
   CHECK(rig.contains(rig.client, "body"));
   CHECK(rig.client.received().starts_with("HTTP/1.1 200 OK\r\n"));
   CHECK(rig.worker->cluster_metric("timeouts_total") == 0);
@@ -125,7 +124,7 @@ TEST_CASE("timeout: a connection that was made while this process was kept from 
   HttpRig rig(forwarded({.timeout = 1s}));
   REQUIRE(rig.send(kGet));
   REQUIRE(rig.worker->until([&] { return rig.worker->cluster_metric("requests_total") == 1; }));
-  std::this_thread::sleep_for(1200ms);
+  stall(1200ms);
   TestPeer server = rig.accept();
   REQUIRE(rig.contains(server, "\r\n\r\n"));
   REQUIRE(rig.send(server, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));

@@ -1,6 +1,5 @@
 #include <cerrno>
 #include <optional>
-#include <thread>
 #include <vector>
 
 #include "proxy/upstream/health_checker.h"
@@ -354,10 +353,10 @@ TEST_CASE("http check: an answer that came while this process was kept from runn
       return !peer.received().empty();
     }));
     peer.write("HTTP/1.1 200 OK\r\n\r\n");
-    std::this_thread::sleep_for(1200ms);
+    stall(1200ms);
   }
   SUBCASE("the connection: then the answer has the time that it would have had") {
-    std::this_thread::sleep_for(1200ms);
+    stall(1200ms);
     TestPeer peer = check.accepted(server);
     settle(check.loop);
     peer.write("HTTP/1.1 200 OK\r\n\r\n");
