@@ -56,6 +56,12 @@ std::string v4_text(const void* address) {
   return {text.data(), end - 1};
 }
 
+// The kernel forgets the scope of all others: getsockname(2) would not give it back. RFC 4007.
+bool has_scope(const in6_addr& address) {
+  return IN6_IS_ADDR_LINKLOCAL(&address) || IN6_IS_ADDR_MC_LINKLOCAL(&address) ||
+         IN6_IS_ADDR_MC_NODELOCAL(&address);
+}
+
 }  // namespace
 
 Result<SocketAddress> SocketAddress::parse(std::string_view text) {
@@ -95,6 +101,7 @@ Result<SocketAddress> SocketAddress::parse(std::string_view text) {
     if (::inet_pton(AF_INET6, host.c_str(), &address.sin6_addr) != 1) {
       return plain_error("not an IPv6 address:", whole);
     }
+    if (!has_scope(address.sin6_addr)) address.sin6_scope_id = 0;
     result.length_ = sizeof address;
     return result;
   }

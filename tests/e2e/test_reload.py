@@ -179,12 +179,12 @@ def test_an_upstream_can_be_exchanged(start, address, liner, echoer):
         sockets.ask(client, b"now it echoes")
 
 
-@pytest.mark.parametrize("path_family", ["v4", "v6", "unix"])
+@pytest.mark.parametrize("path_family", ["v4", "v6", "v6 with a zone that it does not need", "unix"])
 def test_every_kind_of_listening_socket_is_handed_over(start, directory, liner, path_family):
-    address = {"v4": f"127.0.0.1:{free_port()}", "v6": f"[::1]:{free_port()}",
-               "unix": f"unix:{directory}/s"}[path_family]
+    address = {"v4": f"127.0.0.1:{free_port()}", "v6": f"[::1]:{free_port()}", "unix": f"unix:{directory}/s",
+               }.get(path_family, f"[::1%lo]:{free_port()}")
     baton = start(relay(address, liner.address, supervisor={"probation": "20ms"}))
-    with ShortClients(address) as load:
+    with ShortClients(address.replace("%lo", "")) as load:
         for i in range(8):
             baton.write(relay(address, liner.address, workers=1 + i % 3, supervisor={"probation": "20ms"}))
             baton.reload()
