@@ -56,6 +56,13 @@ os::Result<std::string> make_directory(const std::string& socket_path, MissingDi
   return os::errno_error("create directory", directory);
 }
 
+// Whether that is the file, and not another one that was put there later.
+bool leads_to(const std::string& path, int file) {
+  struct stat opened{}, named{};
+  return ::fstat(file, &opened) == 0 && ::stat(path.c_str(), &named) == 0 &&
+         opened.st_ino == named.st_ino && opened.st_dev == named.st_dev;
+}
+
 // Nothing: somebody else holds it.
 os::Result<std::optional<os::UniqueFd>> take_lock(const std::string& lock_path) {
   for (;;) {
@@ -66,12 +73,17 @@ os::Result<std::optional<os::UniqueFd>> take_lock(const std::string& lock_path) 
       return os::errno_error("lock", lock_path);
     }
     // The holder before may have removed the file between the two calls: then it guards nothing.
-    struct stat opened{}, named{};
-    if (::fstat(lock.get(), &opened) == 0 && ::stat(lock_path.c_str(), &named) == 0 &&
-        opened.st_ino == named.st_ino && opened.st_dev == named.st_dev) {
-      return std::optional(std::move(lock));
-    }
+    if (leads_to(lock_path, lock.get())) return std::optional(std::move(lock));
   }
+}
+
+os::Result<void> listen_to(int socket, const std::string& path, std::optional<gid_t> group) {
+  if (group && (::chown(path.c_str(), static_cast<uid_t>(-1), *group) != 0 ||
+                ::chmod(path.c_str(), 0660) != 0)) {
+    return os::errno_error("give to the control group", path);
+  }
+  if (::listen(socket, kBacklog) != 0) return os::errno_error("listen", path);
+  return {};
 }
 
 os::Result<os::UniqueFd> listen_at(const std::string& path, const sockaddr_un& address,
@@ -92,11 +104,10 @@ os::Result<os::UniqueFd> listen_at(const std::string& path, const sockaddr_un& a
     errno = bind_errno;
     return os::errno_error("bind", path);
   }
-  if (group && (::chown(path.c_str(), static_cast<uid_t>(-1), *group) != 0 ||
-                ::chmod(path.c_str(), 0660) != 0)) {
-    return os::errno_error("give to the control group", path);
+  if (const auto listens = listen_to(socket.get(), path, group); !listens) {
+    ::unlink(path.c_str());
+    return std::unexpected(listens.error());
   }
-  if (::listen(socket.get(), kBacklog) != 0) return os::errno_error("listen", path);
   return socket;
 }
 
@@ -132,6 +143,26 @@ std::string in_use_text(const std::string& path) {
 
 std::string lock_path(const std::string& path) { return path + ".lock"; }
 
+// In a directory that is there.
+std::expected<ControlSocket, ControlSocketError> claim(FdTable& fds, const std::string& path,
+                                                       const sockaddr_un& address,
+                                                       std::optional<gid_t> group) {
+  auto lock = take_lock(lock_path(path));
+  if (!lock) return failed(lock.error());
+  if (!*lock) return std::unexpected(ControlSocketError{Code::InUse, in_use_text(path)});
+  if (auto alive = refuse_if_alive(path, address)) {
+    ::unlink(lock_path(path).c_str());
+    return std::unexpected(std::move(*alive));
+  }
+  auto listener = listen_at(path, address, group);
+  if (!listener) {
+    ::unlink(lock_path(path).c_str());
+    return failed(listener.error());
+  }
+  return ControlSocket{
+      .path = path, .lock = fds.add(std::move(**lock)), .listener = fds.add(std::move(*listener))};
+}
+
 }  // namespace
 
 std::expected<ControlSocket, ControlSocketError> claim_control_socket(FdTable& fds,
@@ -152,34 +183,32 @@ std::expected<ControlSocket, ControlSocketError> claim_control_socket(FdTable& f
   }
   auto made = make_directory(path, missing);
   if (!made) return failed(made.error());
-  auto lock = take_lock(lock_path(path));
-  if (!lock) return failed(lock.error());
-  if (!*lock) return std::unexpected(ControlSocketError{Code::InUse, in_use_text(path)});
-  if (auto alive = refuse_if_alive(path, *address)) {
-    ::unlink(lock_path(path).c_str());
-    return std::unexpected(std::move(*alive));
+  auto socket = claim(fds, path, *address, gid);
+  if (socket) {
+    socket->group = group;
+    socket->made_directory = std::move(*made);
+  } else if (!made->empty()) {
+    ::rmdir(made->c_str());
   }
-  auto listener = listen_at(path, *address, gid);
-  if (!listener) {
-    ::unlink(lock_path(path).c_str());
-    return failed(listener.error());
-  }
-  return ControlSocket{.path = path,
-                       .lock = fds.add(std::move(**lock)),
-                       .listener = fds.add(std::move(*listener)),
-                       .group = group,
-                       .made_directory = std::move(*made)};
+  return socket;
+}
+
+bool is_taken_over(const FdTable& fds, const ControlSocket& socket) {
+  const std::string lock = lock_path(socket.path);
+  return ::access(lock.c_str(), F_OK) == 0 && !leads_to(lock, fds.get(socket.lock));
 }
 
 void release_control_socket(FdTable& fds, ControlSocket& socket) {
-  ::unlink(state_file_path(socket.path).c_str());
+  if (!is_taken_over(fds, socket)) ::unlink(state_file_path(socket.path).c_str());
   give_back_control_socket(fds, socket);
 }
 
 void give_back_control_socket(FdTable& fds, ControlSocket& socket) {
-  ::unlink(socket.path.c_str());
-  ::unlink(lock_path(socket.path).c_str());
-  if (!socket.made_directory.empty()) ::rmdir(socket.made_directory.c_str());
+  if (!is_taken_over(fds, socket)) {
+    ::unlink(socket.path.c_str());
+    ::unlink(lock_path(socket.path).c_str());
+    if (!socket.made_directory.empty()) ::rmdir(socket.made_directory.c_str());
+  }
   fds.close(std::exchange(socket.listener, kNoFd));
   fds.close(std::exchange(socket.lock, kNoFd));
 }

@@ -34,14 +34,19 @@ struct ControlSocketError {
 // one that a user has typed it is more likely a mistake.
 enum class MissingDirectory : std::uint8_t { Create, Refuse };
 
-// The descriptors go into `fds`. A directory is created with 0755 for root, else 0700.
+// The descriptors go into `fds`. A directory is created with 0755 for root, else 0700. On failure
+// nothing is left of what was made here.
 std::expected<ControlSocket, ControlSocketError> claim_control_socket(FdTable& fds,
                                                                       const std::string& path,
                                                                       const std::string& group,
                                                                       MissingDirectory missing);
 
+// Whether another supervisor has the path by now, since somebody had removed the files: what is
+// there is that one's.
+bool is_taken_over(const FdTable& fds, const ControlSocket& socket);
+
 // Removes the socket, the state file, the lock file and the directory that claim_control_socket()
-// has made.
+// has made; nothing, if it is taken over.
 void release_control_socket(FdTable& fds, ControlSocket& socket);
 // The same for one who goes as he came: the state of a supervisor before stays.
 void give_back_control_socket(FdTable& fds, ControlSocket& socket);

@@ -68,6 +68,9 @@ int run_command(const CommandLine& line) {
   state.program = own_path();
   control->lock = state.fds.add(claimed.take(control->lock));
   control->listener = state.fds.add(claimed.take(control->listener));
+  if (control->made_directory.empty() && control->path == state.control.path) {
+    control->made_directory = state.control.made_directory;  // by the supervisor before
+  }
   state.control = std::move(*control);
   if (goes_on) {
     state.adopted = encode_state(state, state.revision);

@@ -46,7 +46,11 @@ void StateKeeper::keep() {
 
 void StateKeeper::forget() {
   store_.clear();
+  if (is_taken_over(state_.fds, state_.control)) return;
   ::unlink(unusable_state_path(path_).c_str());
+  // As long as that was there, release_control_socket() could not.
+  const std::string& made = state_.control.made_directory;
+  if (!made.empty()) ::rmdir(made.c_str());
 }
 
 void StateKeeper::put_back() {
@@ -73,7 +77,7 @@ void StateKeeper::on_retry() { tried_ = 0; }
 
 // Either is enough: of two, the next supervisor takes the later one.
 void StateKeeper::write(const std::string& bytes) {
-  auto written = write_state_file(path_, bytes);
+  const auto written = write_file(bytes);
   const bool in_memory = memory_ && memory_->write(bytes);
   if (!written && !failed_ && in_memory) {
     log::warning(
@@ -90,6 +94,13 @@ void StateKeeper::write(const std::string& bytes) {
   failed_ = !written;
   retry_.stop();
   if (failed_) retry_.start(os::seconds(kRetry));
+}
+
+os::Result<void> StateKeeper::write_file(const std::string& bytes) const {
+  if (is_taken_over(state_.fds, state_.control)) {
+    return os::plain_error("another supervisor has taken over", state_.control.path);
+  }
+  return write_state_file(path_, bytes);
 }
 
 }  // namespace baton::supervisor

@@ -4,7 +4,7 @@
 //
 // Thread: the supervisor's loop. Owns: its watchers. Borrows: the state (outlives it).
 // What cannot be written is reported once in the log and tried again every kRetry; everything else
-// goes on.
+// goes on. Once another supervisor has the path, the file is that one's.
 #pragma once
 
 #include <ev++.h>
@@ -42,6 +42,7 @@ class StateKeeper {
   void on_loop_waits();
   void on_retry();
   void write(const std::string& bytes);
+  os::Result<void> write_file(const std::string& bytes) const;
 
   SupervisorState& state_;
   const std::string path_;

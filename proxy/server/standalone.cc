@@ -64,6 +64,7 @@ os::Result<void> Standalone::start() {
 
 void Standalone::serve() {
   if (draining_) return;
+  serving_ = true;
   const auto served = server_->serve([this] {
     for (const std::string& name : server_->listener_names()) log::info("serving {}", name);
   });
@@ -80,6 +81,8 @@ void Standalone::on_signal(ev::sig& signal, int) noexcept {
   log::info("signal {}: draining {} connections", signal.signum, server_->connections());
   // First: nobody new comes to a queue that is being emptied.
   server_->sockets().remove_unix_paths_bound_here();
+  // While it warms up nobody can have come: its sockets do not listen.
+  if (!serving_) return loop_.stop();
   deadline_.start(os::seconds(drain_time_));
   server_->set_drain(drain_time_, DrainStrategy::Gradual);
   server_->drain({}, [this] { server_->when_empty([this] { loop_.stop(); }); });

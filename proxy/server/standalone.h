@@ -37,6 +37,7 @@ class Standalone {
   std::chrono::milliseconds drain_time_;
   SendRings rings_;  // until the server has them
   std::unique_ptr<Server> server_;
+  bool serving_ = false;  // its sockets listen
   bool draining_ = false;
   int exit_status_ = 0;
   ev::timer deadline_;

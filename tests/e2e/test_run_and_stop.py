@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -14,6 +15,7 @@ from harness import processes, sockets, toml
 from harness.baton import DONE, FAILED, NO_SUPERVISOR, PROXY, REFUSED, SUPERVISOR, WRONG, run
 from harness.programs import program
 from harness.tables import also, relay, saying, staying
+from harness.upstreams import Upstream
 from harness.waiting import wait_until
 
 # A network of its own, so that nobody else's port 8080 matters; the process keeps its pid.
@@ -320,13 +322,60 @@ def test_the_default_control_path_is_in_the_runtime_directory(prepare, address, 
     assert answer.code == DONE and json.loads(answer.out)["supervisor"]["pid"] == baton.pid, answer
 
 
-def test_the_directory_of_a_default_control_path_is_made_and_removed(prepare, address, directory):
-    made = directory / "made"
+def start_with_a_made_directory(prepare, address, made):
     baton = start_at_a_default_path(prepare, address, {"RUNTIME_DIRECTORY": str(made)})
     baton.control = made / "control.sock"
-    baton.start()
+    return baton.start()
+
+
+def test_the_directory_of_a_default_control_path_is_made_and_removed(prepare, address, directory):
+    made = directory / "made"
+    start_with_a_made_directory(prepare, address, made).stop()
+    assert not made.exists()
+
+
+def test_the_next_supervisor_removes_the_directory_that_a_killed_one_has_made(
+        prepare, address, directory):
+    made = directory / "made"
+    baton = start_with_a_made_directory(prepare, address, made)
+    for _ in range(2):
+        baton.kill_supervisor()
+        baton.start_again()
     baton.stop()
     assert not made.exists()
+
+
+def test_a_state_that_was_set_aside_does_not_keep_a_made_directory(prepare, address, directory):
+    made = directory / "made"
+    baton = start_with_a_made_directory(prepare, address, made)
+    baton.kill_supervisor()
+    state = made / "control.sock.state"
+    state.chmod(0o644)
+    baton.launch()
+    assert baton.wait_gone() == FAILED  # the generation has the address
+    shutil.copyfile(f"{state}.unusable", state)
+    state.chmod(0o600)
+    baton.start_again()
+    baton.stop()
+    assert not made.exists()
+
+
+def test_one_whose_files_were_removed_leaves_those_of_the_next_one_alone(
+        start, prepare, address, another_address):
+    first = start(saying(address, "first"))
+    for path in first.directory.glob("control.sock*"):
+        path.unlink()
+    second = prepare(saying(another_address, "second"))
+    second.use_control(first.control)
+    generation = second.start().in_charge()["pid"]
+    first.process.send_signal(signal.SIGHUP)
+    first.wait_for_log("another supervisor has taken over")
+    first.process.send_signal(signal.SIGTERM)
+    assert first.wait_gone() == 0
+    second.kill_supervisor()
+    second.start_again()
+    assert second.in_charge()["pid"] == generation
+    second.stop()
 
 
 def test_a_reload_at_another_moment_does_not_disturb_a_quiet_client(start, address, echoer):
@@ -360,6 +409,31 @@ def test_the_proxy_runs_alone_and_drains_on_term(directory, address, echoer):
     finally:
         proxy.kill()
         proxy.wait()
+
+
+def test_the_proxy_alone_ends_at_once_while_it_warms_up(directory, address):
+    config = directory / "alone.toml"
+    check = {"type": "http", "path": "/", "interval": "1s", "timeout": "1m"}
+    asked = threading.Event()
+
+    def ask_and_wait(connection):
+        asked.set()
+        while connection.recv(1024):
+            pass
+
+    with Upstream(ask_and_wait) as upstream:
+        tables = relay(address, upstream.address, cluster={"health_check": check})
+        tables["proxy"]["warm_time"] = "1m"
+        config.write_text(toml.dumps(**tables))
+        proxy = subprocess.Popen([PROXY, "--config", config], stderr=subprocess.PIPE, text=True)
+        try:
+            assert asked.wait(10), "it warms up"
+            proxy.terminate()
+            _, log = proxy.communicate(timeout=10)
+            assert proxy.returncode == 0 and "accept" not in log, log
+        finally:
+            proxy.kill()
+            proxy.wait()
 
 
 def test_the_proxy_alone_says_what_is_wrong_with_its_configuration(directory):

@@ -1,6 +1,7 @@
 #include "supervisor/control_socket.h"
 
 #include <doctest/doctest.h>
+#include <grp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -11,6 +12,7 @@
 #include <tuple>
 
 #include "shared/os/socket_address.h"
+#include "supervisor/state_file.h"
 #include "temporary_directory.h"
 
 namespace baton::supervisor {
@@ -92,6 +94,31 @@ TEST_CASE("control socket: with its lock file removed, it is still the holder's"
   CHECK(connect_control_socket(path));
   CHECK_FALSE(std::filesystem::exists(path + ".lock"));
   release_control_socket(fds, *first);
+  CHECK(std::filesystem::is_empty(directory.path()));
+}
+
+TEST_CASE("control socket: with all files removed, it is the next one's, who keeps it") {
+  TemporaryDirectory directory;
+  const std::string path = directory / "control.sock";
+  FdTable fds;
+  auto first = claim_control_socket(fds, path, "", MissingDirectory::Create);
+  REQUIRE(first);
+  CHECK_FALSE(is_taken_over(fds, *first));
+  std::filesystem::remove(path);
+  std::filesystem::remove(path + ".lock");
+  CHECK_FALSE(is_taken_over(fds, *first));  // by nobody yet
+  auto second = claim_control_socket(fds, path, "", MissingDirectory::Create);
+  REQUIRE(second);
+  std::ofstream(state_file_path(path)) << "the second one's";
+  CHECK(is_taken_over(fds, *first));
+  CHECK_FALSE(is_taken_over(fds, *second));
+  release_control_socket(fds, *first);
+  CHECK(is_taken_over(fds, *first));
+  CHECK(connect_control_socket(path));
+  CHECK(std::filesystem::exists(state_file_path(path)));
+  CHECK_FALSE(claim_control_socket(fds, path, "", MissingDirectory::Create));
+  release_control_socket(fds, *second);
+  CHECK(std::filesystem::is_empty(directory.path()));
 }
 
 TEST_CASE("control socket: that of another program is not taken") {
@@ -137,6 +164,26 @@ TEST_CASE("control socket: refusals name their reason and touch nothing") {
   CHECK(refused(directory / "a", "no-such-group").text == "no such group: no-such-group");
   CHECK(refused(directory / "new/newer/a", "").text.starts_with("create directory"));
   CHECK(refused(directory / "file/a", "").text.find("Not a directory") != std::string::npos);
+}
+
+TEST_CASE("control socket: one that may not be given to its group leaves nothing behind") {
+  TemporaryDirectory directory;
+  std::filesystem::permissions(directory.path(), std::filesystem::perms::all);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool root = ::geteuid() == 0;
+    if (root && (::setgroups(0, nullptr) != 0 || ::setgid(65534) != 0 || ::setuid(65534) != 0)) {
+      ::_exit(2);
+    }
+    FdTable fds;
+    const auto claimed =
+        claim_control_socket(fds, directory / "new/control.sock", "root", MissingDirectory::Create);
+    ::_exit(!claimed && claimed.error().text.starts_with("give to the control group") ? 0 : 1);
+  }
+  int status = -1;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  REQUIRE(status == 0);
+  CHECK(std::filesystem::is_empty(directory.path()));
 }
 
 TEST_CASE("control socket: a directory that somebody has mistyped is not created") {
