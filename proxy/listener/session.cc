@@ -112,8 +112,8 @@ void Session::on_failed() { close(CloseMode::Reset, CloseCause::Client); }
 
 // What a tunnel's client had said before it went away arrives. Not of a request: nobody would see
 // what comes of it.
-void Session::on_write_failed(int) {
-  if (state_.upstream) downstream_.deliver_rest();
+void Session::on_write_failed(int error) {
+  if (state_.upstream) downstream_.deliver_rest(error);
   close(CloseMode::Reset, CloseCause::Client);
 }
 

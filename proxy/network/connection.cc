@@ -76,13 +76,15 @@ Connection::Received Connection::receive() {
   return Received::Part;
 }
 
-void Connection::deliver_rest() {
+// tcp(7): a reset that comes behind the peer's FIN is EPIPE to who writes, any other ECONNRESET.
+void Connection::deliver_rest(int error) {
   if (leg_.read_ended || !leg_.fd.valid()) return;
   // Bounded by what the receive buffer of a dead connection can hold; nothing is added to it.
   constexpr int kMostReads = 256;
   for (int i = 0; i < kMostReads && leg_.fd.valid(); ++i) {
     scratch_.clear();
     const ssize_t count = socket_receive(leg_.fd.get(), scratch_.writable());
+    if (count == 0 && error == EPIPE) leg_.read_ended = true;
     if (count <= 0) break;
     const auto bytes = static_cast<std::size_t>(count);
     scratch_.commit(bytes);
@@ -198,7 +200,7 @@ void Connection::flush() {
   // Elsewhere bytes are sent as they are received, and receiving has looked at the clock.
   leg_.last_activity = CoarseClock::now();
   if (send_from(leg_.unsent) == WriteStatus::Failed) {
-    deliver_rest();
+    deliver_rest(errno);
     if (leg_.fd.valid()) fail();
     return;
   }

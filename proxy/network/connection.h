@@ -97,9 +97,10 @@ class Connection {
   void pause(PauseReason reason);
   void resume(PauseReason reason);
 
-  // After a failed write: hands on what the peer had sent before it went away. Data only: whatever
-  // ends this stream, it is not a clean end.
-  void deliver_rest();
+  // After a write that failed with `error` (errno's value, 0: unknown): hands on what the peer had
+  // sent before it went away. Data only; leg.read_ended says whether the peer had ended it in
+  // order.
+  void deliver_rest(int error);
 
   // Stops watching, removes the epoll registration and does no I/O until thaw(); the socket stays
   // open and what is written meanwhile waits in leg.unsent. False, and nothing has changed: it has

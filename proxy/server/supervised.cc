@@ -399,7 +399,9 @@ void SupervisedGeneration::order_drain(const proto::Drain& order, const proto::R
   const auto reply = [answer] { answer.reply(proto::Done()); };
   switch (advance(GenerationEvent::Drain, answer)) {
     case GenerationAction::BeginDrain:
-      return begin_drain(time, strategy, {order.kept().begin(), order.kept().end()}, reply);
+      begin_drain(time, strategy, {order.kept().begin(), order.kept().end()});
+      // Not when the sockets are empty: without descriptors that takes until connections end.
+      return server_->ping(reply);
     case GenerationAction::RetuneDrain:
       deadline_.stop();
       deadline_.start(os::seconds(time));
@@ -451,18 +453,15 @@ void SupervisedGeneration::follow(proto::Fds fds) {
 // --- leaving ---------------------------------------------------------------------------------
 
 void SupervisedGeneration::begin_drain(std::chrono::milliseconds time, DrainStrategy strategy,
-                                       std::vector<proto::SocketKey> kept,
-                                       std::function<void()> done) {
+                                       const std::vector<proto::SocketKey>& kept) {
   log::info("draining {} connections", server_->connections());
   // From the order on: a later one may re-tune it while sockets are still being retired.
   deadline_.start(os::seconds(time));
   // First, or a worker that drains already would end between two requests what could move.
   hand_over_connections();
   server_->set_drain(time, strategy);
-  server_->drain(kept, [this, done = std::move(done)] {
-    done();
-    if (leaving_) return;
-    leave_when_empty();
+  server_->drain(kept, [this] {
+    if (!leaving_) leave_when_empty();
   });
   // Nobody has told this generation to pause first, as a rule because there is no supervisor.
   if (!lending_) lend_sessions(kept);
@@ -571,7 +570,7 @@ void SupervisedGeneration::on_supervisor_gone() noexcept {
   const GenerationStep next = step(state_, GenerationEvent::SupervisorLost);
   state_ = next.state;
   if (next.action == GenerationAction::BeginDrain) {
-    begin_drain(kOrphanDrainTime, DrainStrategy::Gradual, paused_keys_, [] {});
+    begin_drain(kOrphanDrainTime, DrainStrategy::Gradual, paused_keys_);
   } else if (next.action == GenerationAction::Exit) {
     exit_status_ = 1;
     loop_.stop();

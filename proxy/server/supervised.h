@@ -64,7 +64,7 @@ class SupervisedGeneration {
   GenerationAction advance(GenerationEvent event, const proto::Responder& answer);
 
   void begin_drain(std::chrono::milliseconds time, DrainStrategy strategy,
-                   std::vector<proto::SocketKey> kept, std::function<void()> done);
+                   const std::vector<proto::SocketKey>& kept);
   Successor* next_generation();
   void lend_sessions(const std::vector<proto::SocketKey>& released);
   void hand_over_connections();

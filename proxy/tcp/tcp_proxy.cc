@@ -141,8 +141,8 @@ void TcpProxy::on_failed() {
   callbacks_.close(answered ? CloseMode::Linger : CloseMode::Reset);
 }
 
-void TcpProxy::on_write_failed(int) {
-  upstream_.deliver_rest();
+void TcpProxy::on_write_failed(int error) {
+  upstream_.deliver_rest(error);
   on_failed();
 }
 

@@ -14,7 +14,7 @@ from harness.ports import free_port
 from harness.tables import also, relay, saying
 from harness.upstreams import (HalfCloser, Unresponsive, Upstream, answer_one_line, digest_at_the_end, echo,
                                hang, refusing_address, reset_after_a_line, sender_of)
-from harness.waiting import wait_until
+from harness.waiting import Deadline, wait_until
 
 
 def a(kind, directory, name):
@@ -221,19 +221,31 @@ def test_an_upstream_reset_reaches_the_client_as_a_reset(start, address):
                 sockets.read_all(client)
 
 
-def test_an_answer_that_was_ended_in_order_arrives_although_the_upload_waits(start, address):
-    """The server reads nothing, so its end is followed by a reset when it closes."""
+@pytest.mark.parametrize("length", ["short", "more than the client's socket takes"])
+def test_an_answer_that_was_ended_in_order_arrives_although_the_upload_waits(start, address, length):
+    """The server reads nothing, so its end is followed by a reset when it closes. Of a long answer Baton has not read
+    the end then."""
     fin_wait_2 = 5
-    body = sockets.pattern(60_000)
+    piece = sockets.pattern(16_000)
     stuck, may_close = threading.Event(), threading.Event()
-    answering = []
+    answering, pieces = [], []
+
+    def is_read():
+        received = "baton_upstream_received_bytes_total"
+        try:
+            return wait_until(lambda: baton.metric(received) == len(pieces) * len(piece), 1, received)
+        except Deadline:
+            return False
 
     def answer_unread(connection):
         if answering:
             return echo(connection)
         answering.append(connection)
         stuck.wait(20)
-        connection.sendall(body)
+        while not pieces or (length != "short" and is_read()):
+            pieces.append(piece)
+            connection.sendall(piece)
+            wait_until(lambda: sockets.unacknowledged(connection) == 0, 10, "the piece has arrived")
         connection.shutdown(socket.SHUT_WR)
         may_close.wait(20)
 
@@ -247,14 +259,15 @@ def test_an_answer_that_was_ended_in_order_arrives_although_the_upload_waits(sta
                     client.sendall(b"u" * (1 << 20))
             stuck.set()
             wait_until(lambda: answering[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == fin_wait_2,
-                       10, "the end has arrived")
+                       30, "the end has arrived")
             with sockets.connect(address) as other:
                 sockets.ask(other, b"so the worker has read it")
                 may_close.set()
                 wait_until(lambda: upstream.open_connections == 1, 10, "the server has closed")
                 sockets.ask(other, b"and noticed")
             client.settimeout(20)
-            assert sockets.read_all(client) == body
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            assert sockets.read_all(client) == piece * len(pieces)
         assert baton.metric("baton_listener_connections_total") == 2
 
 
@@ -368,6 +381,25 @@ def test_running_out_of_descriptors_backs_off_and_recovers(start, address, echoe
             with client:
                 sockets.ask(client, b"after")
     assert baton.metric("baton_listener_accept_errors_total") < 100
+
+
+def test_a_stop_without_descriptors_gives_connections_their_time(start, address, echoer):
+    """Who waits in the queue then keeps it from being emptied, for longer than an order may take."""
+    baton = start(relay(address, echoer.address, workers=1))
+    pid = baton.in_charge()["pid"]
+    with sockets.connect(address) as client:
+        sockets.ask(client, b"before")
+        _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (max(processes.fds(pid)) + 1, hard))
+        waiting = [sockets.connect(address) for _ in range(3)]
+        wait_until(lambda: baton.metric("baton_listener_accept_errors_total") > 0, 10, "accept fails")
+        stop, began = baton.ask_in_background("stop", "--drain-time", "8s"), time.monotonic()
+        while time.monotonic() - began < 7:
+            sockets.ask(client, b"meanwhile")
+        for each in [*waiting, client]:
+            each.close()
+        assert stop.wait(20) == 0, stop.communicate()
+    assert "did not take the order" not in baton.log()
 
 
 def test_an_idle_connection_needs_little_memory(start, address, echoer):

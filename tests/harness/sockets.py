@@ -1,9 +1,12 @@
 """Addresses as Baton writes them, and clients' sockets that never wait for ever."""
 
 import contextlib
+import fcntl
 import hashlib
 import socket
 import struct
+import sys
+import termios
 
 PATIENCE = 20.0  # seconds that one socket call may take before its test fails
 
@@ -107,6 +110,11 @@ def is_reset_by_peer(client):
         return False
     except ConnectionResetError:
         return True
+
+
+def unacknowledged(connection):
+    """How many bytes the other side's kernel has not acknowledged yet: SIOCOUTQ, tcp(7)."""
+    return int.from_bytes(fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 def pattern(count, seed=0):

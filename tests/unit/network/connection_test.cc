@@ -136,9 +136,18 @@ TEST_CASE(
   leg.peer.write("last words");
   leg.peer.close();
   CHECK(leg.write("anyone?") == WriteStatus::Failed);
-  leg.connection->deliver_rest();
-  CHECK(leg.received == "last words");
-  CHECK_FALSE(leg.ended);
+  struct Row {
+    int error;
+    bool in_order;
+  };
+  const Row rows[] = {{ECONNRESET, false}, {ETIMEDOUT, false}, {0, false}, {EPIPE, true}};
+  for (const Row& row : rows) {
+    CAPTURE(row.error);
+    leg.connection->deliver_rest(row.error);
+    CHECK(leg.received == "last words");
+    CHECK_FALSE(leg.ended);
+    CHECK(leg.state.read_ended == row.in_order);
+  }
 }
 
 TEST_CASE("connection: a peer that goes while bytes wait is a failure, reported once") {
@@ -269,7 +278,7 @@ TEST_CASE("connection: a small write to a peer that has gone is told of after it
   CHECK(leg.write_errors == std::vector<int>{EPIPE});
   CHECK(leg.state.sent_bytes == 0);
   CHECK(leg.state.unsent.empty());
-  leg.connection->deliver_rest();
+  leg.connection->deliver_rest(leg.write_errors.front());
   CHECK(leg.received == "last words");
   settle(leg.loop);
   CHECK(leg.write_errors.size() == 1);
