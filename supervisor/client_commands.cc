@@ -112,11 +112,18 @@ int drain_command(const CommandLine& line) {
 }
 
 int status_command(const CommandLine& line) {
-  const auto client = Client::connect(line.control);
+  auto client = Client::connect(line.control);
   if (!client) return complain(client.error());
   const bool redraw = line.watch && !line.json && ::isatty(STDOUT_FILENO);
   for (;;) {
-    const auto status = ask_status(**client);
+    auto status = ask_status(**client);
+    if (!status && line.watch && status.error().exit_status == kNoSupervisor) {
+      // Between two questions it may have had to make place for another command.
+      if (auto again = Client::connect(line.control)) {
+        client = std::move(again);
+        status = ask_status(**client);
+      }
+    }
     if (!status) return complain(status.error());
     const int printed = print((redraw ? "\x1b[H\x1b[2J" : "") +
                               (line.json ? status_json(*status) : status_text(*status, now())));

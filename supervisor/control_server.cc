@@ -1,11 +1,15 @@
 #include "supervisor/control_server.h"
 
 #include <grp.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
+#include <ranges>
 #include <vector>
 
 #include "shared/os/log.h"
@@ -21,6 +25,8 @@ constexpr std::size_t kMostRefused = 16;
 constexpr std::string_view kBusy = "busy: too many commands are waiting for their answers";
 constexpr std::string_view kNotPermitted =
     "not permitted: only root, the supervisor's own user and its control group";
+
+bool is_open(const proto::Responder& request) { return request.request().has_value(); }
 
 }  // namespace
 
@@ -43,25 +49,49 @@ class ControlServer::Client {
     }
   }
 
-  // A command asks as soon as it is connected.
-  bool is_no_command() const {
-    return patience_.is_active() && std::chrono::steady_clock::now() - connected_ > kTimeToAsk;
+  // Waits for nothing. A command asks as soon as it is connected.
+  bool is_idle() const {
+    const auto silent = std::chrono::steady_clock::now() - heard_;
+    if (patience_.is_active() && silent <= kTimeToAsk) return false;
+    return channel_.queued_bytes() == 0 && std::ranges::none_of(requests_, is_open);
   }
+  // When it has asked last; if never, connected.
+  std::chrono::steady_clock::time_point heard() const { return heard_; }
   int quiet_fd() const { return channel_.queued_bytes() == 0 ? channel_.fd() : -1; }
   // No more patience is needed with one that has asked already.
   proto::Responder answer_to(std::uint16_t kind, std::uint32_t request) {
     patience_.stop();
-    return channel_.answer_to(kind, request);
+    return requests_.emplace_back(channel_.answer_to(kind, request));
   }
 
  private:
   void on_idle() { server_.remove(this); }
+
+  bool has_read_all() const {
+    int unread = 0;
+    if (::ioctl(channel_.fd(), SIOCOUTQ, &unread) != 0) unread = 0;
+    return channel_.queued_bytes() == 0 && unread == 0;
+  }
+
+  // False: not to be dealt with.
+  bool take(const proto::Responder& request) {
+    if (!request.wanted()) return false;  // an event, of which there are none here
+    if (has_read_all()) std::erase_if(requests_, std::not_fn(is_open));
+    if (requests_.size() >= kMostRequests) {
+      channel_.fail("asks on, and does not wait for the answers or read them");
+      return false;
+    }
+    requests_.push_back(request);
+    return true;
+  }
 
   template <class Message, class Call>
   void on(proto::ControlKind kind, Call call) {
     channel_.handle<Message>(
         static_cast<std::uint16_t>(kind),
         [this, call](const Message& message, const proto::Fds&, const proto::Responder& responder) {
+          if (!take(responder)) return;
+          heard_ = std::chrono::steady_clock::now();
           patience_.stop();
           call(server_.handler_, message, responder);
         });
@@ -94,6 +124,7 @@ class ControlServer::Client {
                               [](Handler& handler, const auto& request, const Responder& r) {
                                 handler.upgrade(request, r);
                               });
+    // In any number of parts, sent at once; none but the last one's answer has a descriptor.
     channel_.handle<proto::ComeBack>(
         proto::COME_BACK,
         [this](const proto::ComeBack& request, proto::Fds fds, const Responder& responder) {
@@ -103,17 +134,19 @@ class ControlServer::Client {
 
   void refuse(std::string_view why) {
     for (int kind = proto::ControlKind_MIN + 1; kind <= proto::ControlKind_MAX; ++kind) {
-      channel_.handle_raw(static_cast<std::uint16_t>(kind),
-                          [why](std::string_view, const proto::Fds&, const proto::Responder& r) {
-                            r.fail(proto::ErrorReply::REFUSED, std::string(why));
-                          });
+      channel_.handle_raw(
+          static_cast<std::uint16_t>(kind),
+          [this, why](std::string_view, const proto::Fds&, const proto::Responder& r) {
+            if (take(r)) r.fail(proto::ErrorReply::REFUSED, std::string(why));
+          });
     }
   }
 
   ControlServer& server_;
   const pid_t peer_;
-  const std::chrono::steady_clock::time_point connected_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point heard_ = std::chrono::steady_clock::now();
   proto::Channel channel_;
+  std::vector<proto::Responder> requests_;  // that wait for their answers, or for being read
   ev::timer patience_;
 };
 
@@ -176,10 +209,11 @@ bool ControlServer::serve(os::UniqueFd socket) {
 void ControlServer::make_place() {
   // Refused ones count until they have gone.
   while (clients_.size() >= kMaxClients) {
+    auto idle = clients_ | std::views::filter([](const auto& client) { return client->is_idle(); });
     const auto silent =
-        std::ranges::find_if(clients_, [](const auto& client) { return client->is_no_command(); });
-    if (silent == clients_.end()) return;
-    clients_.erase(silent);
+        std::ranges::min_element(idle, {}, [](const auto& client) { return client->heard(); });
+    if (silent == idle.end()) return;
+    clients_.erase(silent.base());
   }
 }
 

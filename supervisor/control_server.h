@@ -3,7 +3,8 @@
 //
 // Thread: the supervisor's loop. Owns: connections. Borrows: the listening socket, the handler.
 // Root, the supervisor's own user and members of the control group are served; anyone else is
-// answered `refused`. A client that asks for nothing is closed after kPatience.
+// answered `refused`. A client that asks for nothing is closed after kPatience, one that asks for
+// too much at once.
 #pragma once
 
 #include <ev++.h>
@@ -54,8 +55,11 @@ class ControlServer {
   std::optional<proto::Responder> adopt(os::UniqueFd socket, std::uint16_t kind,
                                         std::uint32_t request);
 
-  // Beyond it, one that has been connected for a while without asking makes place for a new one.
+  // Beyond it, of those that wait for no answer the one that has been silent for longest makes
+  // place for a new one.
   static constexpr std::size_t kMaxClients = 64;
+  // Of one client, that wait for their answers, or for being read: descriptors may be among these.
+  static constexpr std::size_t kMostRequests = 16;
   static constexpr std::chrono::seconds kPatience{10};
 
  private:

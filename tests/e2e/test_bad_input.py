@@ -4,9 +4,11 @@ import contextlib
 import os
 import re
 import resource
+import select
 import signal
 import socket
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -260,6 +262,43 @@ def test_guests_who_connect_and_say_nothing_do_not_keep_others_out(start, addres
     assert baton.in_charge()["id"] == 2
     for client in silent:
         client.close()
+
+
+def asked_status(baton):
+    """A guest who has been answered, and waits for nothing any more."""
+    client = guest(baton)
+    client.send(struct.pack("<4sHHII", b"BTN1", 4, 0, 1, 0))
+    flags = 2
+    while flags & 2:  # more of the answer follows
+        flags = struct.unpack("<4sHHII", client.recv(1 << 16)[:16])[2]
+    assert flags == 1
+    return client
+
+
+def test_guests_who_wait_for_nothing_do_not_keep_others_out(start, address, liner):
+    baton = start(relay(address, liner.address))
+    watching = baton.ask_in_background("status", "--watch")
+
+    def watch_until_it_shows(pid):
+        seen, end = b"", time.monotonic() + 10
+        while not re.search(rb"\b%d\b" % pid, seen):
+            assert select.select([watching.stdout], [], [], max(0, end - time.monotonic()))[0], seen
+            more = os.read(watching.stdout.fileno(), 1 << 16)
+            assert more, f"it has ended behind {seen}"
+            seen += more
+
+    try:
+        watch_until_it_shows(baton.in_charge()["pid"])
+        processes.suspend(watching.pid)  # the first to be silent: the last guest takes its place
+        with contextlib.ExitStack() as guests:
+            for _ in range(64):
+                guests.enter_context(asked_status(baton))
+            baton.reload()
+            os.kill(watching.pid, signal.SIGCONT)
+            watch_until_it_shows(baton.in_charge()["pid"])
+    finally:
+        watching.kill()
+        watching.communicate()
 
 
 def connections_to(path):
