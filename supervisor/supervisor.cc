@@ -78,7 +78,11 @@ std::optional<std::string> Supervisor::reload(const ReloadPlan& plan,
   }
   if (plan.back_to_previous) {
     if (state_.previous == kNoPair) {
-      failure_ = "there is nothing to go back to: no reload has been committed yet";
+      const bool lost = state_.last_reload && state_.last_reload->ok;
+      failure_ =
+          os::format("there is nothing to go back to: {}",
+                     lost ? "what ran before was lost with the supervisor that had started it"
+                          : "no reload has been committed since the supervisor was started");
       report_failed();
       return std::nullopt;
     }

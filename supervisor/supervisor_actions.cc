@@ -96,10 +96,10 @@ void Supervisor::spawn(PairId pair) {
   failure_.clear();
   const Settings settings = settings_of(pair, reload_ ? state_.reload_flags : SettingsLayer{});
   candidate_id_ = state_.next_generation;
-  if (reload_) reload_->set_to(candidate_id_);
   const auto spawned =
       generations_.spawn(pair, {settings.start_timeout, state_.log.level, state_.log.format});
   if (!spawned) return candidate_failed(EventKind::CandidateFailed, spawned.error().text());
+  if (reload_) reload_->set_to(candidate_id_);
   log::info("{} is process {}: {}", (*spawned)->name(), (*spawned)->record().pid,
             state_.pairs.at(pair).files());
 }

@@ -62,7 +62,10 @@ GenerationProcess* Supervisor::replace_in_charge() {
 
 bool Supervisor::lasts(const GenerationProcess& generation) {
   const auto since = generation.record().serving_since;
-  return since && now() - *since >= os::seconds(lifecycle::kQuickCrash);
+  if (!since) return false;
+  const double lasted = now() - *since;
+  // Negative: the clock has been set back, which says nothing against it.
+  return lasted < 0 || lasted >= os::seconds(lifecycle::kQuickCrash);
 }
 
 // What a generation that drains lets go of as it is. The service manager's sockets are among it

@@ -505,6 +505,16 @@ def test_rollback_with_nothing_to_go_back_to_fails_in_words(start, address, echo
     assert baton.in_charge()["id"] == 1
 
 
+def test_rollback_to_what_a_killed_supervisor_had_kept_says_that_it_is_lost(start, address):
+    baton = start(saying(address, "one"))
+    baton.reload("--wait-drained")
+    baton.kill_supervisor()
+    baton.start_again()
+    answer = baton.ask("rollback")
+    assert answer.code == FAILED and "what ran before was lost" in answer.err, answer
+    assert baton.in_charge()["id"] == 2
+
+
 def test_a_second_reload_meanwhile_is_refused(start, address, echoer):
     baton = start(relay(address, echoer.address))
     baton.reload("--no-wait", "--probation", "1h")

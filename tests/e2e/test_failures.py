@@ -551,6 +551,7 @@ def test_a_wrong_binary_is_refused_and_old_goes_on(start, address, liner, direct
     assert answer.code == FAILED and answer.err.strip(), answer
     if what != "exits at once":
         assert str(path) in answer.err, answer
+    assert baton.status()["last_reload"]["to"] == (2 if what == "exits at once" else None)
     assert not tally.failures, tally
     assert baton.wait_drained()["id"] == 1
     wait_until(lambda: len(processes.fds(baton.pid)) <= fds, 5, lambda: processes.fds(baton.pid))
