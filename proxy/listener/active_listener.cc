@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "proxy/config/fd_budget.h"
@@ -124,7 +125,9 @@ void ActiveListener::retire(int fd, Done done) {
 
 void ActiveListener::accept_from(Socket& socket) {
   for (int i = 0; i < kAcceptBatch; ++i) {
-    if (!may_accept(socket)) return on_limit(socket.fd);
+    std::optional<ConnectionLimit::Look> look;
+    if (config_.max_connections != 0) look.emplace(limit_);
+    if (!may_accept(socket)) return on_limit(socket.fd, *look);
     const Accepted accepted = accept_one(socket.fd);
     if ((accepted == Accepted::One || accepted == Accepted::LastOne) && !socket.retiring) {
       at_limit_ = false;
@@ -160,12 +163,13 @@ bool ActiveListener::may_accept(const Socket& socket) {
   return false;
 }
 
-// An empty queue needs no second look: whoever comes raises an event.
-void ActiveListener::on_limit(int fd) {
+// An empty queue needs no second look: whoever comes raises an event. One client raises it on all
+// workers that watch a unix socket, so near the limit they may all have stepped back.
+void ActiveListener::on_limit(int fd, const ConnectionLimit::Look& look) {
   pollfd queue{.fd = fd, .events = POLLIN};
   if (::poll(&queue, 1, 0) != 1) return;
   at_limit_ = true;
-  if (limit_.counts_twice()) return pause(kDoubtPause);
+  if (!look.was_alone() || limit_.counts_twice()) return pause(kDoubtPause);
   if (limit_.reach()) stats_.connections_limited_total.add();
   pause(kLimitPause);
 }

@@ -3,7 +3,8 @@
 // Accepting stops, for all its sockets and with clients waiting in their queues, while
 //  - max_connections is reached and a client waits: looked at again when a connection of this
 //    worker ends, and every few milliseconds because another worker or generation may have room
-//    again, and sooner while connections arrive from the generation before;
+//    again, and sooner, without a count, while connections arrive from the generation before or
+//    when another worker looked at the same time;
 //  - this process is short of memory or descriptors, of which the last kFdReserve are not for
 //    clients: for a short while.
 //
@@ -94,7 +95,7 @@ class ActiveListener final : public WorkerListener, private Session::Owner {
   void accept_from(Socket& socket);
   Accepted accept_one(int fd);
   bool may_accept(const Socket& socket);
-  void on_limit(int fd);
+  void on_limit(int fd, const ConnectionLimit::Look& look);
   void forget_reservation();
   void admit(os::UniqueFd connection, const os::SocketAddress& client);
   void pause(std::chrono::milliseconds time);

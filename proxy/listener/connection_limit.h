@@ -1,6 +1,7 @@
 // Whether max_connections keeps clients of a listener waiting, as all its workers see it together:
 // so that it is counted once, not once by each worker that comes across it; and whether it may only
-// seem to be reached, because a connection that moves is counted in both generations for a moment.
+// seem to be reached, because a connection that moves is counted in both generations for a moment,
+// or because several workers look whether there is a place at once.
 // Thread: any. One per listener of a process.
 #pragma once
 
@@ -18,6 +19,31 @@ class ConnectionLimit {
   void leave() {
     if (reached_.load(std::memory_order_relaxed)) reached_.store(false, std::memory_order_relaxed);
   }
+
+  // A worker takes a place before it looks whether there was one, and others count that place, too.
+  // This lasts until a client has it, or it is given back.
+  class Look {
+   public:
+    explicit Look(ConnectionLimit& limit)
+        : looks_(limit.looks_), before_(looks_.fetch_add(kBegun + 1, std::memory_order_acq_rel)) {
+      // Who counts the place that is taken next knows of this look.
+      std::atomic_thread_fence(std::memory_order_release);
+    }
+    ~Look() { looks_.fetch_sub(1, std::memory_order_release); }
+    Look(const Look&) = delete;
+    Look& operator=(const Look&) = delete;
+
+    // No other worker of this process has looked meanwhile: all other places were clients'.
+    bool was_alone() const {
+      std::atomic_thread_fence(std::memory_order_acquire);
+      const std::uint64_t now = looks_.load(std::memory_order_relaxed);
+      return before_ % kBegun == 0 && now / kBegun == (before_ + kBegun) / kBegun;
+    }
+
+   private:
+    std::atomic<std::uint64_t>& looks_;
+    const std::uint64_t before_;
+  };
 
   // A connection from the generation before, which counts it, too, until the commit and a moment
   // longer. One that is neither committed nor given up for long is doubted no more: that generation
@@ -40,6 +66,7 @@ class ConnectionLimit {
 
  private:
   using Clock = std::chrono::steady_clock;
+  static constexpr std::uint64_t kBegun = std::uint64_t{1} << 32;
   // For the generation before to let go of a batch, be it that it does not run at once.
   static constexpr std::chrono::milliseconds kMoment{50};
 
@@ -49,6 +76,7 @@ class ConnectionLimit {
   }
 
   std::atomic<bool> reached_ = false;
+  std::atomic<std::uint64_t> looks_ = 0;  // those begun, times kBegun, and those that last
   std::atomic<std::uint32_t> arriving_ = 0;
   // When the last one did.
   std::atomic<Clock::rep> begun_ = 0;

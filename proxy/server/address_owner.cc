@@ -60,11 +60,15 @@ bool overlaps(std::string_view ours, std::string_view theirs) {
 
 // In which state a socket receives from everybody, and whether those in that state come first.
 struct SocketTable {
+  const char* v4;
+  const char* v6;
   std::string_view state;
   bool in_front;
 };
-constexpr SocketTable kTcp{"0A", true};   // TCP_LISTEN; then perhaps many thousand others
-constexpr SocketTable kUdp{"07", false};  // TCP_CLOSE, as an unconnected UDP socket is called
+// TCP_LISTEN; then perhaps many thousand others.
+constexpr SocketTable kTcp{"/proc/net/tcp", "/proc/net/tcp6", "0A", true};
+// TCP_CLOSE, as an unconnected UDP socket is called.
+constexpr SocketTable kUdp{"/proc/net/udp", "/proc/net/udp6", "07", false};
 
 // The links of such sockets that overlap, from one file of /proc/net.
 void collect_sockets(const char* path, const SocketTable& table, const os::SocketAddress& address,
@@ -102,7 +106,13 @@ std::set<std::string> held_by(pid_t pid, const std::set<std::string>& links) {
   return held;
 }
 
-AddressOwner owner_of(std::set<std::string> links, const std::set<pid_t>& but) {
+AddressOwner find_owner(const SocketTable& table, const os::SocketAddress& address,
+                        const std::set<pid_t>& but, V6Wildcards wildcards) {
+  std::set<std::string> links;
+  collect_sockets(table.v4, table, address, links);
+  if (address.family() == AF_INET6 || wildcards == V6Wildcards::Count) {
+    collect_sockets(table.v6, table, address, links);
+  }
   for (const pid_t pid : but) {
     for (const std::string& link : held_by(pid, links)) links.erase(link);
   }
@@ -119,18 +129,14 @@ AddressOwner owner_of(std::set<std::string> links, const std::set<pid_t>& but) {
 
 }  // namespace
 
-AddressOwner find_tcp_owner(const os::SocketAddress& address, const std::set<pid_t>& but) {
-  std::set<std::string> links;
-  collect_sockets("/proc/net/tcp", kTcp, address, links);
-  collect_sockets("/proc/net/tcp6", kTcp, address, links);
-  return owner_of(std::move(links), but);
+AddressOwner find_tcp_owner(const os::SocketAddress& address, const std::set<pid_t>& but,
+                            V6Wildcards wildcards) {
+  return find_owner(kTcp, address, but, wildcards);
 }
 
-AddressOwner find_udp_owner(const os::SocketAddress& address, const std::set<pid_t>& but) {
-  std::set<std::string> links;
-  collect_sockets("/proc/net/udp", kUdp, address, links);
-  collect_sockets("/proc/net/udp6", kUdp, address, links);
-  return owner_of(std::move(links), but);
+AddressOwner find_udp_owner(const os::SocketAddress& address, const std::set<pid_t>& but,
+                            V6Wildcards wildcards) {
+  return find_owner(kUdp, address, but, wildcards);
 }
 
 AddressOwner find_unix_owner(int connected_fd) {

@@ -23,9 +23,15 @@ struct AddressOwner {
   std::string text;  // "nginx, pid 4711"; empty when unknown
 };
 
-// Of sockets that none of these processes has.
-AddressOwner find_tcp_owner(const os::SocketAddress& address, const std::set<pid_t>& but);
-AddressOwner find_udp_owner(const os::SocketAddress& address, const std::set<pid_t>& but);
+// A v6 wildcard socket has the v4 addresses of its port as well, unless it is v6-only, which /proc
+// does not tell.
+enum class V6Wildcards { Count, Ignore };
+
+// Of sockets that none of these processes has. `wildcards`: whether such ones have a v4 address.
+AddressOwner find_tcp_owner(const os::SocketAddress& address, const std::set<pid_t>& but,
+                            V6Wildcards wildcards = V6Wildcards::Count);
+AddressOwner find_udp_owner(const os::SocketAddress& address, const std::set<pid_t>& but,
+                            V6Wildcards wildcards = V6Wildcards::Count);
 // Of a connected or connecting unix stream socket's other end.
 AddressOwner find_unix_owner(int connected_fd);
 

@@ -32,8 +32,32 @@ os::Result<os::UniqueFd> open_inet(const os::SocketAddress& address, int type) {
   return fd;
 }
 
-AddressOwner find_owner(const os::SocketAddress& address, int type, const std::set<pid_t>& but) {
-  return type == SOCK_STREAM ? find_tcp_owner(address, but) : find_udp_owner(address, but);
+AddressOwner find_owner(const os::SocketAddress& address, int type, const std::set<pid_t>& but,
+                        V6Wildcards wildcards = V6Wildcards::Count) {
+  return type == SOCK_STREAM ? find_tcp_owner(address, but, wildcards)
+                             : find_udp_owner(address, but, wildcards);
+}
+
+// Whether v6 wildcard sockets of this port keep v4 ones away: from any address, so from one that
+// hardly anybody has a v4 socket of, too.
+bool v6_wildcards_have_v4(std::uint16_t port, int type) {
+  const auto spare = os::SocketAddress::parse("127.255.255.254:" + std::to_string(port));
+  const auto probe = open_inet(*spare, type);
+  if (!probe) return true;
+  if (::bind(probe->get(), spare->data(), spare->length()) == 0) return false;
+  return find_owner(*spare, type, {}, V6Wildcards::Ignore).kind == AddressOwner::Kind::Nobody;
+}
+
+// Who has the address beside `ours`. A v6-only wildcard does no harm, and neither does one that may
+// have v4 as well where a v4 wildcard is ours: the kernel prefers that one for all clients already.
+AddressOwner find_stranger(const os::SocketAddress& address, int type,
+                           const std::set<pid_t>& ours) {
+  AddressOwner any = find_owner(address, type, ours);
+  const bool somebody = any.kind == AddressOwner::Kind::Somebody;
+  if (ours.empty() || !somebody || address.family() != AF_INET) return any;
+  AddressOwner of_v4 = find_owner(address, type, ours, V6Wildcards::Ignore);
+  if (of_v4.kind == AddressOwner::Kind::Somebody) return of_v4;
+  return v6_wildcards_have_v4(address.port(), type) ? any : of_v4;
 }
 
 // Where a datagram was sent to, so that the reply leaves from there. Before bind(2): the kernel
@@ -61,7 +85,7 @@ os::Result<void> refuse_stranger(const os::SocketAddress& address, int type,
     if (!probe) return std::unexpected(probe.error());
     if (::bind(probe->get(), address.data(), address.length()) == 0) return {};
     if (errno != EADDRINUSE) return os::errno_error("bind", address.text());
-    const AddressOwner owner = find_owner(address, type, ours);
+    const AddressOwner owner = find_stranger(address, type, ours);
     const bool somebody = owner.kind == AddressOwner::Kind::Somebody;
     if (!ours.empty() && !somebody) return {};
     if (owner.kind != AddressOwner::Kind::Nobody) return in_use(address, owner.text);

@@ -23,6 +23,20 @@ bool is_datagram(const WantedSockets& wanted) {
   return wanted.key.type() == proto::SocketKey::DATAGRAM;
 }
 
+// Nothing: no file is there, or the address is none of a path.
+std::optional<UnixFile> file_at(const os::SocketAddress& address) {
+  struct stat status{};
+  if (!address.is_unix_path() || ::lstat(address.unix_path().c_str(), &status) != 0) {
+    return std::nullopt;
+  }
+  return UnixFile{.device = status.st_dev, .inode = status.st_ino};
+}
+
+std::optional<UnixFile> file_at(const proto::SocketKey& key) {
+  const auto address = os::SocketAddress::parse(key.address());
+  return address ? file_at(*address) : std::nullopt;
+}
+
 }  // namespace
 
 os::Result<void> ListeningSockets::add(const proto::SocketInfo& info, os::UniqueFd fd) {
@@ -30,7 +44,8 @@ os::Result<void> ListeningSockets::add(const proto::SocketInfo& info, os::Unique
     return std::unexpected(valid.error());
   }
   by_key_[proto::identity(info.key())].try_emplace(
-      info.index(), ListeningSocket{info.key(), info.index(), std::move(fd), false});
+      info.index(),
+      ListeningSocket{info.key(), info.index(), std::move(fd), false, file_at(info.key())});
   return {};
 }
 
@@ -49,21 +64,34 @@ os::Result<void> ListeningSockets::bind_missing(const std::vector<WantedSockets>
   return {};
 }
 
+// The other one may not listen yet: then its file passes for a stale one, and would be replaced.
+os::Result<void> ListeningSockets::refuse_second_spelling(const WantedSockets& wanted) const {
+  const std::optional<UnixFile> there = file_at(wanted.address);
+  if (!there) return {};
+  const std::string own = proto::identity(wanted.key);
+  for (const auto& [key, by_index] : by_key_) {
+    if (key == own) continue;
+    for (const auto& [index, socket] : by_index) {
+      if (socket.file != there) continue;
+      return of_listener(wanted, {.code = 0,
+                                  .operation = wanted.address.text() + " is listened on already as",
+                                  .object = socket.key.address()});
+    }
+  }
+  return {};
+}
+
 os::Result<void> ListeningSockets::bind_unix(const WantedSockets& wanted) {
   ByIndex& sockets = by_key_[proto::identity(wanted.key)];
   if (!sockets.empty() && !unreachable_.contains(proto::identity(wanted.key))) return {};
+  if (const auto single = refuse_second_spelling(wanted); !single) return single;
   auto fd = bind_stream_socket(wanted.address, GroupPlace::First);
   if (!fd) return of_listener(wanted, fd.error());
   std::uint32_t index = 0;
   while (sockets.contains(index)) ++index;
   if (!sockets.empty()) log::info("{} was removed: it is made again", wanted.address.text());
-  ListeningSocket socket{wanted.key, index, std::move(*fd), true};
-  struct stat status{};
-  if (wanted.address.is_unix_path() && ::lstat(wanted.address.unix_path().c_str(), &status) == 0) {
-    socket.device = status.st_dev;
-    socket.inode = status.st_ino;
-  }
-  sockets.try_emplace(index, std::move(socket));
+  sockets.try_emplace(
+      index, ListeningSocket{wanted.key, index, std::move(*fd), true, file_at(wanted.address)});
   return {};
 }
 
@@ -85,7 +113,7 @@ os::Result<void> ListeningSockets::bind_rest_of(const WantedSockets& wanted) {
       return {};
     }
     if (!fd) return of_listener(wanted, fd.error());
-    sockets.try_emplace(index, ListeningSocket{wanted.key, index, std::move(*fd), true});
+    sockets.try_emplace(index, ListeningSocket{wanted.key, index, std::move(*fd), true, {}});
   }
   return {};
 }
@@ -150,13 +178,8 @@ std::vector<const ListeningSocket*> ListeningSockets::all() const {
 void ListeningSockets::remove_unix_paths_bound_here() const {
   for (const ListeningSocket* socket : bound_here()) {
     const auto address = os::SocketAddress::parse(socket->key.address());
-    struct stat status{};
-    if (!address || !address->is_unix_path() ||
-        ::lstat(address->unix_path().c_str(), &status) != 0) {
-      continue;
-    }
-    const bool is_ours = status.st_dev == socket->device && status.st_ino == socket->inode;
-    if (is_ours) ::unlink(address->unix_path().c_str());
+    if (!address || !socket->file || file_at(*address) != socket->file) continue;
+    ::unlink(address->unix_path().c_str());
   }
 }
 

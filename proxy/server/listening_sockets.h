@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -28,14 +29,18 @@ struct WantedSockets {
   int backlog = 4096;
 };
 
+struct UnixFile {
+  dev_t device = 0;
+  ino_t inode = 0;
+  friend bool operator==(const UnixFile&, const UnixFile&) = default;
+};
+
 struct ListeningSocket {
   proto::SocketKey key;
   std::uint32_t index = 0;
   os::UniqueFd fd;
-  bool bound_here = false;  // not in the supervisor's escrow yet
-  // Of a unix path bound here: whether what is there by now is this one.
-  dev_t device = 0;
-  ino_t inode = 0;
+  bool bound_here = false;       // not in the supervisor's escrow yet
+  std::optional<UnixFile> file;  // what was at its unix path when it was bound or came
 };
 
 class ListeningSockets {
@@ -56,7 +61,8 @@ class ListeningSockets {
   // Binds what is missing, but no UDP socket beside ours, be they of the same address or of a
   // wildcard of its port: a new one would get its share of their clients' datagrams at once, or all
   // of its address, and nobody reads it yet. Stream sockets that
-  // belong to another user, a service manager's, stay as few as they are. On failure what was
+  // belong to another user, a service manager's, stay as few as they are. A unix path that leads to
+  // the socket of another address, as through a linked directory, is an error. On failure what was
   // bound by this call is kept (and closed with this object); the error names the listener.
   os::Result<void> bind_missing(const std::vector<WantedSockets>& wanted);
   // Binds those that bind_missing() left out, and returns what it has bound. An address lacks some
@@ -83,6 +89,7 @@ class ListeningSockets {
 
   os::Result<void> bind_rest_of(const WantedSockets& wanted);
   os::Result<void> bind_unix(const WantedSockets& wanted);
+  os::Result<void> refuse_second_spelling(const WantedSockets& wanted) const;
 
   std::map<std::string, ByIndex> by_key_;        // identity(key) -> sockets
   std::map<std::string, std::set<pid_t>> ours_;  // by identity(key)

@@ -6,6 +6,7 @@ from it, nor leave it to nobody.
 
 import os
 import signal
+import socket
 
 import pytest
 from harness import processes, sockets
@@ -93,6 +94,20 @@ def test_a_listener_that_leaves_its_address_to_anothers_wildcard_is_noticed_by_n
         tally = load.stop()
     assert not tally.failures, tally
     assert not tally.lost_handshakes, tally
+
+
+@pytest.mark.parametrize("addresses", ["v4"], indirect=True)
+def test_a_strangers_v6_socket_of_that_port_does_not_keep_a_reload_from_it(start, addresses, liner):
+    wide, narrow = addresses
+    baton = start(relay(narrow, liner.address, supervisor={"probation": "50ms"}))
+    with socket.socket(socket.AF_INET6) as stranger:
+        stranger.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        stranger.bind(("::", sockets.parse(narrow)[1][1]))
+        stranger.listen()
+        for address in (wide, narrow):
+            baton.write(relay(address, liner.address, supervisor={"probation": "50ms"}))
+            baton.reload("--wait-drained")
+        assert_serves_everybody(narrow)
 
 
 @pytest.mark.parametrize("narrows", [True, False], ids=["narrows", "widens"])

@@ -167,6 +167,25 @@ TEST_CASE("listener: a connection that both generations count for a moment is no
   CHECK(worker.until([&] { return worker.listener_metric("connections_limited_total") == 1; }));
 }
 
+TEST_CASE("listener: a place that another worker takes to look at the count is no limit reached") {
+  SingleWorker worker(holding(1));
+  const region::Gauge other_worker = worker.lane->gauge(worker.metrics.connections_active);
+  TestPeer client;
+  {
+    const proxy::ConnectionLimit::Look look(worker.limit);
+    other_worker.add();
+    client = TestPeer(connect_to(worker.listening.address));
+    const auto begun = std::chrono::steady_clock::now();
+    REQUIRE(worker.until([&] { return std::chrono::steady_clock::now() - begun > 30ms; }));
+    CHECK(worker.listener_metric("connections_total") == 0);
+    other_worker.sub();
+  }
+  CHECK(worker.until([&] { return worker.listener_metric("connections_total") == 1; }));
+  CHECK(worker.listener_metric("connections_limited_total") == 0);
+  const TestPeer waits(connect_to(worker.listening.address));
+  CHECK(worker.until([&] { return worker.listener_metric("connections_limited_total") == 1; }));
+}
+
 TEST_CASE("listener: without descriptors it waits instead of spinning, and then goes on") {
   SingleWorker worker(holding());
   const std::vector<TestPeer> clients = connect(worker, 5);
@@ -295,6 +314,23 @@ TEST_CASE("listener: the local and the remote address of a connection are its ow
   CHECK(worker.sees(client, Peer::Ended));
   CHECK(client.received() ==
         os::SocketAddress::of_socket(client.fd())->text() + " " + worker.listening.address.text());
+}
+
+TEST_CASE("connection limit: a look knows of each other one that was there at the same time") {
+  using Look = proxy::ConnectionLimit::Look;
+  proxy::ConnectionLimit limit;
+  {
+    const Look first(limit);
+    CHECK(first.was_alone());
+    {
+      const Look second(limit);
+      CHECK_FALSE(second.was_alone());
+    }
+    CHECK_FALSE(first.was_alone());
+    const Look third(limit);
+    CHECK_FALSE(third.was_alone());
+  }
+  CHECK(Look(limit).was_alone());
 }
 
 TEST_CASE("connection limit: one that arrives is doubted for a while, and no longer") {

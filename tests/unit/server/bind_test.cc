@@ -9,9 +9,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 
 #include "proto/socket_key.h"
+#include "tests/unit/in_child.h"
 
 using namespace baton;
 using proxy::bind_datagram_socket;
@@ -136,6 +138,70 @@ TEST_CASE(
   CHECK(among({::getpid()}) == "bound");
   const std::string refused = among({::getppid()});
   CHECK(refused.find("pid " + std::to_string(::getpid())) != std::string::npos);
+}
+
+namespace {
+
+os::UniqueFd listen_on_v6_wildcard(std::uint16_t port, int v6_only) {
+  os::UniqueFd fd(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const int on = 1;
+  REQUIRE(::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof v6_only) == 0);
+  REQUIRE(::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0);
+  const auto where = address("[::]:" + std::to_string(port));
+  REQUIRE(::bind(fd.get(), where.data(), where.length()) == 0);
+  REQUIRE(::listen(fd.get(), 1) == 0);
+  return fd;
+}
+
+enum class Exchange { Bound, Refused, PortInUse };
+
+// What becomes of a process that listens on `ours`, if there is such an address, and binds `wanted`
+// beside a stranger: this process, with its v6 wildcard.
+Exchange exchange_beside(int v6_only, const std::string& ours, const std::string& wanted) {
+  // One that takes v4, too, is bound first: of a port that is free for both families.
+  os::UniqueFd stranger = listen_on_v6_wildcard(0, 0);
+  const std::uint16_t port = os::SocketAddress::of_socket(stranger.get())->port();
+  if (v6_only != 0) stranger = listen_on_v6_wildcard(port, v6_only);
+  const auto at_port = [port](const std::string& ip) {
+    return address(ip + ":" + std::to_string(port));
+  };
+  const os::SocketAddress after = at_port(wanted);
+  std::optional<os::SocketAddress> before;
+  if (!ours.empty()) before = at_port(ours);
+  return static_cast<Exchange>(test::in_child([&] {
+    ::close(stranger.get());
+    os::Result<os::UniqueFd> held;
+    if (before) held = bind_stream_socket(*before, GroupPlace::Next);
+    if (before && (!held || ::listen(held->get(), 1) != 0)) {
+      return static_cast<int>(Exchange::PortInUse);
+    }
+    const bool bound = bind_stream_socket(after, GroupPlace::First, {::getpid()}).has_value();
+    return static_cast<int>(bound ? Exchange::Bound : Exchange::Refused);
+  }));
+}
+
+}  // namespace
+
+TEST_CASE("bind: beside ours a stranger's v6 wildcard counts only where it would lose v4 clients") {
+  struct Case {
+    int v6_only;
+    std::string ours, wanted;
+    Exchange result;
+  };
+  for (const Case& each : {Case{1, "127.0.0.1", "0.0.0.0", Exchange::Bound},
+                           Case{1, "0.0.0.0", "127.0.0.1", Exchange::Bound},
+                           Case{0, "127.0.0.1", "0.0.0.0", Exchange::Refused},
+                           Case{0, "0.0.0.0", "127.0.0.1", Exchange::Bound},
+                           Case{0, "", "127.0.0.1", Exchange::Refused}}) {
+    CAPTURE(each.v6_only);
+    CAPTURE(each.ours);
+    CAPTURE(each.wanted);
+    Exchange result = Exchange::PortInUse;
+    for (int tries = 0; tries < 20 && result == Exchange::PortInUse; ++tries) {
+      result = exchange_beside(each.v6_only, each.ours, each.wanted);
+    }
+    CHECK(result == each.result);
+  }
 }
 
 TEST_CASE("bind: v4 and v6 wildcards of one port do not collide") {

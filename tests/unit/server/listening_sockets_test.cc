@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <string>
 
 #include "proxy/server/bind.h"
@@ -26,6 +28,11 @@ WantedSockets wanted_datagrams(std::uint32_t count) {
   WantedSockets want = wanted(count);
   want.key = proto::datagram_key(want.address);
   return want;
+}
+
+WantedSockets wanted_at(const std::filesystem::path& path) {
+  const auto address = *os::SocketAddress::parse("unix:" + path.string());
+  return {.name = "db", .address = address, .key = proto::stream_key(address)};
 }
 
 proto::SocketInfo info(const WantedSockets& want, std::uint32_t index) {
@@ -227,4 +234,30 @@ TEST_CASE("listening sockets: another unix socket is bound only where the path l
     sockets.remove_unix_paths_bound_here();
     CHECK(::unlink(path.c_str()) == 0);
   }
+}
+
+TEST_CASE("listening sockets: a unix path that a link leads to is not bound a second time") {
+  char name[] = "/tmp/baton-spellings-XXXXXX";
+  REQUIRE(::mkdtemp(name) != nullptr);
+  const std::filesystem::path folder = name;
+  std::filesystem::create_directory(folder / "run");
+  std::filesystem::create_directory_symlink("run", folder / "link");
+  const WantedSockets first = wanted_at(folder / "run/s");
+  const WantedSockets second = wanted_at(folder / "link/s");
+  ListeningSockets sockets;
+  // What nobody has any more is replaced as ever.
+  auto at_first = proxy::bind_stream_socket(first.address, proxy::GroupPlace::First);
+  REQUIRE(at_first);
+  SUBCASE("both are new") { at_first->reset(); }
+  SUBCASE("one was inherited") { REQUIRE(sockets.add(info(first, 0), std::move(*at_first))); }
+  const auto bound = sockets.bind_missing({first, second});
+  REQUIRE_FALSE(bound);
+  CHECK(bound.error().text() == "listener \"db\": " + second.address.text() +
+                                    " is listened on already as " + first.address.text());
+  CHECK_FALSE(sockets.has(second.key));
+  REQUIRE(sockets.of(first.key).size() == 1);
+  REQUIRE(sockets.listen({first}));
+  const os::UniqueFd client(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  CHECK(::connect(client.get(), second.address.data(), second.address.length()) == 0);
+  std::filesystem::remove_all(folder);
 }
