@@ -90,7 +90,8 @@ def metrics_told_by(baton):
 
 def test_every_metric_is_documented_as_it_is(start, address, another_address, directory):
     checked = {"health_check": {"type": "tcp"}, "outlier_detection": {}}
-    tables = relay(address, "127.0.0.1:1", cluster=checked)
+    first = [{"type": "proxy_protocol"}, {"type": "ip_filter", "deny": ["192.0.2.1/32"]}]
+    tables = relay(address, "127.0.0.1:1", cluster=checked, listener={"filter": first})
     filters = [{"type": "compression"}, {"type": "fault", "by_request": True},
                {"type": "ip_filter", "deny": ["192.0.2.1/32"]}, {"type": "rate_limit", "requests_per_second": 1}]
     tables = also(tables, "web", another_address, "127.0.0.1:1", protocol="http", filter=filters,

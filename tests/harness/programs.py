@@ -79,8 +79,12 @@ class Nginx(Server):
         super().__init__("nginx")
         (self.directory / "big").write_bytes(sockets.pattern(1 << 20))
         (self.directory / "huge").write_bytes(sockets.pattern(10_000_000))
+        # Debian's own ones are root's.
+        paths = " ".join(f"{kind}_temp_path {self.directory}/{kind};"
+                         for kind in ("client_body", "fastcgi", "proxy", "scgi", "uwsgi"))
         answer = f"""
             http {{
+              {paths}
               access_log off; keepalive_requests 1000000000; keepalive_timeout 1h;
               server {{
                 listen {self.address} backlog=4096 reuseport;
@@ -91,6 +95,7 @@ class Nginx(Server):
             }}"""
         proxy = f"""
             http {{
+              {paths}
               access_log off; keepalive_requests 1000000000; keepalive_timeout 1h;
               client_max_body_size 0; proxy_buffering off; proxy_request_buffering off;
               upstream back {{ server {proxy_to}; keepalive 128; keepalive_requests 1000000000; }}

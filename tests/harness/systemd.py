@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("BATON_BUILD", ROOT / "build"))
 WITH_SYSTEMD = ROOT / "tests" / "with-systemd"
-NEEDED = ("/lib/systemd/systemd", "dbus-daemon", "unshare", "nsenter")
+NEEDED = ("/lib/systemd/systemd", "dbus-daemon", "pgrep", "unshare", "nsenter")
 PATIENCE = 30
 
 
