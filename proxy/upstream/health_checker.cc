@@ -89,15 +89,27 @@ void HealthChecker::start(Role role) {
   if (is_others_verdict() || (role == Role::WarmUp && !state.apart())) {
     stand_apart(Health::Unknown);
   }
-  if (role == Role::InCharge && state.apart() && state.health() != Health::Unknown) {
-    share(state.health());
-  }
+  if (role == Role::InCharge && state.apart()) take_over();
   if (state.health() == Health::Unknown) {
     begin();
     return;
   }
   std::uniform_real_distribution<double> part(0.0, 1.0);
   wait(os::seconds(options_.config.interval) * part(random_));
+}
+
+// What it has found out by itself counts for all from now on, unless the one before has found out
+// something by the same check meanwhile: that one counts on from there.
+void HealthChecker::take_over() {
+  EndpointState& state = *endpoint_->state;
+  const region::EndpointSlot& slot = state.slot();
+  if (slot.check.load(std::memory_order_relaxed) == check_ &&
+      slot.health.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(Health::Unknown)) {
+    state.rejoin();
+    options_.shared.announce(state);
+  } else if (state.health() != Health::Unknown) {
+    share(state.health());
+  }
 }
 
 void HealthChecker::stop() {

@@ -66,6 +66,7 @@ class HealthChecker {
 
   bool is_others_verdict() const;
   void stand_apart(Health own);
+  void take_over();
   void give_check_up();
   void begin();
   void wait(double seconds);

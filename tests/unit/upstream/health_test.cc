@@ -220,6 +220,27 @@ TEST_CASE("http check: what a warm-up finds out is its own generation's until th
   CHECK(candidate.health() == Health::Unhealthy);
 }
 
+TEST_CASE(
+    "http check: what the one before has found out meanwhile is not replaced by a warm-up's") {
+  const ListeningSocket server = listen_on("127.0.0.1:0");
+  const auto region = region::make_region();
+  Checked candidate(server.address, http_check(), *region, 2);
+  candidate.checker.start(kWarmUp);
+  candidate.check_once(server, "200");
+  Checked old(server.address, http_check(), *region, 1);
+  SUBCASE("by the same check") {
+    old.checker.start(kInCharge);
+    old.check_once(server, "404");
+    CHECK(candidate.health() == Health::Healthy);
+    candidate.checker.start(kInCharge);
+    CHECK(candidate.health() == Health::Unhealthy);
+  }
+  SUBCASE("nothing") {
+    candidate.checker.start(kInCharge);
+    CHECK(old.health() == Health::Healthy);
+  }
+}
+
 TEST_CASE("http check: a verdict counts whatever the intervals, and if nobody knows the check") {
   const ListeningSocket server = listen_on("127.0.0.1:0");
   const auto region = region::make_region();
