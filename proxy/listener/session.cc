@@ -1,8 +1,5 @@
 #include "proxy/listener/session.h"
 
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -182,8 +179,8 @@ void Session::start_idle_timer() {
 }
 
 // The loop tells of timers first: what came in time, while this process was kept from running, is
-// seen within the tick before the second look. A peer that has not got everything must not take the
-// end for that of the whole.
+// seen within the tick before the second look. A peer that has not got everything is not idle while
+// it takes something, and must not take the end for that of the whole.
 void Session::on_idle_timer() {
   const bool is_idle = CoarseClock::now() - state_.last_activity() >= *context_.idle_timeout;
   if (!is_idle) return start_idle_timer();
@@ -192,22 +189,22 @@ void Session::on_idle_timer() {
     return timer_.start(os::seconds(kTick));
   }
   seems_idle_ = false;
-  if (!chain_.ends_when_idle()) return timer_.start(os::seconds(*context_.idle_timeout));
-  const bool is_whole =
-      state_.downstream.unsent.empty() && (!state_.upstream || state_.upstream->unsent.empty());
+  const bool is_whole = state_.is_whole();
+  if (!chain_.ends_when_idle() || (!is_whole && takes_more())) {
+    return timer_.start(os::seconds(*context_.idle_timeout));
+  }
   close(is_whole ? CloseMode::Now : CloseMode::Reset);
+}
+
+// Than when this was asked last.
+bool Session::takes_more() {
+  const std::uint32_t waiting = state_.waiting_bytes();
+  return std::exchange(waiting_then_, waiting) != waiting;
 }
 
 void Session::on_linger_timer() {
   const auto now = CoarseClock::now();
-  // The kernel takes more only when there is much room again: what it holds itself tells sooner.
-  int held = 0;
-  ::ioctl(state_.downstream.fd.get(), SIOCOUTQ, &held);
-  const auto waiting =
-      static_cast<std::uint32_t>(state_.downstream.unsent.size() + static_cast<std::size_t>(held));
-  if (!state_.downstream.write_ended && std::exchange(waiting_then_, waiting) != waiting) {
-    end_sent_ = now;
-  }
+  if (!state_.downstream.write_ended && takes_more()) end_sent_ = now;
   const milliseconds since = now - end_sent_;
   const milliseconds silent = now - state_.downstream.last_activity;
   const bool is_over = state_.downstream.write_ended

@@ -120,6 +120,7 @@ class Session final : public boost::intrusive::list_base_hook<>,
   void close(CloseMode mode, CloseCause cause);
   void watch_client();
   bool sends_the_last();
+  bool takes_more();
   void begin_linger();
   void finish(CloseMode mode);
   void start_idle_timer();
@@ -135,7 +136,7 @@ class Session final : public boost::intrusive::list_base_hook<>,
   ev::timer timer_;
   // While lingering: when the end was sent, and before that, when the client last took something.
   CoarseClock::time_point end_sent_;
-  std::uint32_t waiting_then_ = 0;  // bytes that it had not taken then
+  std::uint32_t waiting_then_ = 0;  // bytes that were not taken when it was looked at last
   Phase phase_ = Phase::Open;
   bool seems_idle_ : 1 = false;
   bool stays_ : 1 = false;

@@ -11,6 +11,7 @@
 
 #include "proxy/network/buffer.h"
 #include "proxy/network/coarse_clock.h"
+#include "proxy/network/socket_io.h"
 #include "shared/os/socket_address.h"
 #include "shared/os/unique_fd.h"
 
@@ -31,6 +32,10 @@ struct LegState {
   std::uint64_t sent_bytes = 0;
 
   bool ended() const { return read_ended && write_ended; }
+  // Of what is meant for it, what the peer has not got yet. A system call.
+  std::uint32_t waiting_bytes() const {
+    return static_cast<std::uint32_t>(unsent.size()) + unacknowledged(fd.get());
+  }
 };
 
 struct UpstreamLeg : LegState {
@@ -53,6 +58,13 @@ struct TunnelState {
   CoarseClock::time_point last_activity() const {
     if (!upstream) return downstream.last_activity;
     return std::max(downstream.last_activity, upstream->last_activity);
+  }
+  // Nobody waits for bytes that have come already.
+  bool is_whole() const {
+    return downstream.unsent.empty() && (!upstream || upstream->unsent.empty());
+  }
+  std::uint32_t waiting_bytes() const {
+    return downstream.waiting_bytes() + (upstream ? upstream->waiting_bytes() : 0);
   }
 };
 

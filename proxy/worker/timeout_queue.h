@@ -18,6 +18,10 @@ namespace baton::proxy {
 
 class TimeoutQueue;
 
+// Until one that has expired is looked at again: the loop tells of timers first, and what came in
+// time while this process was kept from running is read by then.
+inline constexpr std::chrono::milliseconds kSecondLook{1};
+
 // One of them; a member of whoever waits. Not armed any more once it is destroyed.
 class Timeout : public boost::intrusive::list_base_hook<
                     boost::intrusive::link_mode<boost::intrusive::auto_unlink>> {

@@ -38,8 +38,13 @@ class ConnectionManager final : public NetworkFilter, private Stream::Host {
   FilterStatus on_data(Buffer& data, EndOfStream end) override;
   void on_downstream_full() override;
   void on_downstream_drained() override;
-  bool ends_when_idle() override { return !stream_ && !tunnel_; }
-  bool between_messages() const override { return !stream_ && !tunnel_ && !client_is_slow(); }
+  // A head that is on its way has a time of its own, unless that is none.
+  bool ends_when_idle() override {
+    return !stream_ && !tunnel_ && (!reads_head_ || !context_.config.timeouts.header);
+  }
+  bool between_messages() const override {
+    return !stream_ && !tunnel_ && !reads_head_ && !client_is_slow();
+  }
   void on_close(CloseMode mode, CloseCause cause) override;
   // Between two requests, or as a tunnel.
   bool freeze() override;
@@ -56,6 +61,9 @@ class ConnectionManager final : public NetworkFilter, private Stream::Host {
   os::SocketAddress local_address() const override { return callbacks_.local_address(); }
   void send(std::string_view bytes) override { callbacks_.write(bytes); }
   bool client_is_slow() const override;
+  std::uint32_t waiting_bytes() const override {
+    return callbacks_.tunnel().downstream.waiting_bytes();
+  }
   bool may_move() const override { return callbacks_.may_move(); }
   void pause_request() override { pause(kStream); }
   void resume_request() override { resume(kStream); }

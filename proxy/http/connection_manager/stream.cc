@@ -534,7 +534,10 @@ void Stream::on_request_writable() {
   resume_reading(kUpstream);
 }
 
-void Stream::on_client_slow() { pause_response(kUpstream); }
+void Stream::on_client_slow() {
+  waiting_then_ = host_->waiting_bytes();
+  pause_response(kUpstream);
+}
 
 void Stream::on_client_ready() {
   touch();
@@ -544,6 +547,7 @@ void Stream::on_client_ready() {
 // --- time and end --------------------------------------------------------------------------------
 
 void Stream::touch() {
+  seems_idle_ = false;
   if (idle_queue_ != nullptr) idle_queue_->arm(idle_timeout_);
 }
 
@@ -554,7 +558,17 @@ void Stream::use_idle_timeout(std::chrono::milliseconds time) {
   touch();
 }
 
+bool Stream::client_takes_more() {
+  if (!host_->client_is_slow()) return false;
+  const std::uint32_t waiting = host_->waiting_bytes();
+  return std::exchange(waiting_then_, waiting) != waiting;
+}
+
 void Stream::on_idle() {
+  if (!std::exchange(seems_idle_, true)) {
+    return worker_.timeouts().of(kSecondLook).arm(idle_timeout_);
+  }
+  if (client_takes_more()) return touch();
   if (response_complete_) return end(AfterStream::Close);
   info_.flags.set(ResponseFlag::StreamIdleTimeout);
   last_ = true;

@@ -46,6 +46,8 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
     virtual os::SocketAddress local_address() const = 0;
     virtual void send(std::string_view bytes) = 0;
     virtual bool client_is_slow() const = 0;
+    // What it has not got yet of what was sent; a system call.
+    virtual std::uint32_t waiting_bytes() const = 0;
     // Whether the connection can go on in the next generation.
     virtual bool may_move() const = 0;
     virtual void pause_request() = 0;
@@ -149,6 +151,7 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   bool rest_is_short() const;
   bool body_is_withheld() const;
   bool client_stalls() const;
+  bool client_takes_more();
   void send_response_data(std::string_view data);
   void send_response_end(HeaderMap* trailers);
   void flush();
@@ -186,6 +189,8 @@ class Stream final : private UpstreamRequest::Sink, private HttpFilterChain::Hos
   TimeoutQueue* idle_queue_ = nullptr;  // null: it may be idle for ever
   Timeout idle_timeout_;
   Timeout request_timeout_;
+  std::uint32_t waiting_then_ = 0;  // for the client, when it was looked at last
+  bool seems_idle_ = false;
   bool last_ = false;             // closes after this one
   bool keep_alive_ = false;       // once the response's head is sent
   bool request_dropped_ = false;  // what comes of its body is for nobody

@@ -49,14 +49,24 @@ void Tunnel::on_data(Buffer& data, EndOfStream end) {
 
 // Bytes that pass do not touch the timeout; it looks back when it fires.
 void Tunnel::watch() {
+  seems_idle_ = false;
   if (idle_queue_ != nullptr) idle_queue_->arm(idle_timeout_);
 }
 
+// As Session::on_idle_timer(), which leaves tunnels to this one.
 void Tunnel::on_idle() {
-  const auto last = callbacks_.tunnel().last_activity();
-  if (CoarseClock::now() - last < idle_queue_->time()) return watch();
+  const TunnelState& tunnel = callbacks_.tunnel();
+  if (CoarseClock::now() - tunnel.last_activity() < idle_queue_->time()) return watch();
+  if (!std::exchange(seems_idle_, true)) {
+    return context_.worker.timeouts().of(kSecondLook).arm(idle_timeout_);
+  }
+  const bool is_whole = tunnel.is_whole();
+  if (!is_whole) {
+    const std::uint32_t waiting = tunnel.waiting_bytes();
+    if (std::exchange(waiting_then_, waiting) != waiting) return watch();
+  }
   idle_ = true;
-  callbacks_.close(CloseMode::Now);
+  callbacks_.close(is_whole ? CloseMode::Now : CloseMode::Reset);
 }
 
 void Tunnel::on_close(CloseMode mode, CloseCause cause) {
@@ -106,6 +116,7 @@ bool Tunnel::freeze() {
 
 void Tunnel::thaw() {
   bytes_.thaw();
+  seems_idle_ = false;
   if (idle_queue_ == nullptr) return;
   // What is left of the time: it does not begin anew with each move. But the bytes that wait are
   // read before it is over.

@@ -50,6 +50,8 @@ class Tunnel final {
   TcpProxy bytes_;
   TimeoutQueue* idle_queue_ = nullptr;
   Timeout idle_timeout_;
+  std::uint32_t waiting_then_ = 0;  // bytes that were not taken when it seemed idle
+  bool seems_idle_ = false;
   bool idle_ = false;  // it ends because nothing has passed
   std::shared_ptr<const TunnelRecord> record_;
 };

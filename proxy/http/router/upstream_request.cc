@@ -16,8 +16,6 @@ using std::chrono::microseconds;
 // What a request may leave behind in its buffer for the next one that uses this object.
 constexpr std::size_t kKeptBytes = 4096;
 constexpr std::uint16_t kContinue = 100;
-// Until a timeout is looked at again that has expired beside something that has come.
-constexpr std::chrono::milliseconds kSecondLook{1};
 
 constexpr UpstreamFailure kOverflow{503, ResponseFlag::UpstreamOverflow, "upstream_overflow"};
 constexpr UpstreamFailure kNobody{503, ResponseFlag::NoHealthyUpstream, "no_healthy_upstream"};
@@ -260,7 +258,7 @@ void UpstreamRequest::write(std::string_view bytes) {
 
 // While the endpoint takes no more, it is not the client that the request waits for.
 void UpstreamRequest::wait_for_endpoint() {
-  sent_before_ = connection_->sent_bytes();
+  taken_before_ = connection_->taken_bytes();
   arm_timeout();
 }
 
@@ -486,7 +484,7 @@ void UpstreamRequest::on_timeout() {
   // It takes the request, though slowly.
   const bool has_it = phase_ == Phase::AwaitingHead || phase_ == Phase::Body;
   const bool takes_it =
-      has_it && !request_sent_ && !awaits_continue_ && connection_->sent_bytes() != sent_before_;
+      has_it && !request_sent_ && !awaits_continue_ && connection_->taken_bytes() != taken_before_;
   if (takes_it) return wait_for_endpoint();
   context_->stats.timeouts_total.add();
   outcome_ = Outcome::ServerError;

@@ -225,7 +225,7 @@ class UpstreamRequest final : private UpstreamConnection::User,
   Phase phase_ = Phase::Idle;
   std::uint8_t interim_responses_ = 0;
   // Of the connection, when timeout_ was armed for want of progress.
-  std::uint64_t sent_before_ = 0;
+  std::uint64_t taken_before_ = 0;
   unsigned used_in_ = 0;  // the loop's iteration in which the connection was given to this
 
   Buffer kept_;     // what an attempt has to send, or has sent and may have to again

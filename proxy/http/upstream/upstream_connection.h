@@ -82,7 +82,8 @@ class UpstreamConnection final : public boost::intrusive::list_base_hook<
   void write(std::string_view bytes);
   bool was_reset() const { return was_reset_; }
   bool write_failed() const { return write_failed_ || connection_.failed(); }
-  std::uint64_t sent_bytes() const { return leg_.sent_bytes; }
+  // Of what was sent, what the endpoint has. A system call.
+  std::uint64_t taken_bytes() const { return leg_.sent_bytes - unacknowledged(leg_.fd.get()); }
   bool full() const { return connection_.full(); }
   void pause() { connection_.pause(PauseReason::Filter); }
   void resume() { connection_.resume(PauseReason::Filter); }
