@@ -122,6 +122,8 @@ int status_command(const CommandLine& line) {
       if (auto again = Client::connect(line.control)) {
         client = std::move(again);
         status = ask_status(**client);
+      } else if (again.error().exit_status != kNoSupervisor) {
+        status = std::unexpected(again.error());
       }
     }
     if (!status) return complain(status.error());

@@ -3,8 +3,8 @@
 //
 // Thread: the supervisor's loop. Owns: connections. Borrows: the listening socket, the handler.
 // Root, the supervisor's own user and members of the control group are served; anyone else is
-// answered `refused`. A client that asks for nothing is closed after kPatience, one that asks for
-// too much at once.
+// answered `refused`. A client that asks for nothing is closed after kPatience, and at once one
+// that asks on without reading the answers.
 #pragma once
 
 #include <ev++.h>

@@ -33,7 +33,8 @@ class ConnectionLimit {
     Look(const Look&) = delete;
     Look& operator=(const Look&) = delete;
 
-    // No other worker of this process has looked meanwhile: all other places were clients'.
+    // No other worker of this process has looked meanwhile: all other places were clients', but
+    // for those of another generation's workers.
     bool was_alone() const {
       std::atomic_thread_fence(std::memory_order_acquire);
       const std::uint64_t now = looks_.load(std::memory_order_relaxed);

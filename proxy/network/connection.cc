@@ -67,16 +67,21 @@ Connection::Received Connection::receive() {
     return received;
   }
   if (count == 0) {
-    leg_.read_ended = true;
-    watch();
-    sink_.on_received(scratch_, EndOfStream::Yes);
+    end_reading();
   } else if (!is_temporary(errno)) {
     fail();
   }
   return Received::Part;
 }
 
-// tcp(7): a reset that comes behind the peer's FIN is EPIPE to who writes, any other ECONNRESET.
+void Connection::end_reading() {
+  leg_.read_ended = true;
+  watch();
+  sink_.on_received(scratch_, EndOfStream::Yes);
+}
+
+// The kernel tells once of a reset: EPIPE when it came behind a FIN, else ECONNRESET (tcp_reset()).
+// A unix socket's writer always gets EPIPE; there recv() fails if the peer did not end in order.
 void Connection::deliver_rest(int error) {
   if (leg_.read_ended || !leg_.fd.valid()) return;
   // Bounded by what the receive buffer of a dead connection can hold; nothing is added to it.
@@ -84,7 +89,7 @@ void Connection::deliver_rest(int error) {
   for (int i = 0; i < kMostReads && leg_.fd.valid(); ++i) {
     scratch_.clear();
     const ssize_t count = socket_receive(leg_.fd.get(), scratch_.writable());
-    if (count == 0 && error == EPIPE) leg_.read_ended = true;
+    if (count == 0 && error == EPIPE) end_reading();
     if (count <= 0) break;
     const auto bytes = static_cast<std::size_t>(count);
     scratch_.commit(bytes);

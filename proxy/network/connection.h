@@ -97,9 +97,8 @@ class Connection {
   void pause(PauseReason reason);
   void resume(PauseReason reason);
 
-  // After a write that failed with `error` (errno's value, 0: unknown): hands on what the peer had
-  // sent before it went away. Data only; leg.read_ended says whether the peer had ended it in
-  // order.
+  // After the first write that failed, with `error` (errno's value, 0: unknown): hands on what the
+  // peer had sent before it went away, and its end if it had ended in order.
   void deliver_rest(int error);
 
   // Stops watching, removes the epoll registration and does no I/O until thaw(); the socket stays
@@ -130,6 +129,7 @@ class Connection {
   void on_ready(ev::io& watcher, int events);
   enum class Received : std::uint8_t { Part, Full };
   Received receive();
+  void end_reading();
   void flush();
   [[nodiscard]] WriteStatus send_from(Buffer& data);
   [[nodiscard]] WriteStatus send_some(std::span<const char> data, std::size_t& sent);

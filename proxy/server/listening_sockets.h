@@ -60,10 +60,10 @@ class ListeningSockets {
 
   // Binds what is missing, but no UDP socket beside ours, be they of the same address or of a
   // wildcard of its port: a new one would get its share of their clients' datagrams at once, or all
-  // of its address, and nobody reads it yet. Stream sockets that
-  // belong to another user, a service manager's, stay as few as they are. A unix path that leads to
-  // the socket of another address, as through a linked directory, is an error. On failure what was
-  // bound by this call is kept (and closed with this object); the error names the listener.
+  // of its address, and nobody reads it yet. Stream sockets that belong to another user, a service
+  // manager's, stay as few as they are. A unix path that leads to the socket of another address, as
+  // through a linked directory, is an error. On failure what was bound by this call is kept (and
+  // closed with this object); the error names the listener.
   os::Result<void> bind_missing(const std::vector<WantedSockets>& wanted);
   // Binds those that bind_missing() left out, and returns what it has bound. An address lacks some
   // where that fails: fewer sockets still get all datagrams. Error: one has none at all.

@@ -81,7 +81,7 @@ void Standalone::on_signal(ev::sig& signal, int) noexcept {
   log::info("signal {}: draining {} connections", signal.signum, server_->connections());
   // First: nobody new comes to a queue that is being emptied.
   server_->sockets().remove_unix_paths_bound_here();
-  // While it warms up nobody can have come: its sockets do not listen.
+  // While it warms up no connection can have come: its sockets do not listen.
   if (!serving_) return loop_.stop();
   deadline_.start(os::seconds(drain_time_));
   server_->set_drain(drain_time_, DrainStrategy::Gradual);

@@ -406,7 +406,7 @@ void SupervisedGeneration::order_drain(const proto::Drain& order, const proto::R
       deadline_.stop();
       deadline_.start(os::seconds(time));
       server_->set_drain(time, strategy);
-      return reply();
+      return server_->ping(reply);
     case GenerationAction::Exit:
       reply();
       return exit();

@@ -226,7 +226,7 @@ def test_an_answer_that_was_ended_in_order_arrives_although_the_upload_waits(sta
     """The server reads nothing, so its end is followed by a reset when it closes. Of a long answer Baton has not read
     the end then."""
     fin_wait_2 = 5
-    piece = sockets.pattern(16_000)
+    piece = sockets.pattern(48_000)
     stuck, may_close = threading.Event(), threading.Event()
     answering, pieces = [], []
 
@@ -259,7 +259,7 @@ def test_an_answer_that_was_ended_in_order_arrives_although_the_upload_waits(sta
                     client.sendall(b"u" * (1 << 20))
             stuck.set()
             wait_until(lambda: answering[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == fin_wait_2,
-                       30, "the end has arrived")
+                       90, "the end has arrived")
             with sockets.connect(address) as other:
                 sockets.ask(other, b"so the worker has read it")
                 may_close.set()
@@ -393,8 +393,8 @@ def test_a_stop_without_descriptors_gives_connections_their_time(start, address,
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (max(processes.fds(pid)) + 1, hard))
         waiting = [sockets.connect(address) for _ in range(3)]
         wait_until(lambda: baton.metric("baton_listener_accept_errors_total") > 0, 10, "accept fails")
-        stop, began = baton.ask_in_background("stop", "--drain-time", "8s"), time.monotonic()
-        while time.monotonic() - began < 7:
+        stop, began = baton.ask_in_background("stop", "--drain-time", "1m"), time.monotonic()
+        while time.monotonic() - began < 6:
             sockets.ask(client, b"meanwhile")
         for each in [*waiting, client]:
             each.close()

@@ -60,9 +60,16 @@ struct Guest {
   bool closed = false;
 };
 
-struct Served {
-  ~Served() { release_control_socket(fds, socket); }
+struct Claimed {
+  ~Claimed() { release_control_socket(fds, socket); }
 
+  TemporaryDirectory directory;
+  FdTable fds;
+  ControlSocket socket =
+      claim_control_socket(fds, directory / "control.sock", "", MissingDirectory::Refuse).value();
+};
+
+struct Served : Claimed {
   os::UniqueFd connect() { return connect_control_socket(socket.path).value().socket; }
   std::unique_ptr<Guest> guest() { return std::make_unique<Guest>(rig.loop, connect()); }
   bool succeeds(Guest& guest) {
@@ -74,10 +81,6 @@ struct Served {
     return rig.run_until([&, before = handler.calls] { return handler.calls > before; });
   }
 
-  TemporaryDirectory directory;
-  FdTable fds;
-  ControlSocket socket =
-      claim_control_socket(fds, directory / "control.sock", "", MissingDirectory::Refuse).value();
   proto::test::Rig rig;
   Handler handler;
   ControlServer server{rig.loop, fds.get(socket.listener), "", handler};
