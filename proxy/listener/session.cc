@@ -174,6 +174,7 @@ void Session::on_timer(ev::timer&, int) {
 void Session::start_idle_timer() {
   if (!context_.idle_timeout || phase_ != Phase::Open) return;
   seems_idle_ = false;
+  waiting_then_ = 0;
   const milliseconds left = *context_.idle_timeout - (CoarseClock::now() - state_.last_activity());
   timer_.start(os::seconds(std::max(left, kTick)));
 }
@@ -190,21 +191,22 @@ void Session::on_idle_timer() {
   }
   seems_idle_ = false;
   const bool is_whole = state_.is_whole();
-  if (!chain_.ends_when_idle() || (!is_whole && takes_more())) {
+  if (!chain_.ends_when_idle() || (!is_whole && takes_more(state_.waiting_bytes()))) {
     return timer_.start(os::seconds(*context_.idle_timeout));
   }
   close(is_whole ? CloseMode::Now : CloseMode::Reset);
 }
 
 // Than when this was asked last.
-bool Session::takes_more() {
-  const std::uint32_t waiting = state_.waiting_bytes();
+bool Session::takes_more(std::uint32_t waiting) {
   return std::exchange(waiting_then_, waiting) != waiting;
 }
 
 void Session::on_linger_timer() {
   const auto now = CoarseClock::now();
-  if (!state_.downstream.write_ended && takes_more()) end_sent_ = now;
+  if (!state_.downstream.write_ended && takes_more(state_.downstream.waiting_bytes())) {
+    end_sent_ = now;
+  }
   const milliseconds since = now - end_sent_;
   const milliseconds silent = now - state_.downstream.last_activity;
   const bool is_over = state_.downstream.write_ended

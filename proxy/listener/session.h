@@ -120,7 +120,7 @@ class Session final : public boost::intrusive::list_base_hook<>,
   void close(CloseMode mode, CloseCause cause);
   void watch_client();
   bool sends_the_last();
-  bool takes_more();
+  bool takes_more(std::uint32_t waiting);
   void begin_linger();
   void finish(CloseMode mode);
   void start_idle_timer();

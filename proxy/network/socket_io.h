@@ -25,9 +25,9 @@ inline ssize_t socket_send(int fd, std::span<const char> bytes) {
   return ::syscall(SYS_sendto, fd, bytes.data(), bytes.size(), MSG_NOSIGNAL, nullptr, 0);
 }
 
-// What the kernel still holds for a slow peer: SIOCOUTQ, tcp(7) and unix(7). It tells of room only
-// when a third of it is free again, so how this changes says sooner whether the peer takes
-// anything.
+// What the kernel still holds for a slow peer: SIOCOUTQ, tcp(7) and unix(7), where it is memory,
+// not bytes. It tells of room only when much of it is free again, so how this changes says sooner
+// whether the peer takes anything.
 inline std::uint32_t unacknowledged(int fd) {
   int bytes = 0;
   return ::ioctl(fd, SIOCOUTQ, &bytes) == 0 ? static_cast<std::uint32_t>(bytes) : 0;

@@ -59,7 +59,7 @@ struct TunnelState {
     if (!upstream) return downstream.last_activity;
     return std::max(downstream.last_activity, upstream->last_activity);
   }
-  // Nobody waits for bytes that have come already.
+  // Nothing waits here; the kernel may hold something still.
   bool is_whole() const {
     return downstream.unsent.empty() && (!upstream || upstream->unsent.empty());
   }

@@ -18,9 +18,9 @@ namespace baton::proxy {
 
 class TimeoutQueue;
 
-// Until one that has expired is looked at again: the loop tells of timers first, and what came in
-// time while this process was kept from running is read by then.
-inline constexpr std::chrono::milliseconds kSecondLook{1};
+// Until one that has expired is looked at again: the loop tells of timers first, then of so many
+// sockets at a time. What came while this process was kept from running is read within it.
+inline constexpr std::chrono::milliseconds kTimeToRead{100};
 
 // One of them; a member of whoever waits. Not armed any more once it is destroyed.
 class Timeout : public boost::intrusive::list_base_hook<

@@ -38,9 +38,11 @@ class ConnectionManager final : public NetworkFilter, private Stream::Host {
   FilterStatus on_data(Buffer& data, EndOfStream end) override;
   void on_downstream_full() override;
   void on_downstream_drained() override;
-  // A head that is on its way has a time of its own, unless that is none.
+  // A head that is on its way has a time of its own, unless that is none, or waits for a slow
+  // client.
   bool ends_when_idle() override {
-    return !stream_ && !tunnel_ && (!reads_head_ || !context_.config.timeouts.header);
+    const bool has_own_time = reads_head_ && context_.config.timeouts.header && !client_is_slow();
+    return !stream_ && !tunnel_ && !has_own_time;
   }
   bool between_messages() const override {
     return !stream_ && !tunnel_ && !reads_head_ && !client_is_slow();

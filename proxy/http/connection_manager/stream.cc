@@ -566,9 +566,9 @@ bool Stream::client_takes_more() {
 
 void Stream::on_idle() {
   if (!std::exchange(seems_idle_, true)) {
-    return worker_.timeouts().of(kSecondLook).arm(idle_timeout_);
+    return worker_.timeouts().of(kTimeToRead).arm(idle_timeout_);
   }
-  if (client_takes_more()) return touch();
+  if (client_takes_more() || upstream_.endpoint_takes_more()) return touch();
   if (response_complete_) return end(AfterStream::Close);
   info_.flags.set(ResponseFlag::StreamIdleTimeout);
   last_ = true;

@@ -13,9 +13,6 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-// Within it bytes that wait have been read.
-constexpr milliseconds kTimeToRead{100};
-
 // Of counts that may come from another process.
 std::uint64_t difference(std::uint64_t now, std::uint64_t before) {
   return now - std::min(now, before);
@@ -56,9 +53,14 @@ void Tunnel::watch() {
 // As Session::on_idle_timer(), which leaves tunnels to this one.
 void Tunnel::on_idle() {
   const TunnelState& tunnel = callbacks_.tunnel();
-  if (CoarseClock::now() - tunnel.last_activity() < idle_queue_->time()) return watch();
+  const auto last = tunnel.last_activity();
+  if (CoarseClock::now() - last < idle_queue_->time()) {
+    seems_idle_ = false;
+    waiting_then_ = 0;
+    return idle_queue_->arm(idle_timeout_, last);
+  }
   if (!std::exchange(seems_idle_, true)) {
-    return context_.worker.timeouts().of(kSecondLook).arm(idle_timeout_);
+    return context_.worker.timeouts().of(kTimeToRead).arm(idle_timeout_);
   }
   const bool is_whole = tunnel.is_whole();
   if (!is_whole) {

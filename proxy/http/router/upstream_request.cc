@@ -16,6 +16,8 @@ using std::chrono::microseconds;
 // What a request may leave behind in its buffer for the next one that uses this object.
 constexpr std::size_t kKeptBytes = 4096;
 constexpr std::uint16_t kContinue = 100;
+// Until a timeout is looked at again that has expired beside something that has come.
+constexpr std::chrono::milliseconds kSecondLook{1};
 
 constexpr UpstreamFailure kOverflow{503, ResponseFlag::UpstreamOverflow, "upstream_overflow"};
 constexpr UpstreamFailure kNobody{503, ResponseFlag::NoHealthyUpstream, "no_healthy_upstream"};
@@ -477,15 +479,20 @@ void UpstreamRequest::look_again(Timeout& timeout) {
   context_->timeouts.of(kSecondLook).arm(timeout);
 }
 
+bool UpstreamRequest::endpoint_takes_more() {
+  if (connection_ == nullptr || !connection_->full()) return false;
+  const std::uint64_t taken = connection_->taken_bytes();
+  return std::exchange(taken_then_, taken) != taken;
+}
+
 void UpstreamRequest::on_timeout() {
   if (phase_ == Phase::Body && response_paused_) return arm_timeout();
   connected_late_ = connector_ && connector_->is_ready();
   if (connected_late_ || (!response_paused_ && has_unread())) return look_again(timeout_);
   // It takes the request, though slowly.
   const bool has_it = phase_ == Phase::AwaitingHead || phase_ == Phase::Body;
-  const bool takes_it =
-      has_it && !request_sent_ && !awaits_continue_ && connection_->taken_bytes() != taken_before_;
-  if (takes_it) return wait_for_endpoint();
+  const bool waits = has_it && !awaits_continue_ && (!request_sent_ || connection_->holds_bytes());
+  if (waits && connection_->taken_bytes() != taken_before_) return wait_for_endpoint();
   context_->stats.timeouts_total.add();
   outcome_ = Outcome::ServerError;
   if (connector_) {

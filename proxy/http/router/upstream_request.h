@@ -122,6 +122,9 @@ class UpstreamRequest final : private UpstreamConnection::User,
   // Nobody wants the answer any more. Idempotent; the sink hears nothing more.
   void cancel();
 
+  // Whether the endpoint has taken some of what waits for it since this was asked last.
+  bool endpoint_takes_more();
+
   bool active() const { return context_ != nullptr; }
   // During on_response_head(): where the texts of response() are; empty: none are of the upstream.
   std::string_view response_head_bytes() const { return head_bytes_; }
@@ -226,7 +229,8 @@ class UpstreamRequest final : private UpstreamConnection::User,
   std::uint8_t interim_responses_ = 0;
   // Of the connection, when timeout_ was armed for want of progress.
   std::uint64_t taken_before_ = 0;
-  unsigned used_in_ = 0;  // the loop's iteration in which the connection was given to this
+  std::uint64_t taken_then_ = 0;  // when endpoint_takes_more() was asked last
+  unsigned used_in_ = 0;          // the loop's iteration in which the connection was given to this
 
   Buffer kept_;     // what an attempt has to send, or has sent and may have to again
   Buffer pending_;  // an incomplete head of a response

@@ -1,6 +1,6 @@
 #include "proxy/http/upstream/upstream_connection.h"
 
-#include <sys/socket.h>
+#include <poll.h>
 
 #include <cerrno>
 #include <utility>
@@ -54,9 +54,9 @@ void UpstreamConnection::on_write_failed(int error) {
 }
 
 bool UpstreamConnection::is_quiet() const {
-  char byte = 0;
-  return ::recv(leg_.fd.get(), &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-         (errno == EAGAIN || errno == EINTR);
+  // recv(2) would take a reset with it, of which whoever reads is to be told.
+  pollfd socket{.fd = leg_.fd.get(), .events = POLLIN, .revents = 0};
+  return ::poll(&socket, 1, 0) == 0;
 }
 
 void UpstreamConnection::begin_idle() {

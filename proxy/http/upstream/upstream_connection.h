@@ -82,8 +82,10 @@ class UpstreamConnection final : public boost::intrusive::list_base_hook<
   void write(std::string_view bytes);
   bool was_reset() const { return was_reset_; }
   bool write_failed() const { return write_failed_ || connection_.failed(); }
-  // Of what was sent, what the endpoint has. A system call.
+  // Changes as the endpoint takes what was sent, and says nothing else. A system call.
   std::uint64_t taken_bytes() const { return leg_.sent_bytes - unacknowledged(leg_.fd.get()); }
+  // Something that was sent is not with the endpoint yet. A system call.
+  bool holds_bytes() const { return leg_.waiting_bytes() > 0; }
   bool full() const { return connection_.full(); }
   void pause() { connection_.pause(PauseReason::Filter); }
   void resume() { connection_.resume(PauseReason::Filter); }

@@ -168,15 +168,15 @@ TEST_CASE("control socket: refusals name their reason and touch nothing") {
 
 TEST_CASE("control socket: one that may not be given to its group leaves nothing behind") {
   TemporaryDirectory directory;
-  constexpr int kMayGive = 2;
+  constexpr int kNotTried = 2;
   std::filesystem::permissions(directory.path(), std::filesystem::perms::all);
   const pid_t child = ::fork();
   if (child == 0) {
     const bool root = ::geteuid() == 0;
     if (root && (::setgroups(0, nullptr) != 0 || ::setgid(65534) != 0 || ::setuid(65534) != 0)) {
-      ::_exit(kMayGive);
+      ::_exit(kNotTried);
     }
-    if (::getegid() == 0) ::_exit(kMayGive);
+    if (::getegid() == 0) ::_exit(kNotTried);
     FdTable fds;
     const auto claimed =
         claim_control_socket(fds, directory / "new/control.sock", "root", MissingDirectory::Create);
@@ -184,7 +184,7 @@ TEST_CASE("control socket: one that may not be given to its group leaves nothing
   }
   int status = -1;
   REQUIRE(::waitpid(child, &status, 0) == child);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == kMayGive) {
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kNotTried) {
     MESSAGE("not tried: whoever runs this may give files to the group root, or has no other user");
     return;
   }
