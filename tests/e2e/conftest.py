@@ -21,10 +21,16 @@ from harness.upstreams import Upstream, answer_one_line, echo  # noqa: E402
 from harness.waiting import wait_until  # noqa: E402
 
 LIMIT_OF_A_TEST = 200  # seconds; every wait in a test has a shorter one of its own
+LONGEST = ("test_udp", "test_systemd", "test_adoption", "test_move", "test_http_limits", "test_upstreams")
 
 
 # A shell that starts us in the background ignores SIGINT for us, and for whom we start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items):
+    """Of several files at a time the longest begin first: at the end there are short ones to fill gaps."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
 @pytest.hookimpl(hookwrapper=True)
