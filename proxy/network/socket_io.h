@@ -1,6 +1,7 @@
-// recv(2) and send(2) without the C library's cancellation points, which cost two atomic operations
-// a call as soon as a process has threads: 1.5 % of a small round trip. No thread is ever cancelled
-// here. Same results and errno.
+// What a connection asks of its socket.
+// recv(2) and send(2) go without the C library's cancellation points, which cost two atomic
+// operations a call as soon as a process has threads: 1.5 % of a small round trip. No thread is
+// ever cancelled here. Same results and errno.
 // Thread: any.
 #pragma once
 
